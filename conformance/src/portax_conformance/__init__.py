@@ -1,0 +1,1 @@
+"""The suite that judges every portax driver: each primitive's samples, turned into cases."""
