@@ -1,0 +1,472 @@
+"""The settings: one global value each, which a thread may override for the length of a ``with``.
+
+The idea: `config` is a ``threading.local`` whose *class* attributes are the global values and whose instance
+attributes are the current thread's overrides. So reading ``config.enable_x64`` is one attribute access, whoever
+set it last, and a thread that overrides nothing owns nothing.
+
+Some settings change what a traced program means. Their values together are interned as one small integer,
+``config.epoch``: caches of traced programs have it in their key. Equal settings have equal epochs, in every thread
+and at every time, so leaving a ``with`` finds the old entries again. Tables that depend on settings (type promotion)
+are *derived* values: other modules register a function of the settings, and its result is kept beside the epoch.
+
+Invariant: ``config.epoch`` and every derived value agree with the settings that the current thread sees. They are
+computed when a setting changes, also in threads other than the one that changed it, and never when they are read.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ContextDecorator
+from dataclasses import dataclass
+from typing import Any
+
+from portax.errors import ArgumentError, SettingError
+
+__all__ = [
+    "Override",
+    "Setting",
+    "SettingContext",
+    "checking_leaks",
+    "config",
+    "debug_infs",
+    "debug_key_reuse",
+    "debug_nans",
+    "default_device",
+    "default_matmul_precision",
+    "default_prng_impl",
+    "disable_jit",
+    "enable_x64",
+    "explain_cache_misses",
+    "legacy_prng_key",
+    "log_compiles",
+    "no_execution",
+    "no_tracing",
+    "numpy_dtype_promotion",
+    "numpy_rank_promotion",
+    "override",
+    "threefry_partitionable",
+    "transfer_guard",
+]
+
+Check = Callable[[str, Any], Any]
+_MISSING: Any = object()
+
+
+# What a setting may hold. Each takes the setting's name and a value from a program or from the environment.
+
+
+def _bool(name: str, value: Any) -> bool:
+    if value is True or value is False:
+        return value
+    if isinstance(value, str) and value.lower() in ("1", "true", "yes", "on", "t", "y"):
+        return True
+    if isinstance(value, str) and value.lower() in ("0", "false", "no", "off", "f", "n", ""):
+        return False
+    if (isinstance(value, int) and value in (0, 1)) or type(value).__name__ == "bool":
+        return bool(value)
+    raise ArgumentError(wrong=f"the setting {name} is true or false, not {value!r}", fix="Give True or False")
+
+
+def _int(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(wrong=f"the setting {name} is an integer, not {value!r}", fix="Give an integer") from None
+
+
+def _float(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(wrong=f"the setting {name} is a number, not {value!r}", fix="Give a number") from None
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if hasattr(value, "__fspath__"):
+        return os.fspath(value)
+    raise ArgumentError(wrong=f"the setting {name} is a string or None, not {value!r}", fix="Give a string")
+
+
+def _any(name: str, value: Any) -> Any:
+    return value
+
+
+def _one_of(*choices: str | None) -> Check:
+    """One of the given words; an enumeration's member counts by its value or name, as JAX passes them."""
+
+    def check(name: str, value: Any) -> Any:
+        word = value
+        if not isinstance(value, str) and value is not None:
+            word = getattr(value, "value", None)
+            if word not in choices:
+                word = str(getattr(value, "name", value)).lower()
+        if word not in choices:
+            raise ArgumentError(
+                wrong=f"the setting {name} cannot be {value!r}",
+                fix="Give one of: " + ", ".join(repr(c) for c in choices),
+            )
+        return word
+
+    return check
+
+
+def _precision(name: str, value: Any) -> Any:
+    """A precision: None, a word, or an enumeration's member, which is kept by its name in lower case."""
+    if value is None:
+        return None
+    word = value if isinstance(value, str) else getattr(value, "name", None)
+    if not isinstance(word, str):
+        raise ArgumentError(
+            wrong=f"the setting {name} cannot be {value!r}",
+            fix="Give None, or a name such as 'default', 'high', 'highest', 'bfloat16' or 'float32'",
+        )
+    return word if isinstance(value, str) and value.upper() == value else word.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name, value at start, what it accepts, and whether traced programs depend on it."""
+
+    name: str
+    default: Any
+    check: Check
+    traced: bool
+    doc: str
+    used: bool = True
+
+
+class Config(threading.local):
+    """All settings as attributes; see the module's text for how reading stays cheap.
+
+    Each setting may be read and updated under its own name, or with the prefix ``jax_`` or ``portax_``.
+
+    Examples
+    --------
+    >>> config.update("portax_enable_x64", True)
+    >>> config.enable_x64, config.jax_enable_x64
+    (True, True)
+    >>> config.update("enable_x64", False)
+    """
+
+    epoch: int
+    enable_x64: bool
+    numpy_dtype_promotion: str
+    numpy_rank_promotion: str
+    disable_jit: bool
+    debug_nans: bool
+    debug_infs: bool
+    default_prng_impl: str
+    default_matmul_precision: str | None
+    default_device: Any
+    check_tracer_leaks: bool
+    enable_checks: bool
+    traceback_filtering: str
+
+    def update(self, name: str, value: Any) -> None:
+        """Set the global value of a setting; threads inside an override of it keep the override.
+
+        Raises
+        ------
+        SettingError
+            When there is no such setting.
+        ArgumentError
+            When the setting cannot have that value.
+        """
+        setting = find(name)
+        value = setting.check(setting.name, value)
+        if not setting.used and value != setting.default:
+            warnings.warn(f"The setting {name} has no effect in portax; its value is kept.", stacklevel=2)
+        with _lock:
+            setattr(Config, setting.name, value)
+            if setting.traced:
+                _refresh_all()
+
+    def read(self, name: str) -> Any:
+        """The value of a setting, by any of its names."""
+        return getattr(self, find(name).name)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All settings by their JAX names, as the current thread sees them."""
+        return {f"jax_{name}": getattr(self, name) for name in SETTINGS}
+
+    def __iter__(self) -> Iterator[Setting]:
+        return iter(SETTINGS.values())
+
+
+SETTINGS: dict[str, Setting] = {}
+_lock = threading.RLock()
+_epochs: dict[tuple[Any, ...], int] = {}
+_derived: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+_overriding: dict[int, dict[str, Any]] = {}
+"""The attribute dictionaries of the threads that override a traced setting now."""
+_traced: list[str] = []
+
+
+def find(name: str) -> Setting:
+    """The setting of this name, with or without a prefix."""
+    bare = name.removeprefix("jax_").removeprefix("portax_")
+    try:
+        return SETTINGS[bare]
+    except KeyError:
+        close = sorted(SETTINGS, key=lambda known: (-_alike(bare, known), known))[0]
+        raise SettingError(
+            wrong=f"there is no setting {name!r}", fix=f"The nearest name is {close!r}; portax.config.values has all"
+        ) from None
+
+
+def _alike(a: str, b: str) -> float:
+    """How alike two names are, by the pairs of letters they share (Dice's coefficient)."""
+    pairs_a, pairs_b = ({x[i : i + 2] for i in range(len(x) - 1)} for x in (a, b))
+    return 2 * len(pairs_a & pairs_b) / max(1, len(pairs_a) + len(pairs_b))
+
+
+def _computed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The epoch and the derived values that belong to these settings."""
+    key = tuple(values[name] for name in _traced)
+    return {"epoch": _epochs.setdefault(key, len(_epochs)), **{n: f(values) for n, f in _derived.items()}}
+
+
+def _global_values() -> dict[str, Any]:
+    members = vars(Config)
+    return {name: members[name] for name in _traced}
+
+
+def _refresh_all() -> None:
+    """Recompute what depends on the settings, for the globals and for every thread with overrides."""
+    values = _global_values()
+    for name, value in _computed(values).items():
+        setattr(Config, name, value)
+    for mine in list(_overriding.values()):
+        mine.update(_computed({**values, **{k: v for k, v in mine.items() if k in values}}))
+
+
+def _refresh_thread(mine: dict[str, Any]) -> None:
+    """Recompute what depends on the settings, for the thread that owns ``mine``."""
+    with _lock:
+        values = _global_values()
+        own = {k: v for k, v in mine.items() if k in values}
+        if own:
+            _overriding[id(mine)] = mine
+            mine.update(_computed({**values, **own}))
+        else:
+            _overriding.pop(id(mine), None)
+            for name in ("epoch", *_derived):
+                mine.pop(name, None)
+
+
+def define(name: str, default: Any, check: Check, *, traced: bool, doc: str, used: bool = True) -> Setting:
+    """Add a setting; it starts as the environment variable ``PORTAX_<NAME>`` says, else at ``default``.
+
+    Parameters
+    ----------
+    traced : bool
+        Whether a traced or compiled program depends on it, so that caches must tell its values apart.
+    used : bool
+        False for a setting of JAX's that means nothing here: it may be set and read back.
+    """
+    setting = SETTINGS[name] = Setting(name, default, check, traced, doc, used)
+    given = os.environ.get("PORTAX_" + name.upper())
+    setattr(Config, name, default if given is None else check(name, given))
+    setattr(Config, f"jax_{name}", property(lambda self: getattr(self, name), doc=doc))
+    if traced:
+        _traced.append(name)
+    return setting
+
+
+def derive(name: str, function: Callable[[Mapping[str, Any]], Any]) -> None:
+    """Keep ``config.<name>`` equal to ``function(settings)``, where it may use the traced settings only."""
+    with _lock:
+        _derived[name] = function
+        _refresh_all()
+
+
+class Override(ContextDecorator):
+    """A context, and a decorator, in which the current thread sees a setting with another value."""
+
+    __slots__ = ("_saved", "name", "traced", "value")
+
+    def __init__(self, name: str, value: Any) -> None:
+        setting = find(name)
+        self.name = setting.name
+        self.value = setting.check(setting.name, value)
+        self.traced = setting.traced
+        self._saved: list[Any] = []
+
+    def __enter__(self) -> None:
+        mine = config.__dict__
+        self._saved.append(mine.get(self.name, _MISSING))
+        mine[self.name] = self.value
+        if self.traced:
+            _refresh_thread(mine)
+
+    def __exit__(self, *exc: object) -> None:
+        mine = config.__dict__
+        saved = self._saved.pop()
+        if saved is _MISSING:
+            mine.pop(self.name, None)
+        else:
+            mine[self.name] = saved
+        if self.traced:
+            _refresh_thread(mine)
+
+
+def override(name: str, value: Any) -> Override:
+    """A context in which the current thread sees the setting ``name`` as ``value``."""
+    return Override(name, value)
+
+
+class SettingContext:
+    """A setting as a function that overrides it: ``with enable_x64(True): ...``.
+
+    ``enable_x64.value`` reads it.
+    """
+
+    def __init__(self, name: str, *, keyword: str = "new_val", when_omitted: Any = _MISSING) -> None:
+        self.__name__ = name
+        self.__doc__ = find(name).doc
+        self._keyword = keyword
+        self._when_omitted = when_omitted
+
+    @property
+    def value(self) -> Any:
+        return getattr(config, self.__name__)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Override:
+        given = [*args, *(keywords.pop(k) for k in (self._keyword, "new_val") if k in keywords)]
+        if keywords or len(given) > 1 or (not given and self._when_omitted is _MISSING):
+            raise ArgumentError(
+                wrong=f"{self.__name__} takes one value, not {len(given) + len(keywords)}",
+                fix=f"Write: with {self.__name__}(value): ...",
+            )
+        return Override(self.__name__, given[0] if given else self._when_omitted)
+
+    def __repr__(self) -> str:
+        return f"<setting {self.__name__} = {self.value!r}>"
+
+
+config = Config()
+
+_guard = _one_of(None, "allow", "log", "disallow", "log_explicit", "disallow_explicit")
+
+for _name, _default, _check, _doc in (
+    ("enable_x64", False, _bool, "64-bit dtypes exist; without it float64 becomes float32, and so on."),
+    ("explicit_x64_dtypes", "warn", _one_of("allow", "warn", "error"), "A 64-bit dtype asked for without x64."),
+    ("numpy_dtype_promotion", "standard", _one_of("standard", "strict"), "Whether dtypes mix implicitly."),
+    ("numpy_rank_promotion", "allow", _one_of("allow", "warn", "raise"), "Whether ranks mix implicitly."),
+    ("disable_jit", False, _bool, "Run jitted functions one operation at a time, for debugging."),
+    ("debug_nans", False, _bool, "Raise where a NaN is made."),
+    ("debug_infs", False, _bool, "Raise where an infinity is made."),
+    ("debug_key_reuse", False, _bool, "Raise where a random key is used twice."),
+    ("check_tracer_leaks", False, _bool, "Raise when a traced value outlives its trace."),
+    ("enable_checks", False, _bool, "Check jaxprs between transformations."),
+    ("default_prng_impl", "threefry2x32", _one_of("threefry2x32", "rbg", "unsafe_rbg"), "The generator of new keys."),
+    ("enable_custom_prng", False, _bool, "Make typed keys where raw ones are the default."),
+    ("legacy_prng_key", "allow", _one_of("allow", "warn", "error"), "Raw uint32 keys where typed ones are meant."),
+    ("threefry_partitionable", True, _bool, "Random bits that do not depend on how arrays are sharded."),
+    ("random_seed_offset", 0, _int, "Added to every seed."),
+    ("high_dynamic_range_gumbel", False, _bool, "Gumbel samples from two uniforms, with a longer tail."),
+    ("softmax_custom_jvp", True, _bool, "Whether softmax states its own derivative."),
+    ("default_matmul_precision", None, _precision, "Precision of products where none is given."),
+    ("default_device", None, _any, "The device of new arrays; None is the first of the first backend."),
+    ("check_static_indices", False, _bool, "Raise when a constant index is out of range."),
+):
+    define(_name, _default, _check, traced=True, doc=_doc)
+
+for _name, _default, _check, _doc in (
+    (
+        "traceback_filtering",
+        "auto",
+        _one_of("auto", "off", "tracebackhide", "remove_frames", "quiet_remove_frames"),
+        "What tracebacks show of portax's own frames.",
+    ),
+    ("no_tracing", False, _bool, "Raise when a function is traced."),
+    ("no_execution", False, _bool, "Raise when a program runs."),
+    ("log_compiles", False, _bool, "Log every compilation."),
+    ("explain_cache_misses", False, _bool, "Log why a function was traced again."),
+    ("transfer_guard", None, _guard, "What implicit transfers do, in all directions."),
+    ("transfer_guard_host_to_device", None, _guard, "What implicit transfers from the host do."),
+    ("transfer_guard_device_to_host", None, _guard, "What implicit transfers to the host do."),
+    ("transfer_guard_device_to_device", None, _guard, "What implicit transfers between devices do."),
+    ("platforms", None, _text, "The backends to use, separated by commas; the first is the default."),
+    ("platform_name", None, _text, "The default backend, by its older name."),
+    ("num_cpu_devices", -1, _int, "How many devices the host's processor is shown as; -1 leaves it to the backend."),
+    ("enable_compilation_cache", True, _bool, "Keep compiled programs on disk."),
+    ("compilation_cache_dir", None, _text, "Where compiled programs are kept; None is the user's cache directory."),
+    ("compilation_cache_max_size", -1, _int, "Bytes that compiled programs may take on disk; -1 for no bound."),
+    ("persistent_cache_min_compile_time_secs", 0.0, _float, "Seconds of compiling below which nothing is kept."),
+    ("persistent_cache_min_entry_size_bytes", 0, _int, "Bytes below which a compiled program is not kept."),
+    ("raise_persistent_cache_errors", False, _bool, "Raise when the cache on disk fails, instead of compiling."),
+    ("captured_constants_warn_bytes", 2_000_000_000, _int, "Bytes of constants in a program at which to warn."),
+    ("pprint_use_color", True, _bool, "Print jaxprs in colour on a terminal."),
+    ("cpu_collectives_implementation", "gloo", _text, "How processes on hosts without accelerators talk."),
+):
+    define(_name, _default, _check, traced=False, doc=_doc)
+
+# JAX's settings that tune machinery which portax does not have. A program may set and read them; setting one away from
+# its default warns that nothing changes.
+for _name, _default in {
+    "allow_f16_reductions": True,
+    "auto_pcast": True,
+    "backend_target": "",
+    "compiler_enable_remat_pass": True,
+    "cpu_enable_async_dispatch": True,
+    "cuda_visible_devices": "all",
+    "custom_vjp3": False,
+    "debug_log_modules": "",
+    "disable_bwd_checks": False,
+    "disable_most_optimizations": False,
+    "distributed_debug": False,
+    "dump_ir_to": "",
+    "enable_pgle": False,
+    "exec_time_optimization_effort": 0.0,
+    "export_calling_convention_version": 10,
+    "include_full_tracebacks_in_locations": True,
+    "logging_level": "NOTSET",
+    "memory_fitting_effort": 0.0,
+    "memory_fitting_level": "O2",
+    "mutable_array_checks": True,
+    "optimization_level": "UNKNOWN",
+    "persistent_cache_enable_xla_caches": "xla_gpu_per_fusion_autotune_cache_dir",
+    "remat3": False,
+    "rocm_visible_devices": "all",
+    "scan3": False,
+    "serialization_version": 0,
+    "share_binary_between_hosts": False,
+    "traceback_in_locations_limit": 100,
+    "tracer_error_num_traceback_frames": 5,
+    "use_direct_linearize": True,
+    "use_magma": "auto",
+    "use_shardy_partitioner": True,
+    "use_simplified_jaxpr_constants": False,
+    "xla_backend": "",
+    "xla_profile_version": 0,
+}.items():
+    define(_name, _default, _any, traced=False, doc="Kept for programs that set it; no effect in portax.", used=False)
+
+with _lock:
+    _refresh_all()
+
+enable_x64 = SettingContext("enable_x64", when_omitted=True)
+disable_jit = SettingContext("disable_jit", keyword="disable", when_omitted=True)
+numpy_dtype_promotion = SettingContext("numpy_dtype_promotion")
+numpy_rank_promotion = SettingContext("numpy_rank_promotion")
+debug_nans = SettingContext("debug_nans", when_omitted=True)
+debug_infs = SettingContext("debug_infs", when_omitted=True)
+debug_key_reuse = SettingContext("debug_key_reuse", when_omitted=True)
+checking_leaks = SettingContext("check_tracer_leaks", when_omitted=True)
+default_prng_impl = SettingContext("default_prng_impl")
+default_matmul_precision = SettingContext("default_matmul_precision")
+default_device = SettingContext("default_device")
+legacy_prng_key = SettingContext("legacy_prng_key")
+threefry_partitionable = SettingContext("threefry_partitionable", when_omitted=True)
+log_compiles = SettingContext("log_compiles", when_omitted=True)
+explain_cache_misses = SettingContext("explain_cache_misses", when_omitted=True)
+no_tracing = SettingContext("no_tracing", when_omitted=True)
+no_execution = SettingContext("no_execution", when_omitted=True)
+transfer_guard = SettingContext("transfer_guard")
