@@ -39,6 +39,7 @@ __all__ = [
     "OutOfDeviceMemory",
     "PortaxError",
     "RecompileError",
+    "ScalarRangeError",
     "SettingError",
     "ShapeError",
     "TracerArrayConversionError",
@@ -209,6 +210,19 @@ class ArgumentError(PortaxError, TypeError, ValueError):
     Repaired::
 
         portax.grad(loss, argnums=0)
+    """
+
+
+class ScalarRangeError(PortaxError, OverflowError, ValueError):
+    """A Python integer that does not fit the dtype it would have.
+
+    Fails: without ``enable_x64`` an integer is int32::
+
+        pnp.arange(3) + 2**40
+
+    Repaired: turn on 64-bit dtypes at the start of the program, or use a float::
+
+        portax.config.update("enable_x64", True)
     """
 
 

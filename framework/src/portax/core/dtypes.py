@@ -1,0 +1,625 @@
+"""The dtypes, how they are named, and which dtype comes of two.
+
+Every dtype is a ``numpy.dtype`` object, those of ml_dtypes included, but for the dtypes of typed random keys, which are
+`KeyDtype` objects: one per generator, printed ``key<fry>``, and stored as an ordinary dtype.
+
+A dtype is *weak* when it came from a Python number; the pair (dtype, weak) is an element of the promotion lattice, and
+the result of an operation has the least element above both operands. The lattice is drawn as edges in `_edges`,
+its joins are computed when first asked for and kept in a table per setting. `config.promotions` is the table
+that belongs to the current thread's settings, so that promotion is a dictionary look-up.
+
+Invariant: everything here is a pure function of its arguments, ``enable_x64`` and ``numpy_dtype_promotion``.
+
+References
+----------
+JAX's documentation, "Type promotion semantics", for the lattice.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from portax.core.config import config, derive
+from portax.errors import ArgumentError, DtypeError, ScalarRangeError, TypePromotionError
+
+DType = Any
+"""A ``numpy.dtype`` or a `KeyDtype`."""
+
+
+# The dtypes.
+
+
+def _present(*names: str) -> tuple[np.dtype, ...]:
+    """Those of the named dtypes that the installed ml_dtypes has."""
+    return tuple(np.dtype(getattr(ml_dtypes, n)) for n in names if hasattr(ml_dtypes, n))
+
+
+bool_ = np.dtype("bool")
+int8, int16, int32, int64 = map(np.dtype, ("int8", "int16", "int32", "int64"))
+uint8, uint16, uint32, uint64 = map(np.dtype, ("uint8", "uint16", "uint32", "uint64"))
+float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
+complex64, complex128 = map(np.dtype, ("complex64", "complex128"))
+bfloat16 = np.dtype(ml_dtypes.bfloat16)
+int4, uint4 = np.dtype(ml_dtypes.int4), np.dtype(ml_dtypes.uint4)
+float8_e4m3fn, float8_e5m2 = np.dtype(ml_dtypes.float8_e4m3fn), np.dtype(ml_dtypes.float8_e5m2)
+
+#: The dtype of the tangent of something that has none: integers, booleans, keys. It takes no memory.
+float0 = np.dtype([("float0", np.void, 0)])
+
+NARROW_SIGNED = _present("int1", "int2", "int4")
+NARROW_UNSIGNED = _present("uint1", "uint2", "uint4")
+NARROW_FLOATS = _present(
+    "float4_e2m1fn",
+    "float6_e2m3fn",
+    "float6_e3m2fn",
+    "float8_e3m4",
+    "float8_e4m3",
+    "float8_e8m0fnu",
+    "float8_e4m3b11fnuz",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+)
+"""Dtypes with no implicit promotion to any other: they are for storage and for the operands of products."""
+
+SIGNED = (*NARROW_SIGNED, int8, int16, int32, int64)
+UNSIGNED = (*NARROW_UNSIGNED, uint8, uint16, uint32, uint64)
+FLOATS = (*NARROW_FLOATS, bfloat16, float16, float32, float64)
+COMPLEX = (complex64, complex128)
+ALL = (bool_, *UNSIGNED, *SIGNED, *FLOATS, *COMPLEX)
+
+_SIGNED, _UNSIGNED, _FLOAT, _COMPLEX = map(frozenset, (SIGNED, UNSIGNED, FLOATS, COMPLEX))
+_INTEGER = _SIGNED | _UNSIGNED
+_INEXACT = _FLOAT | _COMPLEX
+_NUMERIC = _INTEGER | _INEXACT
+_KNOWN = frozenset(ALL)
+_NARROW = frozenset((*NARROW_SIGNED, *NARROW_UNSIGNED, *NARROW_FLOATS))
+_BY_SIZE = {bool: (bool_, bool_), int: (int32, int64), float: (float32, float64), complex: (complex64, complex128)}
+_TO_32 = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
+
+
+class extended(np.generic):
+    """Abstract scalar type of the dtypes that NumPy does not know."""
+
+
+class prng_key(extended):
+    """Abstract scalar type of random keys: ``issubdtype(key.dtype, prng_key)`` is true."""
+
+
+class KeyDtype:
+    """The dtype of random keys for one generator; there is one object per generator.
+
+    Parameters
+    ----------
+    impl : str
+        The generator: ``threefry2x32``, ``rbg`` or ``unsafe_rbg``.
+
+    Attributes
+    ----------
+    name : str
+        ``key<fry>``.
+    words : int
+        How many uint32 words a key has.
+    storage : numpy.dtype
+        The dtype of one key in memory, so that a key array of shape ``s`` is stored as an array of shape ``s``. For
+        threefry a uint64: the bits of two uint32 words.
+    """
+
+    __slots__ = ("impl", "itemsize", "name", "storage", "words")
+
+    _tags: Mapping[str, tuple[str, int]] = {"threefry2x32": ("fry", 2), "rbg": ("rbg", 4), "unsafe_rbg": ("urbg", 4)}
+    _made: dict[str, KeyDtype] = {}
+
+    type = prng_key
+    kind = "V"
+    impl: str
+    name: str
+    words: int
+    itemsize: int
+    storage: np.dtype
+
+    def __new__(cls, impl: str = "threefry2x32") -> KeyDtype:
+        known = cls._made.get(impl)
+        if known is not None:
+            return known
+        if impl not in cls._tags:
+            raise ArgumentError(
+                wrong=f"there is no random generator {impl!r}", fix=f"Name one of: {', '.join(map(repr, cls._tags))}"
+            )
+        self = object.__new__(cls)
+        tag, self.words = cls._tags[impl]
+        self.impl, self.name, self.itemsize = impl, f"key<{tag}>", 4 * self.words
+        self.storage = uint64 if self.words == 2 else np.dtype((np.void, self.itemsize))
+        return cls._made.setdefault(impl, self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KeyDtype, (self.impl,)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    __str__ = __repr__
+
+
+# Kinds. The predicates take dtype objects; `issubdtype` takes anything that names a dtype.
+
+
+def is_bool(dtype: DType) -> bool:
+    return dtype == bool_
+
+
+def is_signed(dtype: DType) -> bool:
+    """Whether it is a signed integer dtype."""
+    return dtype in _SIGNED
+
+
+def is_unsigned(dtype: DType) -> bool:
+    return dtype in _UNSIGNED
+
+
+def is_integer(dtype: DType) -> bool:
+    """Whether it is an integer dtype; bool is none."""
+    return dtype in _INTEGER
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether it is a real floating dtype, those of ml_dtypes included."""
+    return dtype in _FLOAT
+
+
+def is_complex(dtype: DType) -> bool:
+    return dtype in _COMPLEX
+
+
+def is_inexact(dtype: DType) -> bool:
+    """Whether it is floating, real or complex."""
+    return dtype in _INEXACT
+
+
+def is_numeric(dtype: DType) -> bool:
+    """Whether it is an integer or floating dtype."""
+    return dtype in _NUMERIC
+
+
+def is_narrow(dtype: DType) -> bool:
+    """Whether it is a dtype of 8 bits or fewer from ml_dtypes, which promotes to nothing else."""
+    return dtype in _NARROW
+
+
+def is_key(dtype: DType) -> bool:
+    return type(dtype) is KeyDtype
+
+
+def is_supported(dtype: DType) -> bool:
+    """Whether arrays may have this dtype."""
+    return dtype in _KNOWN or type(dtype) is KeyDtype or dtype == float0
+
+
+def kind(dtype: DType) -> str:
+    """``bool``, ``uint``, ``int``, ``float``, ``complex``, ``key`` or ``void``."""
+    return _KINDS.get(dtype) or ("key" if type(dtype) is KeyDtype else "void")
+
+
+_KINDS: dict[DType, str] = {
+    bool_: "bool",
+    **dict.fromkeys(UNSIGNED, "uint"),
+    **dict.fromkeys(SIGNED, "int"),
+    **dict.fromkeys(FLOATS, "float"),
+    **dict.fromkeys(COMPLEX, "complex"),
+}
+_PYTHON = {"bool": bool, "uint": int, "int": int, "float": float, "complex": complex}
+
+# Abstract scalar types above those of ml_dtypes, whose classes do not derive from NumPy's.
+_ABOVE: dict[type, frozenset[type]] = {
+    **{d.type: frozenset({d.type, np.signedinteger, np.integer, np.number, np.generic}) for d in NARROW_SIGNED},
+    **{d.type: frozenset({d.type, np.unsignedinteger, np.integer, np.number, np.generic}) for d in NARROW_UNSIGNED},
+    **{d.type: frozenset({d.type, np.floating, np.inexact, np.number, np.generic}) for d in (*NARROW_FLOATS, bfloat16)},
+}
+
+_ARRAY_API_KINDS: dict[str, frozenset[Any]] = {
+    "bool": frozenset({bool_}),
+    "signed integer": _SIGNED,
+    "unsigned integer": _UNSIGNED,
+    "integral": _INTEGER,
+    "real floating": _FLOAT,
+    "complex floating": _COMPLEX,
+    "numeric": _NUMERIC,
+}
+
+
+def _scalar_type(x: Any) -> type:
+    if isinstance(x, type) and issubclass(x, np.generic):
+        return x
+    if type(x) is KeyDtype:
+        return prng_key
+    return np.dtype(x).type
+
+
+def issubdtype(a: Any, b: Any) -> bool:
+    """Whether dtype ``a`` lies at or below ``b`` in NumPy's hierarchy, where ml_dtypes and keys have their places.
+
+    Examples
+    --------
+    >>> issubdtype(bfloat16, np.floating), issubdtype(KeyDtype(), prng_key)
+    (True, True)
+    """
+    if type(b) is KeyDtype:
+        return a is b
+    low, high = _scalar_type(a), _scalar_type(b)
+    above = _ABOVE.get(low)
+    return high in above if above is not None else bool(np.issubdtype(low, high))
+
+
+def isdtype(dtype: Any, kinds: Any) -> bool:
+    """Whether a dtype is of one of the array API's kinds, such as ``"real floating"``, or equals a dtype given."""
+    own = dtype if type(dtype) is KeyDtype else np.dtype(dtype)
+    for k in kinds if isinstance(kinds, tuple) else (kinds,):
+        if isinstance(k, str) and k in _ARRAY_API_KINDS:
+            if own in _ARRAY_API_KINDS[k]:
+                return True
+            continue
+        try:
+            same = own == (k if type(k) is KeyDtype else np.dtype(k))
+        except TypeError:
+            raise ArgumentError(
+                wrong=f"{k!r} is neither a dtype nor a kind of dtype",
+                fix=f"Give a dtype or one of: {', '.join(map(repr, _ARRAY_API_KINDS))}",
+            ) from None
+        if same:
+            return True
+    return False
+
+
+# Names and sizes.
+
+finfo = ml_dtypes.finfo
+iinfo = ml_dtypes.iinfo
+
+
+class _ShortNames(dict[Any, str]):
+    def __missing__(self, dtype: DType) -> str:
+        name = "float0" if dtype == float0 else dtype.name
+        if dtype in _KNOWN:
+            for word, letter in (("float", "f"), ("uint", "u"), ("int", "i"), ("complex", "c")):
+                if word in name:
+                    name = name.replace(word, letter)
+                    break
+        self[dtype] = name
+        return name
+
+
+#: ``short_name(dtype)`` is the name that jaxprs print: ``f32``, ``bf16``, ``i32``, ``u8``, ``bool``, ``key<fry>``.
+short_name = _ShortNames().__getitem__
+
+
+def name_of(dtype: DType) -> str:
+    """The full name, ``float32``; ``float0`` for the dtype that NumPy would call void."""
+    return "float0" if dtype == float0 else dtype.name
+
+
+@functools.cache
+def bits(dtype: DType) -> int:
+    """Bits of one element by its meaning: 4 for int4, though NumPy stores it in a byte; 8 for bool."""
+    if dtype in _INTEGER:
+        return int(iinfo(dtype).bits)
+    if dtype in _FLOAT:
+        return int(finfo(dtype).bits)
+    return 8 * dtype.itemsize
+
+
+# The x64 setting, and the dtypes of Python numbers.
+
+
+class _Canonical(dict[Any, DType]):
+    """From anything that names a dtype to the dtype object it stands for under one setting of ``enable_x64``."""
+
+    def __init__(self, x64: bool) -> None:
+        known = {d: d if x64 else _TO_32.get(d, d) for d in ALL}
+        super().__init__(known)
+        self.update({d.type: c for d, c in known.items()})
+        self.update({d.name: c for d, c in known.items()})
+        self.update({python: small_large[x64] for python, small_large in _BY_SIZE.items()})
+        self.x64 = x64
+
+    def __missing__(self, dtype: Any) -> DType:
+        if type(dtype) is KeyDtype:
+            return dtype
+        try:
+            found = np.dtype(dtype)
+        except TypeError:
+            raise DtypeError(
+                wrong=f"{dtype!r} is not a dtype",
+                fix="Give a NumPy dtype, its name, or a scalar type such as pnp.float32",
+            ) from None
+        if not found.isnative:
+            found = found.newbyteorder("=")
+        return found if self.x64 else _TO_32.get(found, found)
+
+
+_canonical = {x64: _Canonical(x64) for x64 in (False, True)}
+_scalars = {x64: {python: both[x64] for python, both in _BY_SIZE.items()} for x64 in (False, True)}
+derive("canonical_dtypes", lambda settings: _canonical[settings["enable_x64"]])
+derive("scalar_dtypes", lambda settings: _scalars[settings["enable_x64"]])
+
+
+def canonicalize_dtype(dtype: Any) -> DType:
+    """The dtype object that ``dtype`` stands for: native byte order, and 32 bits for 64 unless ``enable_x64``.
+
+    Raises
+    ------
+    DtypeError
+        ``dtype`` names no dtype.
+
+    Examples
+    --------
+    >>> canonicalize_dtype(float), canonicalize_dtype("int64")
+    (dtype('float32'), dtype('int32'))
+    """
+    try:
+        return config.canonical_dtypes[dtype]  # pyright: ignore[reportAttributeAccessIssue]
+    except TypeError:  # not hashable, such as a list that describes a structured dtype
+        return _canonical[config.enable_x64].__missing__(dtype)
+
+
+def user_dtype(dtype: Any, function: str = "") -> DType:
+    """The dtype a user asked for, as the current settings give it.
+
+    Raises
+    ------
+    DtypeError
+        No array can have it (strings, objects, dates), or it has 64 bits and ``explicit_x64_dtypes`` is "error".
+
+    Warns
+    -----
+    UserWarning
+        It has 64 bits and ``enable_x64`` is off.
+    """
+    found = canonicalize_dtype(dtype)
+    if found not in _KNOWN and not is_supported(found):
+        raise DtypeError(
+            wrong=f"arrays cannot have the dtype {found}" + (f", asked for in {function}" if function else ""),
+            fix="Use a boolean, integer, floating or complex dtype",
+        )
+    if config.enable_x64 or (isinstance(dtype, type) and dtype in _BY_SIZE) or type(found) is KeyDtype:
+        return found
+    asked = np.dtype(dtype)
+    if asked not in _TO_32:
+        return found
+    mode = config.explicit_x64_dtypes  # pyright: ignore[reportAttributeAccessIssue]
+    wrong = f"the dtype {asked.name}" + (f" asked for in {function}" if function else "") + " has 64 bits"
+    if mode == "error":
+        raise DtypeError(wrong=wrong, fix='Turn them on: portax.config.update("enable_x64", True)')
+    if mode == "warn":
+        warnings.warn(
+            f"{wrong}, and the result is {found.name} instead, because enable_x64 is off. "
+            f'Turn it on with portax.config.update("enable_x64", True), or ask for {found.name}.',
+            stacklevel=4,
+        )
+        return found
+    return asked
+
+
+def dtype_of_python_scalar(x: Any) -> np.dtype:
+    """The dtype of a Python number, or of a Python number type.
+
+    Raises
+    ------
+    ScalarRangeError
+        An integer that does not fit.
+    DtypeError
+        ``x`` is no Python number.
+    """
+    dtypes = config.scalar_dtypes  # pyright: ignore[reportAttributeAccessIssue]
+    dtype = dtypes.get(type(x))
+    if dtype is None:
+        if isinstance(x, type) and x in _BY_SIZE:
+            return dtypes[x]
+        for python in (bool, int, float, complex):
+            if isinstance(x, python):
+                dtype = dtypes[python]
+                break
+        else:
+            raise DtypeError(wrong=f"{x!r} is not a Python number", fix="Give a bool, int, float or complex")
+    if (dtype is int32 and not -0x80000000 <= x <= 0x7FFFFFFF) or (dtype is int64 and not -(2**63) <= x < 2**63):
+        raise ScalarRangeError(
+            wrong=f"the Python int {x} is too large to convert to {dtype.name}",
+            fix="Give a float, or a NumPy array with the dtype you want"
+            if dtype is int64
+            else 'Turn on 64-bit dtypes, portax.config.update("enable_x64", True), or give a float',
+        )
+    return dtype
+
+
+def python_type(dtype: DType) -> type:
+    """bool, int, float or complex: what one element is in Python."""
+    try:
+        return _PYTHON[kind(dtype)]
+    except KeyError:
+        raise DtypeError(wrong=f"{name_of(dtype)} has no Python number", fix="Use a numeric or boolean dtype") from None
+
+
+def default_like(dtype: DType) -> np.dtype:
+    """The default dtype of the same kind: float32 for bfloat16, int32 for uint8; 64 bits with ``enable_x64``."""
+    return config.scalar_dtypes[python_type(dtype)]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def to_inexact(dtype: DType) -> DType:
+    """The floating dtype for a function such as ``sin`` at integers: float64 for 64-bit integers, else float32."""
+    if dtype in _INEXACT:
+        return dtype
+    return float64 if dtype in (int64, uint64) else float32
+
+
+def to_real(dtype: DType) -> DType:
+    """The dtype of the magnitude: float32 for complex64."""
+    return float32 if dtype == complex64 else float64 if dtype == complex128 else to_inexact(dtype)
+
+
+def to_complex(dtype: DType) -> DType:
+    """The complex dtype that holds it: complex128 for 64-bit dtypes, else complex64."""
+    return complex128 if to_real(to_inexact(dtype)) == float64 else complex64
+
+
+def to_numeric(dtype: DType) -> DType:
+    """int32 for bool, else itself."""
+    return int32 if dtype == bool_ else dtype
+
+
+def tangent_dtype(dtype: DType) -> DType:
+    """The dtype of tangents: itself if floating, else float0."""
+    return dtype if dtype in _INEXACT else float0
+
+
+# Promotion.
+
+_WEAK = {"int": int, "uint": int, "float": float, "complex": complex}
+
+
+def _node(dtype: DType, weak: bool) -> Any:
+    """The element of the lattice: a dtype, or a Python type for a weak one. A bool is never weak."""
+    return _WEAK.get(kind(dtype), dtype) if weak else dtype
+
+
+def _edges(strict: bool, x64: bool) -> dict[Any, tuple[Any, ...]]:
+    """To each element those directly above it.
+
+    ``strict``: only Python numbers give way. Without ``x64`` uint32 and int32 meet at int32, for there is no int64.
+    """
+    if strict:
+        return {
+            **dict.fromkeys(ALL, ()),
+            int: (float, *SIGNED, *UNSIGNED),
+            float: (complex, *FLOATS),
+            complex: COMPLEX,
+        }
+    return {
+        bool_: (int,),
+        int: (uint8, int8, *NARROW_UNSIGNED, *NARROW_SIGNED),
+        uint8: (int16, uint16),
+        uint16: (int32, uint32),
+        uint32: (int64 if x64 else int32, uint64),
+        int8: (int16,),
+        int16: (int32,),
+        int32: (int64,),
+        int64: (float,),
+        uint64: (float,),
+        float: (*NARROW_FLOATS, bfloat16, float16, complex),
+        bfloat16: (float32,),
+        float16: (float32,),
+        float32: (float64, complex64),
+        float64: (complex128,),
+        complex: (complex64,),
+        complex64: (complex128,),
+        complex128: (),
+        **dict.fromkeys(_NARROW, ()),
+    }
+
+
+class _Promotions(dict[tuple[DType, bool, DType, bool], tuple[DType, bool]]):
+    """Joins already computed, for one pair of settings; the others are computed when they are first looked up."""
+
+    def __init__(self, strict: bool, x64: bool) -> None:
+        super().__init__()
+        self.strict, self.x64 = strict, x64
+        self.above: dict[Any, frozenset[Any]] = {}
+
+    def __missing__(self, key: tuple[DType, bool, DType, bool]) -> tuple[DType, bool]:
+        a, a_weak, b, b_weak = key
+        if a_weak and b_weak and not self.strict:
+            # Between weak operands the firm dtypes decide: weak int16 with weak int32 is weak int32, not "an integer".
+            found, weak = self.join(a, b), True
+        elif a == b and not (a_weak and b_weak):
+            found, weak = a, False  # also lets dtypes through that are not in the lattice, such as keys
+        else:
+            found, weak = self.join(_node(a, a_weak), _node(b, b_weak)), False
+        if isinstance(found, type):
+            found, weak = _BY_SIZE[found][self.x64], True
+        self[key] = result = found, weak and found != bool_
+        return result
+
+    def join(self, a: Any, b: Any) -> Any:
+        """The least element above both."""
+        if not self.above:
+            edges = _edges(self.strict, self.x64)
+            self.above = {node: _closure(node, edges) for node in edges}
+        both = self.above.get(a, frozenset()) & self.above.get(b, frozenset())
+        least = [node for node in both if both <= self.above[node]]
+        if len(least) == 1:
+            return least[0]
+        names = [f"Python {x.__name__}" if isinstance(x, type) else name_of(x) for x in (a, b)]
+        if self.strict:
+            why = "dtypes do not mix while numpy_dtype_promotion is 'strict'"
+        elif is_key(a) or is_key(b):
+            why = "random keys are not numbers"
+        elif a in _NARROW or b in _NARROW:
+            why = "dtypes of 8 bits or fewer from ml_dtypes do not mix implicitly with others"
+        else:
+            why = "they are not both numbers"
+        raise TypePromotionError(
+            wrong=f"{names[0]} and {names[1]} have no common dtype: {why}",
+            fix="Convert one of them first, for example with x.astype('float32')",
+        )
+
+
+def _closure(node: Any, edges: Mapping[Any, tuple[Any, ...]]) -> frozenset[Any]:
+    reached, todo = {node}, [node]
+    while todo:
+        new = set(edges[todo.pop()]) - reached
+        reached |= new
+        todo += new
+    return frozenset(reached)
+
+
+_promotions = {
+    (mode, x64): _Promotions(mode == "strict", x64) for mode in ("standard", "strict") for x64 in (False, True)
+}
+derive("promotions", lambda settings: _promotions[settings["numpy_dtype_promotion"], settings["enable_x64"]])
+
+
+def promote(a: DType, a_weak: bool, b: DType, b_weak: bool) -> tuple[DType, bool]:
+    """The dtype of the result of an operation on two operands, and whether it is weak.
+
+    Raises
+    ------
+    TypePromotionError
+        No dtype lies above both.
+
+    Examples
+    --------
+    >>> promote(int32, False, float32, True)
+    (dtype('float32'), True)
+    """
+    return config.promotions[a, a_weak, b, b_weak]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def result_type(operands: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
+    """The dtype of the result of an operation on any number of (dtype, weak) operands, and whether it is weak.
+
+    The join of a lattice is associative, so it is taken pair by pair. With one operand it is that operand.
+    """
+    result: tuple[DType, bool] | None = None
+    for dtype, weak in operands:
+        result = (dtype, weak) if result is None else promote(*result, dtype, weak)
+    if result is None:
+        raise ArgumentError(wrong="no operand was given to take a dtype from", fix="Give at least one array or dtype")
+    return result
+
+
+def settled(dtype: DType, weak: bool) -> DType:
+    """The dtype of an array made from a result of `result_type`: the default of its kind if weak, else itself."""
+    return default_like(dtype) if weak else dtype
+
+
+def can_promote(a: DType, a_weak: bool, b: DType, b_weak: bool) -> bool:
+    """Whether an operand of dtype ``a`` may be converted to ``b`` implicitly, that is whether their join is ``b``."""
+    try:
+        return promote(a, a_weak, b, b_weak)[0] == b
+    except TypePromotionError:
+        return False
