@@ -1,0 +1,160 @@
+"""A whole program: the entry function ``@main``, and the private functions it calls.
+
+Each private function is written once, however often it is called: the caller gives a key that says what the function is. Names
+are made from the user's, in the order the functions are met, so the same program always gives the same text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from portax.core.stablehlo.emitter import Body, as_values
+from portax.core.stablehlo.linear import Linear
+from portax.core.stablehlo.types import Value, joined_types, type_of
+
+__all__ = ["Builder", "Module"]
+
+
+class Builder(Linear):
+    """Writes one function; each method appends an op and gives its results.
+
+    The package's docstring lists the methods.
+    """
+
+    __slots__ = ("module",)
+
+    def __init__(self, module: Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def call(
+        self, key: Hashable, name: str, operands: Sequence[Value], result_avals: Sequence[Any] | None, body: Body
+    ) -> tuple[Value, ...]:
+        """Append a call of the private function known by ``key``, written now if it was not before.
+
+        Parameters
+        ----------
+        key : hashable
+            Two calls with equal keys mean the same function, at the same types.
+        name : str
+            What to call it in the text, if it is free.
+        operands : sequence of Value
+        result_avals : sequence of Aval, or None
+            None where they are what ``body`` gives.
+        body : callable
+            ``body(b, *arguments) -> results``; it sees nothing of the function around it.
+        """
+        function, avals = self.module.function(key, name, [v.aval for v in operands], body)
+        if result_avals is not None:
+            avals = result_avals
+        return self.emit_many(
+            avals,
+            f"func.call @{function}({', '.join([v.name for v in operands])}) : "
+            f"({joined_types(operands)}) -> ({', '.join([type_of(a) for a in avals])})",
+        )
+
+
+class Module:
+    """Collects the functions of one program.
+
+    Parameters
+    ----------
+    name : str
+        Shown in profiles and dumps.
+    attributes : mapping of str to str, optional
+        Of the module, spelled: ``{"mhlo.num_partitions": "2 : i32"}``.
+    preamble : sequence of str
+        Lines to stand before the functions, such as the declaration of a mesh.
+    """
+
+    def __init__(
+        self, name: str = "main", attributes: Mapping[str, str] | None = None, preamble: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.attributes = dict(attributes or {})
+        self.preamble = list(preamble)
+        self._names = {"main"}
+        self._functions: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
+        self._texts: list[str] = []
+
+    def main(
+        self,
+        avals: Sequence[Any],
+        body: Body,
+        *,
+        donate: Mapping[int, int | None] | None = None,
+        argument_attributes: Mapping[int, str] | None = None,
+        result_attributes: Mapping[int, str] | None = None,
+    ) -> str:
+        """Write the entry function and give the text of the whole program.
+
+        Parameters
+        ----------
+        avals : sequence of Aval
+            Of the arguments.
+        body : callable
+            ``body(b, *arguments) -> results``.
+        donate : mapping from argument to result or None
+            Arguments whose memory the result, or any result where it is None, may take.
+        argument_attributes, result_attributes : mapping from position to str
+            Any others, spelled: ``{0: 'mhlo.sharding = "{replicated}"'}``.
+        """
+        extra = {i: [text] for i, text in (argument_attributes or {}).items()}
+        for i, result in (donate or {}).items():
+            word = "jax.buffer_donor = true" if result is None else f"tf.aliasing_output = {result} : i32"
+            extra.setdefault(i, []).append(word)
+        text, _ = self._write(
+            "public @main", avals, body, {i: ", ".join(words) for i, words in extra.items()}, result_attributes or {}
+        )
+        attributes = ", ".join([f"{name} = {value}" for name, value in self.attributes.items()])
+        head = f"module @{legal_name(self.name)}" + (f" attributes {{{attributes}}}" if attributes else "")
+        return "\n".join([f"{head} {{", *[f"  {line}" for line in self.preamble], text, *self._texts, "}", ""])
+
+    def function(self, key: Hashable, name: str, avals: Sequence[Any], body: Body) -> tuple[str, tuple[Any, ...]]:
+        """Give the name and the result avals of the private function ``key``, written now if it was not before."""
+        known = self._functions.get(key)
+        if known is None:
+            unique = self._unique(legal_name(name))
+            text, results = self._write(f"private @{unique}", avals, body, {}, {})
+            self._texts.append(text)
+            self._functions[key] = known = unique, results
+        return known
+
+    def _unique(self, name: str) -> str:
+        unique, n = name, 0
+        while unique in self._names:
+            n += 1
+            unique = f"{name}_{n}"
+        self._names.add(unique)
+        return unique
+
+    def _write(
+        self,
+        head: str,
+        avals: Sequence[Any],
+        body: Callable[..., Any],
+        argument_attributes: Mapping[int, str],
+        result_attributes: Mapping[int, str],
+    ) -> tuple[str, tuple[Any, ...]]:
+        b = Builder(self)
+        arguments = [Value(f"%arg{i}", aval) for i, aval in enumerate(avals)]
+        results = as_values(body(b, *arguments))
+        parameters = ", ".join(
+            [f"{v.name}: {v.type}{_braced(argument_attributes.get(i))}" for i, v in enumerate(arguments)]
+        )
+        types = ", ".join([f"{v.type}{_braced(result_attributes.get(i))}" for i, v in enumerate(results)])
+        end = f" {', '.join([v.name for v in results])} : {joined_types(results)}" if results else ""
+        lines = "\n".join([*b.lines, f"    return{end}"])
+        arrow = f" -> ({types})" if results else ""
+        return f"  func.func {head}({parameters}){arrow} {{\n{lines}\n  }}", tuple([v.aval for v in results])
+
+
+def _braced(attributes: str | None) -> str:
+    return f" {{{attributes}}}" if attributes else ""
+
+
+def legal_name(name: str) -> str:
+    """Give ``name`` with what a symbol may not contain replaced: ``<lambda>`` is ``_lambda_``."""
+    kept = "".join([c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name])
+    return kept if kept and not kept[0].isdigit() else f"f_{kept}"

@@ -1,0 +1,175 @@
+"""Ops that move elements and compute nothing: broadcasting, slicing, padding, joining, gathering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portax.core.aval import Aval
+from portax.core.stablehlo.elementwise import Elementwise
+from portax.core.stablehlo.types import Value, array_attribute, dtype_of, joined_types, list_attribute, type_of
+
+__all__ = ["Shaping"]
+
+
+class Shaping(Elementwise):
+    """The ops of a `Builder` that rearrange arrays."""
+
+    __slots__ = ()
+
+    def broadcast_in_dim(self, x: Value, shape: Sequence[int], dims: Sequence[int]) -> Value:
+        """Append ``x`` repeated to ``shape``; axis ``i`` of ``x``, of size 1 or full, becomes axis ``dims[i]``."""
+        aval = Aval(tuple(shape), x.aval.dtype)
+        if aval.shape == x.aval.shape and tuple(dims) == tuple(range(len(aval.shape))):
+            return x
+        return self.emit(
+            aval,
+            f"stablehlo.broadcast_in_dim {x.name}, dims = {list_attribute(dims)} : ({x.type}) -> {type_of(aval)}",
+        )
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """Append ``x`` with its elements, in row-major order, in another shape."""
+        aval = Aval(tuple(shape), x.aval.dtype)
+        if aval.shape == x.aval.shape:
+            return x
+        return self.emit(aval, f"stablehlo.reshape {x.name} : ({x.type}) -> {type_of(aval)}")
+
+    def transpose(self, x: Value, permutation: Sequence[int]) -> Value:
+        """Append ``x`` with axis ``permutation[i]`` as axis ``i``."""
+        aval = Aval(tuple([x.aval.shape[i] for i in permutation]), x.aval.dtype)
+        return self.emit(
+            aval, f"stablehlo.transpose {x.name}, dims = {list_attribute(permutation)} : ({x.type}) -> {type_of(aval)}"
+        )
+
+    def reverse(self, x: Value, axes: Sequence[int]) -> Value:
+        """Append ``x`` backwards along ``axes``."""
+        return self.emit(x.aval, f"stablehlo.reverse {x.name}, dims = {list_attribute(axes)} : {x.type}")
+
+    def slice(
+        self, x: Value, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int] | None = None
+    ) -> Value:
+        """Append ``x[starts[0]:limits[0]:strides[0], ...]``."""
+        steps = strides or (1,) * len(starts)
+        parts = list(zip(starts, limits, steps, strict=True))
+        aval = Aval(tuple([-(-(stop - start) // step) for start, stop, step in parts]), x.aval.dtype)
+        ranges = ", ".join(
+            [f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}" for start, stop, step in parts]
+        )
+        return self.emit(aval, f"stablehlo.slice {x.name} [{ranges}] : ({x.type}) -> {type_of(aval)}")
+
+    def pad(self, x: Value, value: Any, config: Sequence[tuple[int, int, int]]) -> Value:
+        """Append ``x`` with ``value`` around and between its elements.
+
+        ``config`` has ``(low, high, interior)`` for each axis; negative low and high cut elements off.
+        """
+        value = self.scalar(value, x.aval.dtype)
+        sizes = [
+            low + high + n + max(n - 1, 0) * interior
+            for n, (low, high, interior) in zip(x.aval.shape, config, strict=True)
+        ]
+        # Where more is cut off than there is, the axis is empty; StableHLO has no pad that says so.
+        if any(n < 0 for n in sizes):
+            return self.full([max(n, 0) for n in sizes], 0, x.aval.dtype)
+        aval = Aval(tuple(sizes), x.aval.dtype)
+        low, high, interior = [list_attribute([entry[i] for entry in config]) for i in range(3)]
+        return self.emit(
+            aval,
+            f"stablehlo.pad {x.name}, {value.name}, low = {low}, high = {high}, interior = {interior} : "
+            f"({x.type}, {value.type}) -> {type_of(aval)}",
+        )
+
+    def concatenate(self, xs: Sequence[Value], axis: int) -> Value:
+        """Append the arrays ``xs`` joined along ``axis``."""
+        if len(xs) == 1:
+            return xs[0]
+        shape = list(xs[0].aval.shape)
+        shape[axis] = sum(x.aval.shape[axis] for x in xs)
+        aval = Aval(tuple(shape), xs[0].aval.dtype)
+        return self.emit(
+            aval,
+            f"stablehlo.concatenate {', '.join([x.name for x in xs])}, dim = {axis} : "
+            f"({joined_types(xs)}) -> {type_of(aval)}",
+        )
+
+    def iota(self, shape: Sequence[int], axis: int, dtype: Any) -> Value:
+        """Append the array of ``shape`` whose elements are their index along ``axis``."""
+        aval = Aval(tuple(shape), dtype_of(dtype))
+        return self.emit(aval, f"stablehlo.iota dim = {axis} : {type_of(aval)}")
+
+    def dynamic_slice(self, x: Value, indices: Sequence[Value], sizes: Sequence[int]) -> Value:
+        """Append the part of ``x`` of that size whose first element is at ``indices``, moved inside where it is not.
+
+        The indices are rank-0 values of one integer dtype, one for each axis.
+        """
+        aval = Aval(tuple(sizes), x.aval.dtype)
+        names = "".join([f", {i.name}" for i in indices])
+        return self.emit(
+            aval,
+            f"stablehlo.dynamic_slice {x.name}{names}, sizes = {list_attribute(sizes)} : "
+            f"({joined_types([x, *indices])}) -> {type_of(aval)}",
+        )
+
+    def dynamic_update_slice(self, x: Value, update: Value, indices: Sequence[Value]) -> Value:
+        """Append ``x`` with ``update`` in place of the part of its size that `dynamic_slice` would give."""
+        operands = [x, update, *indices]
+        return self.emit(
+            x.aval,
+            f"stablehlo.dynamic_update_slice {', '.join([v.name for v in operands])} : "
+            f"({joined_types(operands)}) -> {x.type}",
+        )
+
+    def gather(
+        self,
+        x: Value,
+        indices: Value,
+        dimension_numbers: Any,
+        slice_sizes: Sequence[int],
+        *,
+        index_vector_dim: int | None = None,
+        indices_are_sorted: bool = False,
+    ) -> Value:
+        """Append slices of ``x`` that start at ``indices``, moved inside where they are not.
+
+        Parameters
+        ----------
+        x : Value
+        indices : Value of an integer dtype
+        dimension_numbers : object
+            With ``offset_dims``, ``collapsed_slice_dims``, ``start_index_map``, and where there is batching
+            ``operand_batching_dims`` and ``start_indices_batching_dims``, as `lax.GatherDimensionNumbers`.
+        slice_sizes : sequence of int
+            One for each axis of ``x``.
+        index_vector_dim : int, optional
+            The axis of ``indices`` that holds one index into ``x``; default the last.
+        """
+        d = dimension_numbers
+        batching = tuple(getattr(d, "operand_batching_dims", ()))
+        vector = len(indices.aval.shape) - 1 if index_vector_dim is None else index_vector_dim
+        gone = {*d.collapsed_slice_dims, *batching}
+        window = iter([n for axis, n in enumerate(slice_sizes) if axis not in gone])
+        batch = iter([n for axis, n in enumerate(indices.aval.shape) if axis != vector])
+        rank = len(d.offset_dims) + len(indices.aval.shape) - (vector < len(indices.aval.shape))
+        offsets = set(d.offset_dims)
+        shape = tuple([next(window) if axis in offsets else next(batch) for axis in range(rank)])
+        numbers = (
+            f"#stablehlo.gather<offset_dims = {list_attribute(d.offset_dims)}, "
+            f"collapsed_slice_dims = {list_attribute(d.collapsed_slice_dims)}, "
+            f"operand_batching_dims = {list_attribute(batching)}, "
+            f"start_indices_batching_dims = {list_attribute(getattr(d, 'start_indices_batching_dims', ()))}, "
+            f"start_index_map = {list_attribute(d.start_index_map)}, index_vector_dim = {vector}>"
+        )
+        [out] = self.generic(
+            "stablehlo.gather",
+            (x, indices),
+            (Aval(shape, x.aval.dtype),),
+            f"dimension_numbers = {numbers}, indices_are_sorted = {str(indices_are_sorted).lower()}, "
+            f"slice_sizes = {array_attribute(slice_sizes)}",
+        )
+        return out
+
+    def optimization_barrier(self, *xs: Value) -> tuple[Value, ...]:
+        """Append a wall: no op that uses a result is moved before any op that made an operand."""
+        if not xs:
+            return ()
+        names = ", ".join([x.name for x in xs])
+        return self.emit_many([x.aval for x in xs], f"stablehlo.optimization_barrier {names} : {joined_types(xs)}")
