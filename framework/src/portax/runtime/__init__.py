@@ -1,0 +1,1 @@
+"""Where programs meet devices: arrays with buffers, dispatch, compile cache, plugins, the contract with drivers."""
