@@ -1,14 +1,15 @@
 """Programs as StableHLO text.
 
-`Module` makes the text of a program, `Builder` the ops of one of its functions, `Value` is what an op gives. A primitive's
-``stablehlo(self, b, *values, **params)`` gets a builder and the values of its operands, and gives a value, or a sequence of them::
+`Module` makes the text of a program, `Builder` the ops of one of its functions, `Value` is what an op gives. A
+primitive's ``stablehlo(self, b, *values, **params)`` gets a builder and the values of its operands, and gives a value,
+or a sequence of them::
 
     module = Module("axpy")
     text = module.main([x, y], lambda b, x, y: b.binary("add", b.binary("multiply", x, b.full((), 2, x.dtype)), y))
 
-``x`` and ``y`` stand for values (``.name .aval .type .shape .dtype .ndim``), ``number`` for a Python or NumPy number, ``body`` for
-a callable ``body(b, *values)`` that gives a value or a sequence of them. In the bodies of loops and branches any value in scope may be used,
-in all others only the arguments.
+``x`` and ``y`` stand for values (``.name .aval .type .shape .dtype .ndim``), ``number`` for a Python or NumPy number,
+``body`` for a callable ``body(b, *values)`` that gives a value or a sequence of them. In the bodies of loops and
+branches any value in scope may be used, in all others only the arguments.
 
 Writing constants
     ``constant(array_or_number, dtype=None)``, ``full(shape, number, dtype)``, ``scalar(number_or_value, dtype)``
@@ -36,16 +37,16 @@ Programs as parameters (``body`` may be the name of a binary op where it is a re
     ``if_(which, on_true, on_false, operands=())``, ``map_scalars(xs, body)``
 
 Linear algebra and others
-    ``dot_general(x, y, dimension_numbers, precision=None, preferred=None)``,
-    ``convolution(x, kernel, dimension_numbers, *, strides, padding, x_dilation, kernel_dilation, reverse, feature_groups,
-    batch_groups, precision, preferred)``, ``fft(x, kind, lengths)``, ``cholesky(x, lower=True)``,
-    ``triangular_solve(a, y, *, left_side=True, lower=True, transpose=None, unit_diagonal=False)``,
-    ``rng_bit_generator(state, shape, dtype, algorithm="DEFAULT")``
+    ``dot_general(x, y, dimension_numbers, precision=None, preferred=None)``, ``convolution(x, kernel,
+    dimension_numbers, *, strides, padding, x_dilation, kernel_dilation, reverse, feature_groups, batch_groups,
+    precision, preferred)``, ``fft(x, kind, lengths)``, ``cholesky(x, lower=True)``, ``triangular_solve(a, y, *,
+    left_side=True, lower=True, transpose=None, unit_diagonal=False)``, ``rng_bit_generator(state, shape, dtype,
+    algorithm="DEFAULT")``
 
 Calls
-    ``call(key, name, operands, result_avals, body)``, ``custom_call(target, operands, result_avals, *, backend_config=None,
-    api_version=4, has_side_effect=False, operand_layouts=None, result_layouts=None, aliases=None, attributes="")``,
-    ``create_token()``, ``after_all(*tokens)``
+    ``call(key, name, operands, result_avals, body)``, ``custom_call(target, operands, result_avals, *,
+    backend_config=None, api_version=4, has_side_effect=False, operand_layouts=None, result_layouts=None, aliases=None,
+    attributes="")``, ``create_token()``, ``after_all(*tokens)``
 
 Any op at all
     ``generic(name, operands, result_avals, attributes="", regions=())``, ``region(avals, body) -> (text, values)``,

@@ -1,13 +1,14 @@
 """Ops that carry programs: loops, branches, reductions, sorting, scattering.
 
-A program is a callable ``body(b, *values)`` that writes with the builder it is given and returns a Value or a sequence of
-them. The bodies of loops and branches may use any value of the function around them. The bodies of reductions, scatters,
-sorts and windows may not: XLA takes them only closed, so constants are made anew inside.
+A program is a callable ``body(b, *values)`` that writes with the builder it is given and returns a Value or a sequence
+of them. The bodies of loops and branches may use any value of the function around them. The bodies of reductions,
+scatters, sorts and windows may not: XLA takes them only closed, so constants are made anew inside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,19 @@ def _per_axis(given: Mapping[int, Any] | Sequence[Any] | None, rank: int, defaul
     return list(given)
 
 
+def _reduced(shape: tuple[int, ...], axes: Sequence[int]) -> tuple[list[int], tuple[int, ...]]:
+    gone = sorted(axes)
+    return gone, tuple([n for axis, n in enumerate(shape) if axis not in gone])
+
+
+@lru_cache(1 << 13)
+def _reduction_form(aval: Aval, axes: tuple[int, ...], op: str) -> tuple[Aval, str]:
+    gone, shape = _reduced(aval.shape, axes)
+    out, scalar = Aval(shape, aval.dtype), scalar_of(aval)
+    words = f" applies stablehlo.{op} across dimensions = {list_attribute(gone)}"
+    return out, f"{words} : ({type_of(aval)}, {type_of(scalar)}) -> {type_of(out)}"
+
+
 class Control(Shaping):
     """The ops of a `Builder` whose attribute is a program."""
 
@@ -61,7 +75,8 @@ class Control(Shaping):
             What the reduction starts from; an identity of ``body``.
         axes : sequence of int
         body : str or callable
-            The name of a binary op, ``"add"``, or ``body(b, *accumulators, *elements) -> accumulators`` on rank-0 values.
+            The name of a binary op, ``"add"``, or ``body(b, *accumulators, *elements) -> accumulators`` on rank-0
+            values.
 
         Returns
         -------
@@ -69,20 +84,16 @@ class Control(Shaping):
         """
         xs = _many(operands)
         starts = self._inits(xs, inits)
-        gone = {axis % max(len(xs[0].aval.shape), 1) for axis in axes}
-        shape = tuple([n for axis, n in enumerate(xs[0].aval.shape) if axis not in gone])
-        avals = [Aval(shape, x.aval.dtype) for x in xs]
         if isinstance(body, str) and len(xs) == 1:
-            out = self.emit(
-                avals[0],
-                f"stablehlo.reduce({xs[0].name} init: {starts[0].name}) applies stablehlo.{body} across dimensions = "
-                f"{list_attribute(sorted(gone))} : ({xs[0].type}, {starts[0].type}) -> {type_of(avals[0])}",
-            )
+            aval, after = _reduction_form(xs[0].aval, tuple(axes), body)
+            out = self.emit(aval, f"stablehlo.reduce({xs[0].name} init: {starts[0].name}){after}")
             return out if isinstance(operands, Value) else (out,)
+        gone, shape = _reduced(xs[0].aval.shape, axes)
+        avals = [Aval(shape, x.aval.dtype) for x in xs]
         scalars = [scalar_of(x.aval) for x in xs]
         region, _ = self.region([*scalars, *scalars], _body_of(body))
         outs = self.generic(
-            "stablehlo.reduce", [*xs, *starts], avals, f"dimensions = {array_attribute(sorted(gone))}", [region]
+            "stablehlo.reduce", [*xs, *starts], avals, f"dimensions = {array_attribute(gone)}", [region]
         )
         return outs[0] if isinstance(operands, Value) else outs
 
@@ -151,9 +162,10 @@ class Control(Shaping):
         strides: Mapping[int, int] | Sequence[int] | None = None,
         padding: Mapping[int, tuple[int, int]] | Sequence[tuple[int, int]] | None = None,
     ) -> Value:
-        """Append an array of the shape of ``x`` where each element of ``source`` lands on the element its window selects.
+        """Append an array like ``x`` where each element of ``source`` lands on the element its window selects.
 
-        ``select`` is a comparison (``"GE"``) or a callable to bool, ``scatter`` joins what lands on one place (``"add"``).
+        ``select`` is a comparison (``"GE"``) or a callable to bool, ``scatter`` joins what lands on one place
+        (``"add"``).
         """
         rank = len(x.aval.shape)
         scalar = scalar_of(x.aval)
@@ -238,9 +250,9 @@ class Control(Shaping):
         axis : int
         stable : bool
         comparator : callable, optional
-            ``comparator(b, x0, y0, x1, y1, ...) -> bool``, a pair of rank-0 values for each operand. Default: ascending by the first
-            ``keys`` operands, NaN last and all NaN alike, zeros of both signs alike, complex numbers by real, then
-            imaginary part.
+            ``comparator(b, x0, y0, x1, y1, ...) -> bool``, a pair of rank-0 values for each operand. Default: ascending
+            by the first ``keys`` operands, NaN last and all NaN alike, zeros of both signs alike, complex numbers by
+            real, then imaginary part.
         keys : int
         """
         xs = _many(operands)
@@ -285,7 +297,10 @@ class Control(Shaping):
         return self.select(self.compare(x, x, "NE"), self.full((), np.nan, x.aval.dtype), x)
 
     def top_k(self, x: Value, k: int) -> tuple[Value, Value]:
-        """Append the ``k`` largest elements along the last axis, descending, and their int32 indices; ties keep their order."""
+        """Append the ``k`` largest elements along the last axis, descending, and their int32 indices.
+
+        Ties keep their order.
+        """
         shape = (*x.aval.shape[:-1], k)
         avals = Aval(shape, x.aval.dtype), Aval(shape, np.dtype(np.int32))
         values, indices = self.emit_many(
@@ -297,7 +312,8 @@ class Control(Shaping):
     def while_loop(self, inits: Sequence[Value], cond: Body, body: Body) -> tuple[Value, ...]:
         """Append ``while cond(values): values = body(values)``; gives the last values.
 
-        ``cond(b, *values)`` gives a bool of rank 0, ``body(b, *values)`` as many values as there are, of the same types.
+        ``cond(b, *values)`` gives a bool of rank 0, ``body(b, *values)`` as many values as there are, of the same
+        types.
         """
         avals = [v.aval for v in inits]
         condition, _ = self.region(avals, cond)

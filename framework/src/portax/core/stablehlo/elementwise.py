@@ -1,10 +1,13 @@
 """Ops that work on each element alone.
 
-Operands of one op have one dtype. A rank-0 operand next to one of higher rank is broadcast to its shape; no other shapes mix.
+Operands of one op have one dtype. A rank-0 operand next to one of higher rank is broadcast to its shape; no other
+shapes mix. How an op is spelled at given avals is worked out once in a process: writing an op is then a look-up and a
+format.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,20 +19,59 @@ from portax.core.stablehlo.types import Value, dtype_of, element_type, storage, 
 __all__ = ["Elementwise"]
 
 _CHLO = frozenset(
-    "acos acosh asin asinh atan atanh bessel_i1e conj cosh digamma erf erf_inv erfc is_inf is_neg_inf is_pos_inf lgamma "
-    "mulhi next_after polygamma sinh square zeta".split()
+    "acos acosh asin asinh atan atanh bessel_i1e conj cosh digamma erf erf_inv erfc is_inf is_neg_inf is_pos_inf "
+    "lgamma mulhi next_after polygamma sinh square zeta".split()
 )
 _PREDICATES = frozenset(["is_finite", "is_inf", "is_neg_inf", "is_pos_inf"])
 _BOOL = np.dtype(bool)
 _REAL_OF = {np.dtype(np.complex64): np.dtype(np.float32), np.dtype(np.complex128): np.dtype(np.float64)}
 _COMPLEX_OF = {real: whole for whole, real in _REAL_OF.items()}
+_FORMS = 1 << 13
 
 
-def _comparison(dtype: Any) -> str:
-    spelled = element_type(dtype)
+@lru_cache(_FORMS)
+def _unary_form(name: str, aval: Aval) -> tuple[Aval, str, str]:
+    """Give the aval of the result, and what stands before and after the operand."""
+    out = aval
+    if name in _PREDICATES:
+        out = Aval(aval.shape, _BOOL)
+    elif name in ("abs", "real", "imag") and aval.dtype in _REAL_OF:
+        out = Aval(aval.shape, _REAL_OF[aval.dtype])
+    if name in _CHLO:
+        return out, f"chlo.{name} ", f" : {type_of(aval)} -> {type_of(out)}"
+    types = type_of(aval) if out is aval else f"({type_of(aval)}) -> {type_of(out)}"
+    return out, f"stablehlo.{name} ", f" : {types}"
+
+
+@lru_cache(_FORMS)
+def _comparison_form(aval: Aval, total_order: bool) -> tuple[Aval, str]:
+    spelled = element_type(aval.dtype)
     if spelled[0] in "fbc":
-        return "FLOAT"
-    return "UNSIGNED" if spelled[0] == "u" or spelled == "i1" else "SIGNED"
+        kind = "TOTALORDER" if total_order else "FLOAT"
+    else:
+        kind = "UNSIGNED" if spelled[0] == "u" or spelled == "i1" else "SIGNED"
+    out = Aval(aval.shape, _BOOL)
+    return out, f", {kind} : ({type_of(aval)}, {type_of(aval)}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _spread_form(aval: Aval, shape: tuple[int, ...]) -> tuple[Aval, str]:
+    out = Aval(shape, aval.dtype)
+    return out, f", dims = [] : ({type_of(aval)}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _conversion_form(aval: Aval, dtype: Any) -> tuple[str, Aval, str]:
+    """Give the way: by another name, by a comparison with 0, by the real part, or the op with what stands after."""
+    dtype, source = dtype_of(dtype), aval.dtype
+    out = Aval(aval.shape, dtype)
+    if storage(dtype) == storage(source):
+        return "rename", out, ""
+    if dtype == _BOOL:
+        return "compare", out, ""
+    if source in _REAL_OF and dtype not in _REAL_OF:
+        return "real", out, ""
+    return "convert", out, f" : ({type_of(aval)}) -> {type_of(out)}"
 
 
 class Elementwise(Emitter):
@@ -40,22 +82,15 @@ class Elementwise(Emitter):
     def unary(self, name: str, x: Value) -> Value:
         """Append ``stablehlo.name``, or ``chlo.name`` where only that dialect has it.
 
-        The result has the aval of ``x``, except that ``abs``, ``real``, ``imag`` of complex numbers are real and predicates are
-        bool.
+        The result has the aval of ``x``, except that ``abs``, ``real``, ``imag`` of complex numbers are real and
+        predicates are bool.
         """
-        if name in _CHLO:
-            return self.chlo(name, x)
-        aval = x.aval
-        if name in _PREDICATES:
-            return self.emit(Aval(aval.shape, _BOOL), f"stablehlo.{name} {x.name} : ({x.type}) -> {_mask(x)}")
-        if aval.dtype in _REAL_OF and name in ("abs", "real", "imag"):
-            real = Aval(aval.shape, _REAL_OF[aval.dtype])
-            return self.emit(real, f"stablehlo.{name} {x.name} : ({x.type}) -> {type_of(real)}")
+        aval, before, after = _unary_form(name, x.aval)
         n = self._count
         self._count = n + 1
         out = f"%{n}"
-        self.lines.append(f"{self._pad}{out} = stablehlo.{name} {x.name} : {x.type}")
-        return Value(out, aval, x.type)
+        self.lines.append(f"{self._pad}{out} = {before}{x.name}{after}")
+        return Value(out, aval)
 
     def binary(self, name: str, x: Value, y: Value) -> Value:
         """Append ``stablehlo.name``, or ``chlo.name`` where only that dialect has it, of two operands of one dtype."""
@@ -83,15 +118,15 @@ class Elementwise(Emitter):
 
     def same_shape(self, *xs: Value) -> tuple[Value, ...]:
         """Broadcast the rank-0 values among ``xs`` to the shape of the others."""
-        shape = max((x.aval.shape for x in xs), key=len)
+        shape = max([x.aval.shape for x in xs], key=len)
         return tuple([self.scalar_to(x, shape) for x in xs])
 
     def scalar_to(self, x: Value, shape: tuple[int, ...]) -> Value:
         """Broadcast ``x`` to ``shape`` if its rank is 0 and the shape's is not."""
         if x.aval.shape or not shape:
             return x
-        aval = Aval(shape, x.aval.dtype)
-        return self.emit(aval, f"stablehlo.broadcast_in_dim {x.name}, dims = [] : ({x.type}) -> {type_of(aval)}")
+        aval, after = _spread_form(x.aval, shape)
+        return self.emit(aval, f"stablehlo.broadcast_in_dim {x.name}{after}")
 
     def compare(self, x: Value, y: Value, direction: str, total_order: bool = False) -> Value:
         """Append a comparison; ``direction`` is one of EQ NE LT LE GT GE, and complex numbers have EQ and NE only.
@@ -100,18 +135,13 @@ class Elementwise(Emitter):
         """
         if x.type != y.type:
             x, y = self.same_shape(x, y)
-        kind = _comparison(x.aval.dtype)
-        if total_order and kind == "FLOAT":
-            kind = "TOTALORDER"
-        return self.emit(
-            Aval(x.aval.shape, _BOOL),
-            f"stablehlo.compare {direction}, {x.name}, {y.name}, {kind} : ({x.type}, {y.type}) -> {_mask(x)}",
-        )
+        aval, after = _comparison_form(x.aval, total_order)
+        return self.emit(aval, f"stablehlo.compare {direction}, {x.name}, {y.name}{after}")
 
     def select(self, which: Value, on_true: Value, on_false: Value) -> Value:
         """Append ``on_true`` where ``which`` holds, ``on_false`` elsewhere; ``which`` may be of rank 0."""
         if on_true.type != on_false.type or (which.aval.shape and not on_true.aval.shape):
-            shape = max((v.aval.shape for v in (which, on_true, on_false)), key=len)
+            shape = max([v.aval.shape for v in (which, on_true, on_false)], key=len)
             on_true, on_false = self.scalar_to(on_true, shape), self.scalar_to(on_false, shape)
         return self.emit(
             on_true.aval,
@@ -130,20 +160,17 @@ class Elementwise(Emitter):
     def convert(self, x: Value, dtype: Any) -> Value:
         """Append the conversion of ``x`` to ``dtype``.
 
-        To bool: true where ``x`` is not 0. From complex to real: the real part. From float to integer: towards 0, saturating;
-        NaN gives 0. Nothing is written where the dtype is the one ``x`` has.
+        To bool: true where ``x`` is not 0. From complex to real: the real part. From float to integer: towards 0,
+        saturating; NaN gives 0. Nothing is written where the dtype is the one ``x`` has.
         """
-        dtype, source = dtype_of(dtype), x.aval.dtype
-        if dtype == source:
-            return x
-        if storage(dtype) == storage(source):
-            return Value(x.name, Aval(x.aval.shape, dtype), x.type)
-        if dtype == _BOOL:
-            return self.compare(x, self.full(x.aval.shape, 0, source), "NE")
-        if source in _REAL_OF and dtype not in _REAL_OF:
+        way, aval, after = _conversion_form(x.aval, dtype)
+        if way == "convert":
+            return self.emit(aval, f"stablehlo.convert {x.name}{after}")
+        if way == "compare":
+            return self.compare(x, self.full(x.aval.shape, 0, x.aval.dtype), "NE")
+        if way == "real":
             return self.convert(self.unary("real", x), dtype)
-        aval = Aval(x.aval.shape, dtype)
-        return self.emit(aval, f"stablehlo.convert {x.name} : ({x.type}) -> {type_of(aval)}")
+        return Value(x.name, aval, x.type)
 
     def bitcast(self, x: Value, shape: tuple[int, ...], dtype: Any) -> Value:
         """Append the bits of ``x`` read as ``dtype``.
@@ -151,16 +178,15 @@ class Elementwise(Emitter):
         A narrower dtype adds a last axis to ``shape``, a wider one takes it away.
         """
         aval = Aval(tuple(shape), dtype_of(dtype))
-        out = Value("", aval)
-        if out.type == x.type:
-            return Value(x.name, aval, x.type)
-        return self.emit(aval, f"stablehlo.bitcast_convert {x.name} : ({x.type}) -> {out.type}")
+        spelled = type_of(aval)
+        if spelled == x.type:
+            return Value(x.name, aval, spelled)
+        return self.emit(aval, f"stablehlo.bitcast_convert {x.name} : ({x.type}) -> {spelled}")
 
     def reduce_precision(self, x: Value, exponent_bits: int, mantissa_bits: int) -> Value:
         """Append ``x`` rounded to a float of that many bits, in the dtype of ``x``."""
-        return self.emit(
-            x.aval, f"stablehlo.reduce_precision {x.name}, format = e{exponent_bits}m{mantissa_bits} : {x.type}"
-        )
+        form = f"e{exponent_bits}m{mantissa_bits}"
+        return self.emit(x.aval, f"stablehlo.reduce_precision {x.name}, format = {form} : {x.type}")
 
     def real(self, x: Value) -> Value:
         """Append the real part of a complex ``x``."""
@@ -176,7 +202,3 @@ class Elementwise(Emitter):
             real, imag = self.same_shape(real, imag)
         aval = Aval(real.aval.shape, _COMPLEX_OF[real.aval.dtype])
         return self.emit(aval, f"stablehlo.complex {real.name}, {imag.name} : {type_of(aval)}")
-
-
-def _mask(x: Value) -> str:
-    return type_of(Aval(x.aval.shape, _BOOL))

@@ -11,6 +11,7 @@ the function around it, not even a constant.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ Body = Callable[..., Any]
 
 # Longer literals are not worth remembering: they are rarely met again, and the memory would hold them.
 _LONGEST_SHARED = 64
+
+
+@lru_cache(1 << 12)
+def _full_form(shape: tuple[int, ...], value: Any, kind: Any, dtype: Any) -> tuple[Aval, str]:
+    """Give the aval and the literal; ``kind`` says what the hash of ``value`` does not."""
+    aval = Aval(shape, dtype_of(dtype))
+    return aval, scalar_literal(as_ndarray(value, aval.dtype)) if aval.size else ""
 
 
 def as_values(results: Any) -> tuple[Value, ...]:
@@ -130,9 +138,14 @@ class Emitter:
 
     def full(self, shape: Sequence[int], value: Any, dtype: Any) -> Value:
         """Append an array of ``shape`` whose elements are all the number ``value``."""
-        dtype = dtype_of(dtype)
         shape = tuple(shape)
-        return self._constant(Aval(shape, dtype), "" if 0 in shape else scalar_literal(as_ndarray(value, dtype)))
+        # As keys -0.0 and 0.0 are one number, and so are 0 and False: the kind tells them apart.
+        kind: Any = type(value)
+        if kind is float:
+            kind = float if value else str(value)
+        elif kind is not int and kind is not bool:
+            return self._constant(*_full_form.__wrapped__(shape, value, kind, dtype))
+        return self._constant(*_full_form(shape, value, kind, dtype))
 
     def _constant(self, aval: Aval, literal: str) -> Value:
         key = literal, aval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ _TRANSPOSES = {None: "NO_TRANSPOSE", "N": "NO_TRANSPOSE", "T": "TRANSPOSE", "C":
 def _precision_pair(precision: Any, dtypes: Sequence[Any]) -> tuple[str, str]:
     """Give the words for both operands.
 
-    None means what the dtype itself can hold, on every device: XLA's own default would let a device round float32 to fewer
-    bits. Narrower dtypes lose nothing by it.
+    None means what the dtype itself can hold, on every device: XLA's own default would let a device round float32 to
+    fewer bits. Narrower dtypes lose nothing by it.
     """
     pair = precision if isinstance(precision, (tuple, list)) else (precision, precision)
     first, second = [_precision_word(p, dtype) for p, dtype in zip(pair, dtypes, strict=True)]
@@ -44,6 +45,24 @@ def _precision_word(precision: Any, dtype: Any) -> str:
         return "HIGHEST" if element_type(dtype) in ("f32", "f64", "complex<f32>", "complex<f64>") else "DEFAULT"
     word = str(getattr(precision, "name", precision)).upper()
     return {"FASTEST": "DEFAULT", "BFLOAT16": "DEFAULT", "TENSORFLOAT32": "HIGH", "FLOAT32": "HIGHEST"}.get(word, word)
+
+
+@lru_cache(1 << 12)
+def _dot_form(x: Aval, y: Aval, dimension_numbers: Any, precision: Any, preferred: Any) -> tuple[Aval, str]:
+    (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+    x_gone, y_gone = {*x_sum, *x_batch}, {*y_sum, *y_batch}
+    shape = (
+        *[x.shape[i] for i in x_batch],
+        *[n for i, n in enumerate(x.shape) if i not in x_gone],
+        *[n for i, n in enumerate(y.shape) if i not in y_gone],
+    )
+    out = Aval(shape, x.dtype if preferred is None else dtype_of(preferred))
+    batching = f", batching_dims = {list_attribute(x_batch)} x {list_attribute(y_batch)}" if len(x_batch) else ""
+    first, second = _precision_pair(precision, (x.dtype, y.dtype))
+    return out, (
+        f"{batching}, contracting_dims = {list_attribute(x_sum)} x {list_attribute(y_sum)}, "
+        f"precision = [{first}, {second}] : ({type_of(x)}, {type_of(y)}) -> {type_of(out)}"
+    )
 
 
 class Linear(Control):
@@ -65,22 +84,11 @@ class Linear(Control):
         preferred : dtype, optional
             Of the result and of the sum; default that of ``x``.
         """
-        (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
-        x_gone, y_gone = {*x_sum, *x_batch}, {*y_sum, *y_batch}
-        shape = (
-            *[x.aval.shape[i] for i in x_batch],
-            *[n for i, n in enumerate(x.aval.shape) if i not in x_gone],
-            *[n for i, n in enumerate(y.aval.shape) if i not in y_gone],
-        )
-        aval = Aval(shape, x.aval.dtype if preferred is None else dtype_of(preferred))
-        batching = f"batching_dims = {list_attribute(x_batch)} x {list_attribute(y_batch)}, " if x_batch else ""
-        first, second = _precision_pair(precision, (x.aval.dtype, y.aval.dtype))
-        return self.emit(
-            aval,
-            f"stablehlo.dot_general {x.name}, {y.name}, {batching}"
-            f"contracting_dims = {list_attribute(x_sum)} x {list_attribute(y_sum)}, "
-            f"precision = [{first}, {second}] : ({x.type}, {y.type}) -> {type_of(aval)}",
-        )
+        try:
+            aval, after = _dot_form(x.aval, y.aval, dimension_numbers, precision, preferred)
+        except TypeError:  # lists are no keys
+            aval, after = _dot_form.__wrapped__(x.aval, y.aval, dimension_numbers, precision, preferred)
+        return self.emit(aval, f"stablehlo.dot_general {x.name}, {y.name}{after}")
 
     def convolution(
         self,
@@ -103,8 +111,8 @@ class Linear(Control):
         Parameters
         ----------
         dimension_numbers : three sequences of axes
-            Of ``x``: (batch, feature, *spatial); of the kernel: (output feature, input feature, *spatial); of the result:
-            (batch, feature, *spatial), as `lax.ConvDimensionNumbers`.
+            Of ``x``: (batch, feature, *spatial); of the kernel: (output feature, input feature, *spatial); of the
+            result: (batch, feature, *spatial), as `lax.ConvDimensionNumbers`.
         strides, x_dilation, kernel_dilation : int for each spatial axis, default 1
         padding : (low, high) for each spatial axis, default none
         reverse : bool for each spatial axis
@@ -129,6 +137,7 @@ class Linear(Control):
             sizes[out_axes[i + 2]] = 0 if padded <= 0 or reach > padded else (padded - reach) // steps[i] + 1
         aval = Aval(tuple(sizes), x.aval.dtype if preferred is None else dtype_of(preferred))
         first, second = _precision_pair(precision, (x.aval.dtype, kernel.aval.dtype))
+        numbers = f"{_layout('bf', x_axes)}x{_layout('oi', k_axes)}->{_layout('bf', out_axes)}"
         flips = ", ".join([str(bool(flip)).lower() for flip in reverse or (False,) * rank])
         pairs = ", ".join([f"[{low}, {high}]" for low, high in pads])
         [out] = self.generic(
@@ -139,16 +148,17 @@ class Linear(Control):
             f"padding = dense<{f'[{pairs}]' if pairs else ''}> : tensor<{rank}x2xi64>, "
             f"lhs_dilation = {array_attribute(x_spread)}, rhs_dilation = {array_attribute(k_spread)}, "
             f"window_reversal = {f'array<i1: {flips}>' if rank else 'array<i1>'}, "
-            f"dimension_numbers = #stablehlo.conv<{_layout('bf', x_axes)}x{_layout('oi', k_axes)}->{_layout('bf', out_axes)}>, "
+            f"dimension_numbers = #stablehlo.conv<{numbers}>, "
             f"feature_group_count = {feature_groups} : i64, batch_group_count = {batch_groups} : i64, "
             f"precision_config = [#stablehlo<precision {first}>, #stablehlo<precision {second}>]",
         )
         return out
 
     def fft(self, x: Value, kind: str, lengths: Sequence[int]) -> Value:
-        """Append the discrete Fourier transform over the last ``len(lengths)`` axes; ``kind`` is FFT, IFFT, RFFT or IRFFT.
+        """Append the discrete Fourier transform over the last ``len(lengths)`` axes.
 
-        ``lengths`` are the sizes of the transformed axes where they are not halved: RFFT gives ``lengths[-1] // 2 + 1``.
+        ``kind`` is FFT, IFFT, RFFT or IRFFT. ``lengths`` are the sizes of the transformed axes where they are not
+        halved: RFFT gives ``lengths[-1] // 2 + 1``.
         """
         shape, dtype = list(x.aval.shape), x.aval.dtype
         if kind == "RFFT":
@@ -158,7 +168,8 @@ class Linear(Control):
         aval = Aval(tuple(shape), dtype)
         return self.emit(
             aval,
-            f"stablehlo.fft {x.name}, type = {kind}, length = {list_attribute(lengths)} : ({x.type}) -> {type_of(aval)}",
+            f"stablehlo.fft {x.name}, type = {kind}, length = {list_attribute(lengths)} : "
+            f"({x.type}) -> {type_of(aval)}",
         )
 
     def cholesky(self, x: Value, lower: bool = True) -> Value:
@@ -175,7 +186,10 @@ class Linear(Control):
         transpose: str | None = None,
         unit_diagonal: bool = False,
     ) -> Value:
-        """Append the ``x`` with ``op(a) x = y``, or ``x op(a) = y`` unless ``left_side``; ``transpose`` is None, "T" or "C"."""
+        """Append the ``x`` with ``op(a) x = y``, or ``x op(a) = y`` unless ``left_side``.
+
+        ``transpose`` is None, "T" or "C": ``op(a)`` is ``a``, its transpose or its adjoint.
+        """
         [out] = self.generic(
             "stablehlo.triangular_solve",
             (a, y),
@@ -189,11 +203,15 @@ class Linear(Control):
     def rng_bit_generator(
         self, state: Value, shape: Sequence[int], dtype: Any, algorithm: str = "DEFAULT"
     ) -> tuple[Value, Value]:
-        """Append the next state and random bits; ``algorithm`` is DEFAULT, THREE_FRY or PHILOX, ``state`` is uint64[2 or 3]."""
+        """Append the next state and random bits.
+
+        ``algorithm`` is DEFAULT, THREE_FRY or PHILOX; ``state`` is uint64[2], for PHILOX uint64[2] or uint64[3].
+        """
         bits = Aval(tuple(shape), dtype_of(dtype))
         after, out = self.emit_many(
             (state.aval, bits),
-            f"stablehlo.rng_bit_generator {state.name}, algorithm = {algorithm} : ({state.type}) -> ({state.type}, {type_of(bits)})",
+            f"stablehlo.rng_bit_generator {state.name}, algorithm = {algorithm} : "
+            f"({state.type}) -> ({state.type}, {type_of(bits)})",
         )
         return after, out
 

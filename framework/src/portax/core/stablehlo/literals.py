@@ -1,9 +1,9 @@
 """Constants as StableHLO text, exact to the bit for every dtype.
 
 A scalar, and an array whose elements all have the same bits, is one readable literal (a splat). Anything else is the
-little-endian bytes of the array in hexadecimal, which the parser copies without converting a number. Two spellings are not
-trusted to the parser: elements narrower than a byte (packed by one version, not by another) are lists of words, and numbers
-that are not finite are their bits.
+little-endian bytes of the array in hexadecimal, which the parser copies without converting a number. Two spellings are
+not trusted to the parser: elements narrower than a byte (packed by one version, not by another) are lists of words, and
+numbers that are not finite are their bits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NARROW_INTS = {np.dtype(getattr(ml_dtypes, n)) for n in ("int2", "int4", "uint2
 
 
 def as_ndarray(value: Any, dtype: Any) -> np.ndarray:
-    """Give ``value`` as an array of the storage of ``dtype``; raises OverflowError for a Python integer out of range."""
+    """Give ``value`` as an array of the storage of ``dtype``; a Python integer out of range is an OverflowError."""
     return np.asarray(value, storage(dtype))
 
 

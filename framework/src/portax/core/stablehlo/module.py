@@ -1,7 +1,7 @@
 """A whole program: the entry function ``@main``, and the private functions it calls.
 
-Each private function is written once, however often it is called: the caller gives a key that says what the function is. Names
-are made from the user's, in the order the functions are met, so the same program always gives the same text.
+Each private function is written once, however often it is called: the caller gives a key that says what the function
+is. Names are made from the user's, in the order the functions are met, so the same program always gives the same text.
 """
 
 from __future__ import annotations

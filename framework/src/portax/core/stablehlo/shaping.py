@@ -1,8 +1,12 @@
-"""Ops that move elements and compute nothing: broadcasting, slicing, padding, joining, gathering."""
+"""Ops that move elements and compute nothing: broadcasting, slicing, padding, joining, gathering.
+
+As with elementwise ops, what depends only on avals and parameters is worked out once in a process.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from portax.core.aval import Aval
@@ -10,6 +14,55 @@ from portax.core.stablehlo.elementwise import Elementwise
 from portax.core.stablehlo.types import Value, array_attribute, dtype_of, joined_types, list_attribute, type_of
 
 __all__ = ["Shaping"]
+
+_FORMS = 1 << 13
+_Ints = tuple[int, ...]
+
+
+@lru_cache(_FORMS)
+def _broadcast_form(aval: Aval, shape: _Ints, dims: _Ints) -> tuple[Aval, str]:
+    out = Aval(shape, aval.dtype)
+    return out, f", dims = {list_attribute(dims)} : ({type_of(aval)}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _reshape_form(aval: Aval, shape: _Ints) -> tuple[Aval, str]:
+    out = Aval(shape, aval.dtype)
+    return out, f" : ({type_of(aval)}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _transpose_form(aval: Aval, permutation: _Ints) -> tuple[Aval, str]:
+    out = Aval(tuple([aval.shape[i] for i in permutation]), aval.dtype)
+    return out, f", dims = {list_attribute(permutation)} : ({type_of(aval)}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _slice_form(aval: Aval, starts: _Ints, limits: _Ints, strides: _Ints) -> tuple[Aval, str]:
+    parts = list(zip(starts, limits, strides, strict=True))
+    out = Aval(tuple([-(-(stop - start) // step) for start, stop, step in parts]), aval.dtype)
+    ranges = ", ".join([f"{start}:{stop}" + (f":{step}" if step != 1 else "") for start, stop, step in parts])
+    return out, f" [{ranges}] : ({type_of(aval)}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _pad_form(aval: Aval, config: tuple[tuple[int, int, int], ...]) -> tuple[Aval | None, str]:
+    """Give the aval and the spelling; no aval where an axis loses more than there is, which StableHLO cannot say."""
+    shape = tuple(
+        [low + high + n + max(n - 1, 0) * interior for n, (low, high, interior) in zip(aval.shape, config, strict=True)]
+    )
+    if any(n < 0 for n in shape):
+        return None, ""
+    out = Aval(shape, aval.dtype)
+    low, high, interior = [list_attribute([entry[i] for entry in config]) for i in range(3)]
+    words = f", low = {low}, high = {high}, interior = {interior}"
+    return out, f"{words} : ({type_of(aval)}, {type_of(Aval((), aval.dtype))}) -> {type_of(out)}"
+
+
+@lru_cache(_FORMS)
+def _iota_form(shape: _Ints, axis: int, dtype: Any) -> tuple[Aval, str]:
+    out = Aval(shape, dtype_of(dtype))
+    return out, f"stablehlo.iota dim = {axis} : {type_of(out)}"
 
 
 class Shaping(Elementwise):
@@ -19,27 +72,24 @@ class Shaping(Elementwise):
 
     def broadcast_in_dim(self, x: Value, shape: Sequence[int], dims: Sequence[int]) -> Value:
         """Append ``x`` repeated to ``shape``; axis ``i`` of ``x``, of size 1 or full, becomes axis ``dims[i]``."""
-        aval = Aval(tuple(shape), x.aval.dtype)
-        if aval.shape == x.aval.shape and tuple(dims) == tuple(range(len(aval.shape))):
+        shape = tuple(shape)
+        if shape == x.aval.shape and tuple(dims) == tuple(range(len(shape))):
             return x
-        return self.emit(
-            aval,
-            f"stablehlo.broadcast_in_dim {x.name}, dims = {list_attribute(dims)} : ({x.type}) -> {type_of(aval)}",
-        )
+        aval, after = _broadcast_form(x.aval, shape, tuple(dims))
+        return self.emit(aval, f"stablehlo.broadcast_in_dim {x.name}{after}")
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """Append ``x`` with its elements, in row-major order, in another shape."""
-        aval = Aval(tuple(shape), x.aval.dtype)
-        if aval.shape == x.aval.shape:
+        shape = tuple(shape)
+        if shape == x.aval.shape:
             return x
-        return self.emit(aval, f"stablehlo.reshape {x.name} : ({x.type}) -> {type_of(aval)}")
+        aval, after = _reshape_form(x.aval, shape)
+        return self.emit(aval, f"stablehlo.reshape {x.name}{after}")
 
     def transpose(self, x: Value, permutation: Sequence[int]) -> Value:
         """Append ``x`` with axis ``permutation[i]`` as axis ``i``."""
-        aval = Aval(tuple([x.aval.shape[i] for i in permutation]), x.aval.dtype)
-        return self.emit(
-            aval, f"stablehlo.transpose {x.name}, dims = {list_attribute(permutation)} : ({x.type}) -> {type_of(aval)}"
-        )
+        aval, after = _transpose_form(x.aval, tuple(permutation))
+        return self.emit(aval, f"stablehlo.transpose {x.name}{after}")
 
     def reverse(self, x: Value, axes: Sequence[int]) -> Value:
         """Append ``x`` backwards along ``axes``."""
@@ -49,34 +99,20 @@ class Shaping(Elementwise):
         self, x: Value, starts: Sequence[int], limits: Sequence[int], strides: Sequence[int] | None = None
     ) -> Value:
         """Append ``x[starts[0]:limits[0]:strides[0], ...]``."""
-        steps = strides or (1,) * len(starts)
-        parts = list(zip(starts, limits, steps, strict=True))
-        aval = Aval(tuple([-(-(stop - start) // step) for start, stop, step in parts]), x.aval.dtype)
-        ranges = ", ".join(
-            [f"{start}:{stop}" if step == 1 else f"{start}:{stop}:{step}" for start, stop, step in parts]
-        )
-        return self.emit(aval, f"stablehlo.slice {x.name} [{ranges}] : ({x.type}) -> {type_of(aval)}")
+        aval, after = _slice_form(x.aval, tuple(starts), tuple(limits), tuple(strides or (1,) * len(starts)))
+        return self.emit(aval, f"stablehlo.slice {x.name}{after}")
 
     def pad(self, x: Value, value: Any, config: Sequence[tuple[int, int, int]]) -> Value:
         """Append ``x`` with ``value`` around and between its elements.
 
         ``config`` has ``(low, high, interior)`` for each axis; negative low and high cut elements off.
         """
-        value = self.scalar(value, x.aval.dtype)
-        sizes = [
-            low + high + n + max(n - 1, 0) * interior
-            for n, (low, high, interior) in zip(x.aval.shape, config, strict=True)
-        ]
-        # Where more is cut off than there is, the axis is empty; StableHLO has no pad that says so.
-        if any(n < 0 for n in sizes):
+        aval, after = _pad_form(x.aval, tuple([tuple(entry) for entry in config]))
+        if aval is None:
+            sizes = [low + high + n + max(n - 1, 0) * k for n, (low, high, k) in zip(x.aval.shape, config, strict=True)]
             return self.full([max(n, 0) for n in sizes], 0, x.aval.dtype)
-        aval = Aval(tuple(sizes), x.aval.dtype)
-        low, high, interior = [list_attribute([entry[i] for entry in config]) for i in range(3)]
-        return self.emit(
-            aval,
-            f"stablehlo.pad {x.name}, {value.name}, low = {low}, high = {high}, interior = {interior} : "
-            f"({x.type}, {value.type}) -> {type_of(aval)}",
-        )
+        value = self.scalar(value, x.aval.dtype)
+        return self.emit(aval, f"stablehlo.pad {x.name}, {value.name}{after}")
 
     def concatenate(self, xs: Sequence[Value], axis: int) -> Value:
         """Append the arrays ``xs`` joined along ``axis``."""
@@ -93,8 +129,7 @@ class Shaping(Elementwise):
 
     def iota(self, shape: Sequence[int], axis: int, dtype: Any) -> Value:
         """Append the array of ``shape`` whose elements are their index along ``axis``."""
-        aval = Aval(tuple(shape), dtype_of(dtype))
-        return self.emit(aval, f"stablehlo.iota dim = {axis} : {type_of(aval)}")
+        return self.emit(*_iota_form(tuple(shape), axis, dtype))
 
     def dynamic_slice(self, x: Value, indices: Sequence[Value], sizes: Sequence[int]) -> Value:
         """Append the part of ``x`` of that size whose first element is at ``indices``, moved inside where it is not.

@@ -1,8 +1,8 @@
 """Values of a StableHLO program, and how their types are spelled.
 
-A ``Value`` is a name already bound in the text, with the aval it stands for and its type spelled once: an op that keeps the
-type of its operand copies a reference, it formats nothing. The spelling of an aval is memoised for good, as the aval
-itself is. Weak types do not exist in StableHLO; typed PRNG keys are spelled as the integer they are stored in.
+A ``Value`` is a name already bound in the text, with the aval it stands for and its type spelled once: an op that keeps
+the type of its operand copies a reference, it formats nothing. The spelling of an aval is memoised for good, as the
+aval itself is. Weak types do not exist in StableHLO; typed PRNG keys are spelled as the integer they are stored in.
 """
 
 from __future__ import annotations
