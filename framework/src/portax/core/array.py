@@ -1,0 +1,57 @@
+"""The type of every array-like value: concrete arrays and tracers are both an ``Array``.
+
+Nothing is computed here. The operators and methods a user sees on an array (``+``, ``[...]``, ``.sum()``) are put on
+this class by ``portax._wiring``, because they belong to a higher floor; a subclass provides ``aval``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portax.core.aval import Aval, Shape
+
+
+class Array:
+    """An immutable N-dimensional array, computed already or still being traced."""
+
+    __slots__ = ()
+
+    #: NumPy gives way to portax in mixed expressions such as ``numpy_array + portax_array``.
+    __array_priority__ = 100
+
+    aval: Aval
+
+    @property
+    def shape(self) -> Shape:
+        """Tuple of int: the length of each axis."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The element type."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.aval.size
+
+    @property
+    def weak_type(self) -> bool:
+        """True where the dtype came from a Python scalar and gives way in promotion."""
+        return self.aval.weak_type
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.aval.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.aval.size * self.aval.dtype.itemsize

@@ -1,0 +1,138 @@
+"""What is known of an array before it is computed: its shape, its dtype, and whether the dtype is firm.
+
+Avals are interned: two avals with the same fields are the same object. So a cache may key on an aval and compare by
+identity, which is what makes tracing and dispatch cheap. The table is never emptied, because identity is the promise;
+an entry is about 200 bytes and a program meets few shapes.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.errors import DtypeError
+
+Shape = tuple[int, ...]
+
+
+class Aval:
+    """Shape and dtype of an array not yet computed.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype or KeyDtype
+    weak_type : bool
+        True where the dtype came from a Python scalar and gives way to any array's dtype in promotion.
+    """
+
+    __slots__ = ("dtype", "ndim", "shape", "size", "weak_type", "_tangent")
+
+    shape: Shape
+    dtype: Any
+    weak_type: bool
+    ndim: int
+    size: int
+
+    def __new__(cls, shape: Shape, dtype: Any, weak_type: bool = False) -> Aval:
+        try:
+            return _interned[shape, dtype, weak_type]
+        except (KeyError, TypeError):
+            return _intern(shape, dtype, weak_type)
+
+    def update(self, *, shape: Shape | None = None, dtype: Any = None, weak_type: bool | None = None) -> Aval:
+        """The aval that differs from this one in the fields given."""
+        return Aval(
+            self.shape if shape is None else shape,
+            self.dtype if dtype is None else dtype,
+            self.weak_type if weak_type is None else weak_type,
+        )
+
+    def strip_weak_type(self) -> Aval:
+        """The same shape and dtype, firm."""
+        return Aval(self.shape, self.dtype, False) if self.weak_type else self
+
+    def short(self) -> str:
+        """``f32[2,3]``, as jaxprs print it."""
+        return f"{dtypes.short_name(self.dtype)}[{','.join(map(str, self.shape))}]"
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        return f"Aval({self}{weak})"
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Aval, (self.shape, self.dtype, self.weak_type)
+
+
+_interned: dict[tuple[Shape, Any, bool], Aval] = {}
+
+
+def _intern(shape: Any, dtype: Any, weak_type: bool) -> Aval:
+    shape = tuple(map(operator.index, shape))
+    if not isinstance(dtype, dtypes.KeyDtype):
+        dtype = np.dtype(dtype)
+    key = (shape, dtype, bool(weak_type))
+    known = _interned.get(key)
+    if known is not None:
+        return known
+    aval = object.__new__(Aval)
+    aval.shape, aval.dtype, aval.weak_type = key
+    aval.ndim, aval.size = len(shape), math.prod(shape)
+    # setdefault: two threads that meet the same aval first must leave with the same object.
+    return _interned.setdefault(key, aval)
+
+
+def _aval_of_host(x: np.ndarray | np.generic) -> Aval:
+    return Aval(x.shape, dtypes.canonicalize_dtype(x.dtype))
+
+
+def _aval_of_python(x: bool | int | float | complex) -> Aval:
+    dtype = dtypes.dtype_of_python_scalar(x)
+    return Aval((), dtype, type(x) is not bool)
+
+
+#: How to read the aval of a value that is no portax array, by type. Runtime and libraries may add their own types.
+aval_readers: dict[type, Callable[[Any], Aval]] = {
+    np.ndarray: _aval_of_host,
+    bool: _aval_of_python,
+    int: _aval_of_python,
+    float: _aval_of_python,
+    complex: _aval_of_python,
+}
+
+
+def aval_of(x: Any) -> Aval:
+    """The aval of an array, a tracer, a NumPy array or a Python scalar.
+
+    Raises
+    ------
+    DtypeError
+        ``x`` is not an array.
+    """
+    try:
+        aval = x.aval
+        if type(aval) is Aval:
+            return aval
+    except AttributeError:
+        pass
+    for kind in type(x).__mro__:
+        reader = aval_readers.get(kind)
+        if reader is not None:
+            return reader(x)
+    if isinstance(x, np.generic):
+        return _aval_of_host(x)
+    raise DtypeError(
+        wrong=f"{x!r} of type {type(x).__name__} is not an array",
+        fix="Give an array, a NumPy array or a number",
+    )

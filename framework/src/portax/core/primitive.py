@@ -1,0 +1,233 @@
+"""What a primitive must say, and the registry of all that have said it.
+
+A primitive's class states everything anyone knows of it, in the order of the slots below. A slot left out is derived
+by the transformation that needs it (a linear map is its own tangent) or refused with a clear error, never guessed.
+This file knows no primitive by name; it keeps the slots, the memo of shape rules, and the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from portax.core.aval import Aval
+from portax.core.jaxpr import NO_EFFECTS, Effects
+from portax.core.trace import state
+
+#: Entries of one primitive's shape-rule memo; past it the memo starts afresh.
+MEMO_LIMIT = 8192
+
+
+class Sample:
+    """Operands and parameters a primitive can be tried on: ``Sample(x, y, axis=0)``.
+
+    Parameters
+    ----------
+    *operands : numpy arrays
+    id : str, optional
+        What is particular about it; the test's name ends with it.
+    **params
+        Static parameters.
+    """
+
+    def __init__(self, *operands: Any, id: str = "", **params: Any) -> None:
+        self.operands, self.params, self.id = operands, params, id
+
+
+class Refusal:
+    """Operands the primitive must refuse, the error's class, and words that must be in it."""
+
+    def __init__(self, sample: Sample, error: type[Exception], words: str) -> None:
+        self.sample, self.error, self.words = sample, error, words
+
+
+class Undefined:
+    """Stands for a linear operand while a transpose rule runs: only its aval is known."""
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: Aval) -> None:
+        self.aval = aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.aval.ndim
+
+    def __repr__(self) -> str:
+        return f"Undefined({self.aval})"
+
+
+class Primitive:
+    """An operation every trace can interpret. Subclass it, fill the slots, and instantiate it once.
+
+    Arrays are positional operands, static parameters keyword-only.
+
+    Attributes
+    ----------
+    name : str
+    multiple_results : bool
+        ``bind`` returns a list of arrays instead of one.
+    version : int
+        Meaning never changes under one (name, version).
+    required : bool
+        A driver must run it; False where ``decompose`` can stand in for it.
+    linear_in : tuple of int
+        The operands it is jointly linear in, the others held fixed.
+    derivatives : tuple, optional
+        For each operand ``None`` or a function ``(tangent, out, *operands, **params)`` giving its term of the
+        tangent of the result; the terms are added.
+    jvp : method, optional
+        ``(primals, tangents, **params) -> (out, tangent_out)`` where the two slots above cannot say it.
+        A tangent that is symbolically zero is None.
+    linearize : method, optional
+        As ``jvp``; called in its stead when the tangents are being staged for reverse mode, so that what does not
+        depend on them can be kept apart. Needed by primitives whose parameter is a program.
+    transpose : method, optional
+        ``(ct, *operands, **params)``; linear operands are ``Undefined``. Returns the cotangent of the operand, or,
+        where there are several operands, a tuple with None for those without one. With multiple results ``ct`` is a
+        list in which a zero is None.
+    batch : method, optional
+        ``(batched, *operands, **params)`` where ``batched`` tells which operands carry the batch axis, always axis 0.
+        Returns the result with the batch axis at 0; with multiple results ``(results, which_are_batched)``.
+    reference : method
+        The meaning, on NumPy arrays.
+    impl : method, optional
+        For primitives whose parameter is a program: how the bottom of the stack runs it, on portax arrays.
+    stage : method, optional
+        For primitives whose parameter is a Python function: ``(trace, operands, params)``, what to record.
+    decompose : method, optional
+        The same in terms of other primitives, on portax arrays.
+    stablehlo : method, optional
+        ``(b, *values, **params)``: the same written with the StableHLO builder ``b``.
+    samples, refusals : methods
+        ``(make)`` yields ``Sample``s and ``Refusal``s; ``make(shape)`` gives operands of the dtype under test.
+    dtypes : tuple of str
+        Kinds of operands it is meant for: "bool", "int", "uint", "float", "complex".
+    budget : dict
+        Greatest error allowed, in units in the last place, by dtype name; ``"default"`` for the rest.
+    """
+
+    name: ClassVar[str] | str
+    multiple_results: bool = False
+    version: int = 1
+    required: bool = False
+    linear_in: tuple[int, ...] = ()
+    derivatives: Sequence[Callable[..., Any] | None] | None = None
+    dtypes: tuple[str, ...] = ("bool", "int", "uint", "float", "complex")
+    budget: dict[str, float] = {}
+    #: A collective consults the named axes in ``params`` and is handled by the trace that owns one of them.
+    collective: bool = False
+    #: False where params hold programs: memoising shape rules under them would keep every program alive.
+    memoize: bool = True
+
+    jvp: Any = None
+    linearize: Any = None
+    transpose: Any = None
+    batch: Any = None
+    reference: Any = None
+    impl: Any = None
+    stage: Any = None
+    decompose: Any = None
+    stablehlo: Any = None
+
+    def __init__(self) -> None:
+        self._memo: dict[Any, tuple[Aval, ...]] = {}
+        #: Derived by transformations, once: they may keep their own findings about a primitive here.
+        self.derived: dict[str, Any] = {}
+
+    # -- what comes out -----------------------------------------------------------------------------------------------
+    def shape(self, *avals: Aval, **params: Any) -> tuple[int, ...]:
+        raise NotImplementedError(f"{self.name}: shape")
+
+    def dtype(self, *avals: Aval, **params: Any) -> Any:
+        raise NotImplementedError(f"{self.name}: dtype")
+
+    def weak_type(self, *avals: Aval, **params: Any) -> bool:
+        return all(a.weak_type for a in avals) if avals else False
+
+    def abstract(self, *avals: Aval, **params: Any) -> Any:
+        """The aval of the result, or a list of them; derived from ``shape``, ``dtype`` and ``weak_type``."""
+        return Aval(self.shape(*avals, **params), self.dtype(*avals, **params), self.weak_type(*avals, **params))
+
+    def effects(self, **params: Any) -> Effects:
+        """What it does besides computing results. Most primitives do nothing else."""
+        return NO_EFFECTS
+
+    def out_avals(self, avals: tuple[Aval, ...], params: dict[str, Any]) -> tuple[Aval, ...]:
+        """The avals of the results, memoised by (avals, params)."""
+        if not self.memoize:
+            out = self.abstract(*avals, **params)
+            return tuple(out) if self.multiple_results else (out,)
+        key = (avals, *params.items()) if params else avals
+        try:
+            known = self._memo.get(key)
+        except TypeError:  # an unhashable parameter
+            key, known = None, None
+        if known is None:
+            out = self.abstract(*avals, **params)
+            known = tuple(out) if self.multiple_results else (out,)
+            if key is not None:
+                if len(self._memo) >= MEMO_LIMIT:
+                    self._memo.clear()
+                self._memo[key] = known
+        return known
+
+    # -- what it does -------------------------------------------------------------------------------------------------
+    def bind(self, *operands: Any, **params: Any) -> Any:
+        """Let the current trace interpret the operation."""
+        return state.trace.process(self, operands, params)
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        return state.trace.process(self, operands, params)
+
+    # -- how it is tried ----------------------------------------------------------------------------------------------
+    def samples(self, make: Callable[..., Any]) -> Iterable[Sample]:
+        return ()
+
+    def refusals(self, make: Callable[..., Any]) -> Iterable[Refusal]:
+        return ()
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return registry.__getitem__, (self.name,)
+
+
+P = TypeVar("P", bound=Primitive)
+
+
+class Registry:
+    """All primitives by name. A name is given once: ``cumsum = registry.add(Cumsum())``."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Primitive] = {}
+
+    def add(self, primitive: P) -> P:
+        """Register ``primitive`` and return it."""
+        assert primitive.name not in self._by_name, f"two primitives are called {primitive.name}"
+        self._by_name[primitive.name] = primitive
+        return primitive
+
+    def __getitem__(self, name: str) -> Primitive:
+        return self._by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Primitive]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+registry = Registry()

@@ -1,0 +1,103 @@
+"""Traces and tracers: who interprets an operation.
+
+There is one interpreter at a time, the current trace, in one thread-local slot. ``Primitive.bind`` hands the operation
+to it and nothing else. A trace that needs an operation done puts its parent in the slot while it asks. A tracer knows
+its trace; a trace treats every value that is not a tracer of its own as a constant, so traces of the same kind nest
+without confusion, and there are no levels to compare.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from portax.core.array import Array
+from portax.errors import LeakedTracerError
+
+if TYPE_CHECKING:
+    from portax.core.primitive import Primitive
+
+
+class Trace:
+    """An interpretation of operations."""
+
+    __slots__ = ("__weakref__",)
+
+    def process(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Interpret one operation: a value, or a list of values where the primitive has multiple results."""
+        raise NotImplementedError
+
+    def invalidate(self) -> None:
+        """The traced function has returned; a tracer met from now on has leaked."""
+
+
+class Tracer(Array):
+    """A value on its way through a trace.
+
+    Subclasses have the slots ``_trace`` and ``aval`` and what their trace knows besides.
+    """
+
+    __slots__ = ()
+    _trace: Trace
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def leaked(x: Tracer) -> LeakedTracerError:
+    """The error for a tracer met after its trace has ended."""
+    return LeakedTracerError(
+        wrong=f"a traced value ({x.aval}) was used after the function that was being traced had returned",
+        fix="Return it from the function instead of keeping it in a list, an attribute or a global",
+    )
+
+
+class State(threading.local):
+    """What the calling thread is interpreting with.
+
+    Attributes
+    ----------
+    trace : Trace
+        The current trace. The bottom of the stack is put on the class by ``portax._wiring``.
+    axes : tuple of (name, size)
+        The named axes in scope, outermost first.
+    """
+
+    trace: Trace
+    axes: tuple[tuple[Any, int], ...] = ()
+
+
+state = State()
+
+
+class push:
+    """``with push(trace): ...``: interpret with ``trace`` inside the block."""
+
+    __slots__ = ("saved", "trace")
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> Trace:
+        self.saved = state.trace
+        state.trace = self.trace
+        return self.trace
+
+    def __exit__(self, *exc: object) -> None:
+        state.trace = self.saved
+
+
+class extend_axes:
+    """``with extend_axes(name, size): ...``: a named axis is in scope inside the block; None names nothing."""
+
+    __slots__ = ("axis", "saved")
+
+    def __init__(self, name: Any, size: int) -> None:
+        self.axis = () if name is None else ((name, size),)
+
+    def __enter__(self) -> None:
+        self.saved = state.axes
+        state.axes = self.saved + self.axis
+
+    def __exit__(self, *exc: object) -> None:
+        state.axes = self.saved

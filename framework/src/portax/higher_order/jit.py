@@ -1,0 +1,186 @@
+"""jit: a program as one operation.
+
+jit[jaxpr](xs) = jaxpr(xs).  As a primitive it holds a closed program; its derivative, transpose and batched version are
+the same primitive on the transformed program, which is cached with the program. At the bottom of the stack it is
+compiled for the device at hand and run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portax import errors
+from portax.core.aval import Aval, aval_of
+from portax.core.config import config
+from portax.core.jaxpr import ClosedJaxpr, Effects
+from portax.core.primitive import Primitive, Undefined, registry
+from portax.runtime import devices, eager
+from portax.runtime.array import ConcreteArray
+from portax.runtime.lowering import lower_closed
+from portax.runtime.programs import Options, prepare
+from portax.runtime.reference import run_reference
+from portax.transforms.batch import batch_jaxpr
+from portax.transforms.jvp import jvp_jaxpr
+from portax.transforms.linearize import linearize_jaxpr
+from portax.transforms.stage import StageTrace, eval_closed
+from portax.transforms.transpose import transpose_jaxpr
+
+#: Compiled eager operations one primitive keeps.
+OPERATIONS = 4096
+
+
+class Jit(Primitive):
+    """A program run as one operation.
+
+    Parameters
+    ----------
+    *operands : Arrays
+    jaxpr : ClosedJaxpr
+    name : str, of the function it came from
+    donated_invars : tuple of bool, whose memory may be reused
+    keep_unused : bool, pass operands that the program does not read
+    inline : bool, leave no trace of the boundary in an enclosing program
+    effort : str, how much time compiling may take: "interpret", "fast" or "full"
+    """
+
+    name = "jit"
+    multiple_results = True
+    memoize = False
+
+    def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
+        return jaxpr.out_avals
+
+    def effects(self, *, jaxpr: ClosedJaxpr, **_: Any) -> Effects:
+        return jaxpr.effects
+
+    def reference(self, *values: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
+        return run_reference(jaxpr, *values)
+
+    def impl(self, *operands: Any, jaxpr: ClosedJaxpr, name: str, donated_invars: Any, **params: Any) -> list[Any]:
+        if config.disable_jit:
+            return eval_closed(jaxpr, *operands)
+        donated = tuple(i for i, d in enumerate(donated_invars) if d)
+        options = Options(name, params.get("effort", "full"), donated, params.get("keep_unused", False))
+        return run(jaxpr, concrete(operands), options)
+
+    def stage(self, trace: StageTrace, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+        if params.get("inline"):
+            return eval_closed(params["jaxpr"], *operands)
+        return trace.record(self, operands, params)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        moving = [t is not None for t in tangents]
+        pushed, out_moving = jvp_jaxpr(jaxpr, moving)
+        moved = [t for t in tangents if t is not None]
+        donated = params.pop("donated_invars")
+        outs = self.bind(
+            *primals, *moved, jaxpr=pushed, donated_invars=(False,) * (len(donated) + len(moved)), **params
+        )
+        n = len(jaxpr.out_avals)
+        dots = iter(outs[n:])
+        return outs[:n], [next(dots) if m else None for m in out_moving]
+
+    def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        moving = [t is not None for t in tangents]
+        split = linearize_jaxpr(jaxpr, moving)
+        n = len(jaxpr.out_avals)
+        params.pop("donated_invars")
+        outs = self.bind(*primals, jaxpr=split.primal, donated_invars=(False,) * len(primals), **params)
+        if not any(split.moving_out):
+            return outs[:n], [None] * n
+        residuals = [
+            out if place is None else primals[place] for out, place in zip(outs[n:], split.forwarded, strict=True)
+        ]
+        moved = [t for t in tangents if t is not None]
+        dots = iter(
+            self.bind(
+                *residuals, *moved, jaxpr=split.linear,
+                donated_invars=(False,) * (len(residuals) + len(moved)), **params,
+            )
+        )  # fmt: skip
+        return outs[:n], [next(dots) if m else None for m in split.moving_out]
+
+    def transpose(self, cts: Sequence[Any], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
+        linear = [type(x) is Undefined for x in operands]
+        moving = [ct is not None for ct in cts]
+        back = transpose_jaxpr(jaxpr, linear, moving)
+        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
+        params["donated_invars"] = (False,) * len(given)
+        outs = iter(self.bind(*given, jaxpr=back, **params))
+        return [next(outs) if lin else None for lin in linear]
+
+    def batch(self, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
+        many, out_batched = batch_jaxpr(jaxpr, size, batched)
+        return self.bind(*operands, jaxpr=many, **params), out_batched
+
+    def batch_axis(self, trace: Any, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        """Batching where the program consults the batch axis by name."""
+        many, out_batched = batch_jaxpr(jaxpr, trace.size, batched, axis_name=trace.axis_name)
+        return self.bind(*operands, jaxpr=many, **params), out_batched
+
+    def stablehlo(self, b: Any, *values: Any, jaxpr: ClosedJaxpr, name: str, **_: Any) -> Any:
+        return b.call(jaxpr, name, values, None, lambda b, *xs: lower_closed(b, jaxpr, xs))
+
+
+jit_p = registry.add(Jit())
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+def concrete(operands: Sequence[Any]) -> list[ConcreteArray]:
+    """Every operand as a concrete array."""
+    return [x if type(x) is ConcreteArray else eager.asarray(x) for x in operands]
+
+
+def target_device(arrays: Sequence[ConcreteArray], name: str) -> tuple[Any, bool]:
+    """``(device, committed)``: where a computation on ``arrays`` runs."""
+    device = None
+    for x in arrays:
+        if x.committed:
+            if device is not None and x.device is not device:
+                raise errors.ArgumentError(
+                    wrong=f"{name or 'a jitted function'} was given arrays committed to {device} and to {x.device}",
+                    fix="Move one with device_put",
+                )
+            device = x.device
+    if device is not None:
+        return device, True
+    return devices.default_device(), False
+
+
+def run(closed: ClosedJaxpr, arrays: Sequence[ConcreteArray], options: Options) -> list[ConcreteArray]:
+    """Run a program on concrete arrays where they live."""
+    device, committed = target_device(arrays, options.name)
+    program = prepare(closed, device, options)
+    outs = program(arrays)
+    for i in options.donated:
+        donate(arrays[i])
+    return [
+        ConcreteArray(aval, None, buffer, device, committed)
+        for aval, buffer in zip(closed.out_avals, outs, strict=True)
+    ]
+
+
+def donate(x: ConcreteArray) -> None:
+    """The array's memory has been given away."""
+    x.delete()
+
+
+def compiled_operation(
+    primitive: Primitive, operands: Sequence[Any], params: dict[str, Any], avals: Any, device: Any, committed: bool
+) -> Any:
+    """One eager operation as a compiled call: the program is kept with the primitive."""
+    key: Any = ("operation", avals, *params.items())
+    closed = primitive.derived.get(key)
+    if closed is None:
+        trace = StageTrace(primitive.name)
+        inputs = [trace.argument(a) for a in avals]
+        out = trace.record(primitive, inputs, params)
+        jaxpr, consts = trace.jaxpr(inputs, out if primitive.multiple_results else [out])
+        closed = ClosedJaxpr(jaxpr, consts)
+        if len(primitive.derived) > OPERATIONS:
+            primitive.derived.clear()
+        primitive.derived[key] = closed
+    outs = run(closed, concrete(operands), Options(primitive.name))
+    return outs if primitive.multiple_results else outs[0]

@@ -1,0 +1,446 @@
+"""The user's jitted function: stage once for each signature, then dispatch.
+
+A signature is what the program depends on: the tree of the arguments, their avals, the static values, the settings.
+A call with a known signature is the hottest path there is: flat array arguments build no tree, ask no rule and read one
+dictionary. The table of signatures belongs to the wrapped function, so jitting it twice stages it once, and is bounded.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax import errors
+from portax.core import tree
+from portax.core.array import Array
+from portax.core.aval import Aval, aval_of
+from portax.core.config import config
+from portax.core.jaxpr import ClosedJaxpr
+from portax.core.trace import state
+from portax.higher_order.jit import jit_p, target_device
+from portax.runtime import devices, eager
+from portax.runtime.array import ConcreteArray
+from portax.runtime.eager import EvalTrace
+from portax.runtime.programs import Options, Program, prepare
+from portax.transforms.stage import stage_open
+
+#: Signatures one function keeps; the oldest goes first.
+SIGNATURES = 4096
+
+
+class Static:
+    """A static value in a signature: equal by type and ``==``."""
+
+    __slots__ = ("_hash", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        try:
+            self._hash = hash(value)
+        except TypeError:
+            raise errors.ArgumentError(
+                wrong=f"a static argument must be hashable, got {value!r} of type {type(value).__name__}",
+                fix="Pass a tuple instead of a list, or do not mark it static",
+            ) from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Static) and type(self.value) is type(other.value) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class Signature:
+    """What staging at one signature gave."""
+
+    __slots__ = ("closed", "consts", "donated", "options", "out_avals", "out_tree", "params", "programs", "single")
+
+    def __init__(
+        self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any, options: Options, params: dict[str, Any]
+    ) -> None:
+        self.closed, self.consts, self.out_tree = closed, consts, out_tree
+        self.out_avals, self.options, self.params = closed.out_avals, options, params
+        self.donated = options.donated
+        #: The result is one array and no tree.
+        self.single = out_tree == _LEAF
+        #: device -> Program
+        self.programs: dict[Any, Program] = {}
+
+
+_LEAF = tree.structure(0)
+
+
+class JitFunction:
+    """A function that is staged once for each signature and then runs as a compiled program.
+
+    Made by ``jit``; has the wrapped function's name and signature.
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        static_argnums: tuple[int, ...],
+        static_argnames: tuple[str, ...],
+        donate_argnums: tuple[int, ...],
+        donate_argnames: tuple[str, ...],
+        keep_unused: bool,
+        inline: bool,
+        effort: str,
+        device: Any,
+    ) -> None:
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        self.static_argnums, self.static_argnames = static_argnums, static_argnames
+        self.donate_argnums, self.donate_argnames = donate_argnums, donate_argnames
+        self.keep_unused, self.inline, self.effort = keep_unused, inline, effort
+        self.device = device
+        self._plain = not static_argnums and not static_argnames and device is None
+        self._signatures = _table(fun, (
+            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, effort
+        ))  # fmt: skip
+
+    # -- calling ------------------------------------------------------------------------------------------------------
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if type(state.trace) is EvalTrace and not config.disable_jit:
+            if self._plain and not kwargs:
+                avals: list[Any] = [config.epoch]
+                for x in args:
+                    if type(x) is not ConcreteArray:
+                        break
+                    avals.append(x.aval)
+                else:
+                    key = tuple(avals)
+                    signature = self._signatures.get(key)
+                    if signature is None:
+                        signature = self._signature(args, kwargs)
+                        if not signature.consts:
+                            self._signatures[key] = signature
+                    return self._run(signature, args)
+            leaves, key, rebuild = self._flatten(args, kwargs)
+            signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
+            return self._run(signature, leaves)
+        if config.disable_jit:
+            return self.fun(*args, **kwargs)
+        leaves, key, rebuild = self._flatten(args, kwargs)
+        signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
+        outs = jit_p.bind(*signature.consts, *leaves, **signature.params)
+        return tree.unflatten(signature.out_tree, outs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def _run(self, signature: Signature, leaves: Sequence[Any]) -> Any:
+        """Run a staged program on the leaves of its arguments."""
+        committed = False
+        device = self.device or config.default_device
+        for x in leaves:
+            if type(x) is ConcreteArray and x.committed:
+                committed = True
+                break
+        if committed:
+            arrays = [x if type(x) is ConcreteArray else _argument(x) for x in leaves]
+            device, _ = target_device(arrays, signature.options.name)
+            leaves = arrays
+        elif device is None:
+            device = devices.default_device()
+        program = signature.programs.get(device)
+        if program is None:
+            device = devices.as_device(device)
+            program = signature.programs[device] = prepare(signature.closed, device, signature.options)
+        kept = program.kept
+        buffers = program.extra.copy()
+        if signature.consts:
+            leaves = [*signature.consts, *leaves]
+        for x in leaves if kept is None else [leaves[i] for i in kept]:
+            if type(x) is ConcreteArray:
+                buffer = x._buffer  # pyright: ignore[reportPrivateUsage]
+                if buffer is None or x._device is not device:  # pyright: ignore[reportPrivateUsage]
+                    buffer = x.buffer_on(device)
+            else:
+                buffer = _argument(x).buffer_on(device)
+            buffers.append(buffer)
+        outs = program.run(buffers)
+        if signature.donated:
+            for i in signature.donated:
+                if type(leaves[i]) is ConcreteArray:
+                    leaves[i].delete()
+        if signature.single:
+            return ConcreteArray(signature.out_avals[0], None, outs[0], device, committed)
+        results = [
+            ConcreteArray(aval, None, buffer, device, committed)
+            for aval, buffer in zip(signature.out_avals, outs, strict=True)
+        ]
+        return tree.unflatten(signature.out_tree, results)
+
+    # -- staging ------------------------------------------------------------------------------------------------------
+    def _flatten(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], Any, Any]:
+        """``(leaves, key, rebuild)``: dynamic leaves, the signature's key, and what makes arguments of leaves."""
+        statics: tuple[Any, ...] = ()
+        if self.static_argnums or self.static_argnames:
+            numbers = {i if i >= 0 else i + len(args) for i in self.static_argnums}
+            static_args = tuple((i, Static(x)) for i, x in enumerate(args) if i in numbers)
+            static_kwargs = tuple((k, Static(v)) for k, v in sorted(kwargs.items()) if k in self.static_argnames)
+            statics = (static_args, static_kwargs)
+            dynamic = tuple(x for i, x in enumerate(args) if i not in numbers)
+            named = {k: v for k, v in kwargs.items() if k not in self.static_argnames}
+        else:
+            dynamic, named = tuple(args), kwargs
+        leaves, structure = tree.flatten((dynamic, named))
+        avals = tuple([x.aval if type(x) is ConcreteArray else self._aval(x) for x in leaves])
+        key = (structure, avals, statics, config.epoch, state.axes)
+        return leaves, key, (structure, statics, len(args))
+
+    def _aval(self, x: Any) -> Aval:
+        try:
+            return aval_of(x)
+        except errors.DtypeError:
+            raise errors.ArgumentError(
+                wrong=f"{self._name()} was called with {x!r} of type {type(x).__name__}, which is not an array",
+                fix="Mark the argument static with static_argnums or static_argnames, or pass an array",
+            ) from None
+
+    def _name(self) -> str:
+        return getattr(self.fun, "__name__", type(self.fun).__name__)
+
+    def _signature(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Signature:
+        leaves, key, rebuild = self._flatten(args, kwargs)
+        return self._signatures.get(key) or self._stage(leaves, key, rebuild)
+
+    def _stage(self, leaves: Sequence[Any], key: Any, rebuild: Any) -> Signature:
+        structure, statics, count = rebuild
+        _watch(self, key)
+        out_tree: list[Any] = []
+
+        def flat(*xs: Any) -> list[Any]:
+            args, kwargs = tree.unflatten(structure, xs)
+            if statics:
+                fixed, rest = dict(statics[0]), iter(args)
+                args = [fixed[i].value if i in fixed else next(rest) for i in range(count)]
+                kwargs = {**kwargs, **{k: v.value for k, v in statics[1]}}
+            outs, out = tree.flatten(self.fun(*args, **kwargs))
+            out_tree.append(out)
+            for x in outs:
+                check_output(x, self._name())
+            return outs
+
+        name = self._name()
+        closed, consts = stage_open(flat, key[1], name)
+        donated = self._donated(structure, statics, count)
+        params = {
+            "jaxpr": closed, "name": name, "donated_invars": (False,) * len(consts) + donated,
+            "keep_unused": self.keep_unused, "inline": self.inline, "effort": self.effort,
+        }  # fmt: skip
+        places = tuple(i for i, d in enumerate(params["donated_invars"]) if d)
+        options = Options(name, self.effort, places, self.keep_unused)
+        signature = Signature(closed, consts, out_tree[0], options, params)
+        if not consts:
+            if len(self._signatures) >= SIGNATURES:
+                self._signatures.pop(next(iter(self._signatures)), None)
+            self._signatures[key] = signature
+        return signature
+
+    def _donated(self, structure: Any, statics: Any, count: int) -> tuple[bool, ...]:
+        """Which leaves belong to a donated argument."""
+        n = structure.num_leaves
+        if not self.donate_argnums and not self.donate_argnames:
+            return (False,) * n
+        fixed = {i for i, _ in statics[0]} if statics else set()
+        numbers = {i % count if count else i for i in self.donate_argnums}
+        args, kwargs = tree.unflatten(structure, [False] * n)
+        places = [i for i in range(count) if i not in fixed]
+        marked_args = tuple(
+            tree.map(lambda _, d=place in numbers: d, arg) for place, arg in zip(places, args, strict=True)
+        )
+        marked_kwargs = {k: tree.map(lambda _, d=k in self.donate_argnames: d, v) for k, v in kwargs.items()}
+        return tuple(tree.leaves((marked_args, marked_kwargs)))
+
+    # -- for people ---------------------------------------------------------------------------------------------------
+    def signature_of(self, *args: Any, **kwargs: Any) -> Signature:
+        """The staged program for these arguments; nothing is compiled or run."""
+        return self._signature(args, kwargs)
+
+    def clear_cache(self) -> None:
+        """Forget all staged programs."""
+        self._signatures.clear()
+
+    def _cache_size(self) -> int:
+        return len({id(s) for s in self._signatures.values()})
+
+    def __repr__(self) -> str:
+        return f"<jit of {self.fun!r}>"
+
+
+def check_output(x: Any, name: str) -> None:
+    """Raise if a result of a traced function is not an array."""
+    if isinstance(x, Array | np.ndarray | np.generic | bool | int | float | complex):
+        return
+    try:
+        aval_of(x)
+    except errors.DtypeError:
+        raise errors.ArgumentError(
+            wrong=f"{name} returned {x!r} of type {type(x).__name__}, which is not an array",
+            fix="Return arrays, or trees of arrays",
+        ) from None
+
+
+def _argument(x: Any) -> ConcreteArray:
+    """A concrete array from an argument that is none. A NumPy array is copied: its owner may write to it later."""
+    return x if type(x) is ConcreteArray else eager.asarray(x, copy=True)
+
+
+_tables: weakref.WeakKeyDictionary[Any, dict[Any, dict[Any, Signature]]] = weakref.WeakKeyDictionary()
+
+
+def _table(fun: Callable[..., Any], options: Any) -> dict[Any, Signature]:
+    """The signatures of a function under some options: one table, however often it is jitted."""
+    if not isinstance(fun, types.FunctionType):
+        return {}
+    return _tables.setdefault(fun, {}).setdefault(options, {})
+
+
+def clear_caches() -> None:
+    """Forget all staged programs of all jitted functions."""
+    for tables in list(_tables.values()):
+        for table in tables.values():
+            table.clear()
+
+
+#: Called before a signature is staged, with the function and the key: what ``no_recompile`` watches.
+watchers: list[Callable[[JitFunction, Any], None]] = []
+
+
+def _watch(function: JitFunction, key: Any) -> None:
+    for watcher in watchers:
+        watcher(function, key)
+
+
+def as_tuple(x: Any) -> tuple[Any, ...]:
+    """None, one value, or several, as a tuple."""
+    if x is None:
+        return ()
+    return (x,) if isinstance(x, str | int) else tuple(x)
+
+
+def argument_places(
+    fun: Callable[..., Any], numbers: Iterable[int] | int | None, names: Iterable[str] | str | None
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Argument numbers and names, each completed from the other by the function's signature."""
+    nums, words = as_tuple(numbers), as_tuple(names)
+    if not nums and not words:
+        return (), ()
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        return nums, words
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    keyword = {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for word in words:
+        if word not in keyword and not takes_any:
+            raise errors.ArgumentError(
+                wrong=f"{getattr(fun, '__name__', fun)} has no argument called {word!r}",
+                fix=f"Its arguments are: {', '.join(p.name for p in parameters)}",
+            )
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    for i in nums:
+        if not variadic and not -len(positional) <= i < len(positional):
+            raise errors.ArgumentError(
+                wrong=f"{getattr(fun, '__name__', fun)} has no positional argument {i}; it has {len(positional)}",
+                fix=f"Give 0 to {len(positional) - 1}",
+            )
+    extra_names = tuple(positional[i] for i in nums if -len(positional) <= i < len(positional))
+    extra_nums = tuple(positional.index(w) for w in words if w in positional)
+    return tuple(dict.fromkeys((*nums, *extra_nums))), tuple(dict.fromkeys((*words, *extra_names)))
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    /,
+    *,
+    in_shardings: Any = None,
+    out_shardings: Any = None,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Iterable[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Iterable[str] | None = None,
+    keep_unused: bool = False,
+    device: Any = None,
+    backend: str | None = None,
+    inline: bool = False,
+    compiler_options: dict[str, Any] | None = None,
+    effort: str = "full",
+) -> Any:
+    """A version of ``fun`` that is staged once for each signature and runs as a compiled program.
+
+    Parameters
+    ----------
+    fun : callable
+        Pure: same arguments, same results, no side effects. Its arguments and results are trees of arrays.
+        Left out, ``jit`` is a decorator with options.
+    static_argnums, static_argnames : int, str or several
+        Arguments that are part of the program instead of its operands: hashable values; the function is staged anew
+        for each.
+    donate_argnums, donate_argnames : int, str or several
+        Arguments whose memory the program may reuse. They are deleted by the call.
+    keep_unused : bool
+        Pass arguments to the program that it does not read.
+    device, backend : Device or str
+        Where to run, if no argument is committed elsewhere.
+    inline : bool
+        Inside another traced function, leave no trace of the boundary.
+    effort : {"full", "fast", "interpret"}
+        How much time compiling may take. "interpret" runs the primitives one by one and compiles nothing.
+
+    Returns
+    -------
+    callable
+        With the methods ``trace``, ``lower``, ``eval_shape`` and ``clear_cache``.
+
+    Raises
+    ------
+    ArgumentError
+        An argument is neither array nor static, a static one cannot be hashed, or an option names no argument.
+
+    Examples
+    --------
+    >>> import portax
+    >>> f = portax.jit(lambda x: 2 * x + 1)
+    >>> float(f(3.0))
+    7.0
+    """
+    if fun is None:
+        options = {k: v for k, v in locals().items() if k not in ("fun",)}
+        return functools.partial(jit, **options)
+    if not callable(fun):
+        raise errors.ArgumentError(wrong=f"jit needs a function, got {fun!r}", fix="Give a callable")
+    if effort not in ("full", "fast", "interpret"):
+        raise errors.ArgumentError(
+            wrong=f"jit knows no effort {effort!r}", fix='Give "full", "fast" or "interpret"'
+        )
+    for given, name in ((in_shardings, "in_shardings"), (out_shardings, "out_shardings")):
+        if given is not None:
+            raise errors.ArgumentError(
+                wrong=f"jit was given {name}, and this version runs on one device at a time",
+                fix=f"Leave {name} out, and place arguments with device_put",
+            )
+    if compiler_options:
+        raise errors.ArgumentError(
+            wrong=f"jit knows no compiler options, got {sorted(compiler_options)}",
+            fix="Choose how much to optimise with effort=",
+        )
+    target = device if device is not None else backend
+    return JitFunction(
+        fun,
+        *argument_places(fun, static_argnums, static_argnames),
+        *argument_places(fun, donate_argnums, donate_argnames),
+        keep_unused,
+        inline,
+        effort,
+        None if target is None else devices.as_device(target),
+    )

@@ -1,0 +1,202 @@
+"""The concrete array: an immutable handle on an aval and a value in some device's memory.
+
+The value is a NumPy array (``_host``), a driver's buffer (``_buffer``), or both views of the same memory; each is made
+from the other when first asked for. ``_device`` is None as long as nobody asked where the array lives: such an array is
+in host memory and goes wherever the computation that uses it goes. An array is *committed* when the user chose its
+device; results of committed arrays are committed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portax import errors
+from portax.core.array import Array
+from portax.core.aval import Aval
+from portax.core.dtypes import KeyDtype
+from portax.runtime import devices
+
+if TYPE_CHECKING:
+    from portax.runtime.contract import Buffer, Device
+
+
+class ConcreteArray(Array):
+    """An array whose value is computed, or being computed by its device."""
+
+    __slots__ = ("__weakref__", "_buffer", "_device", "_host", "aval", "committed")
+
+    aval: Aval
+    _host: np.ndarray | None
+    _buffer: Buffer
+    _device: Device | None
+    committed: bool
+
+    def __init__(
+        self,
+        aval: Aval,
+        host: np.ndarray | None = None,
+        buffer: Buffer = None,
+        device: Device | None = None,
+        committed: bool = False,
+    ) -> None:
+        self.aval, self._host, self._buffer = aval, host, buffer
+        self._device, self.committed = device, committed
+
+    # -- the value ----------------------------------------------------------------------------------------------------
+    def host(self) -> np.ndarray:
+        """The value as a NumPy array of the storage dtype, which nobody may write to. Waits for the device."""
+        value = self._host
+        if value is None:
+            if self._buffer is None:
+                raise errors.DeletedArrayError(
+                    wrong=f"this array ({self.aval}) was deleted or donated", fix="Keep a copy, or do not donate it"
+                )
+            assert self._device is not None
+            value = self._device.host(self._buffer)
+            self._host = value
+        return value
+
+    def buffer_on(self, device: Device) -> Buffer:
+        """The value in ``device``'s memory, put there if it is not there yet."""
+        if self._buffer is not None:
+            if self._device is device:
+                return self._buffer
+            assert self._device is not None
+            if self._device.backend is device.backend:
+                return self._device.copy_to(self._buffer, device)
+        buffer = device.put(self.host(), copy=False)
+        if self._device is None or self._device is device:
+            self._buffer, self._device = buffer, device
+        return buffer
+
+    @property
+    def device(self) -> Device:
+        """Where the value lives."""
+        return self._device if self._device is not None else devices.default_device()
+
+    def devices(self) -> set[Device]:
+        """The devices that hold the value: one."""
+        return {self.device}
+
+    def is_ready(self) -> bool:
+        """Whether the value is computed."""
+        return self._host is not None or (
+            self._buffer is not None and self._device is not None and self._device.ready(self._buffer)
+        )
+
+    def block_until_ready(self) -> ConcreteArray:
+        """Wait until the value is computed, and raise what its computation raised."""
+        if self._host is None:
+            if self._buffer is None:
+                self.host()
+            assert self._device is not None
+            self._device.wait(self._buffer)
+        return self
+
+    def is_deleted(self) -> bool:
+        """Whether the value was deleted or donated."""
+        return self._host is None and self._buffer is None
+
+    def delete(self) -> None:
+        """Give the memory back now; any later use of the value raises ``DeletedArrayError``."""
+        if self._buffer is not None and self._device is not None:
+            self._device.delete(self._buffer)
+        self._buffer = self._host = None
+
+    def unsafe_buffer_pointer(self) -> int:
+        """Address of the first element in the device's memory."""
+        if self._buffer is not None and self._device is not None:
+            return self._device.pointer(self._buffer)
+        return self.host().ctypes.data
+
+    # -- NumPy and Python ---------------------------------------------------------------------------------------------
+    def _numpy(self) -> np.ndarray:
+        if isinstance(self.aval.dtype, KeyDtype):
+            raise errors.DtypeError(
+                wrong=f"an array of random keys ({self.aval}) has no NumPy value",
+                fix="Use random.key_data(key) for its bits",
+            )
+        value = self.host()
+        if value.flags.writeable:
+            value = value.view()
+            value.flags.writeable = False
+        return value
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        value = self._numpy()
+        if dtype is not None and value.dtype != dtype:
+            return value.astype(dtype)
+        return value.copy() if copy else value
+
+    def item(self, *args: Any) -> Any:
+        """The only element (or the one at the index given) as a Python scalar."""
+        return self._numpy().item(*args)
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python scalars."""
+        return self._numpy().tolist()
+
+    def __bool__(self) -> bool:
+        return bool(self._numpy())
+
+    def __int__(self) -> int:
+        return int(self._numpy())
+
+    def __float__(self) -> float:
+        return float(self._numpy())
+
+    def __complex__(self) -> complex:
+        return complex(self._numpy())
+
+    def __index__(self) -> int:
+        return self._numpy().__index__()
+
+    def __hash__(self) -> int:
+        raise TypeError("unhashable type: arrays are compared element by element. Hash x.tobytes(), or use id(x)")
+
+    def tobytes(self, order: str = "C") -> bytes:
+        """The elements as bytes in row-major (``"C"``) or column-major (``"F"``) order."""
+        return self._numpy().tobytes(order)  # pyright: ignore[reportArgumentType]
+
+    def __format__(self, spec: str) -> str:
+        return format(self._numpy()[()], spec) if self.aval.ndim == 0 else format(str(self), spec)
+
+    def __str__(self) -> str:
+        if isinstance(self.aval.dtype, KeyDtype):
+            return f"Array({self.aval.short()}) overlaying:\n{self.host()}"
+        return str(self._numpy())
+
+    def __repr__(self) -> str:
+        if isinstance(self.aval.dtype, KeyDtype):
+            return f"Array({self.aval.short()})"
+        weak = ", weak_type=True" if self.aval.weak_type else ""
+        body = np.array2string(self._numpy(), separator=", ", prefix="Array(", suffix=")")
+        if self.aval.size == 0 and self.aval.ndim:
+            body = f"[], shape={self.aval.shape}"
+        return f"Array({body}, dtype={self.aval.dtype.name}{weak})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._numpy(), self.aval.weak_type)
+
+    def __copy__(self) -> ConcreteArray:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> ConcreteArray:
+        return ConcreteArray(self.aval, self.host().copy(), None, self._device, self.committed)
+
+    # -- exchange with other libraries --------------------------------------------------------------------------------
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._numpy().__dlpack__(**options) if not options.get("copy") else self._numpy().copy().__dlpack__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._numpy().__dlpack_device__()
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self._numpy().__array_interface__
+
+
+def _restore(value: np.ndarray, weak_type: bool) -> ConcreteArray:
+    return ConcreteArray(Aval(value.shape, value.dtype, weak_type), value)

@@ -1,0 +1,178 @@
+"""The bottom of the stack: operations on concrete arrays happen.
+
+On host memory a small operation is its primitive's NumPy meaning, run at once: nothing is compiled, and a shape never
+seen before costs no more than any other. A large one goes through a compiled call, kept for the next time. Devices with
+memory of their own always take the compiled way.
+
+Invariant: what comes out has the aval that the primitive's shape rule said, whichever way was taken.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portax import errors
+from portax.core.aval import Aval, aval_of, aval_readers
+from portax.core.config import config
+from portax.core.dtypes import KeyDtype
+from portax.core.primitive import Primitive
+from portax.core.trace import Trace, Tracer, leaked
+from portax.runtime import devices
+from portax.runtime.array import ConcreteArray
+
+if TYPE_CHECKING:
+    from portax.runtime.contract import Device
+
+#: Elements from which a compiled call beats NumPy on host memory (docs/decisions tells how it was measured).
+LARGE = 1 << 16
+
+
+class _Quiet(threading.local):
+    """A context in which NumPy does not warn: overflow and NaN are results like any other.
+
+    Entering a prepared context costs a tenth of ``np.errstate``. A context cannot be entered twice at a time, so a
+    reference that calls back into eager operations gets a new one.
+    """
+
+    def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        self.context.run(np.seterr, all="ignore")
+        self.busy = False
+
+
+_quiet = _Quiet()
+
+
+def quietly(f: Callable[..., Any], *args: Any, **params: Any) -> Any:
+    """``f(*args, **params)`` without NumPy's floating point warnings."""
+    quiet = _quiet
+    if quiet.busy:
+        return f(*args, **params)
+    quiet.busy = True
+    try:
+        return quiet.context.run(f, *args, **params)
+    finally:
+        quiet.busy = False
+
+
+def as_host(x: Any, aval: Aval) -> np.ndarray:
+    """The NumPy array behind an operand that is no portax array."""
+    dtype = aval.dtype.storage if isinstance(aval.dtype, KeyDtype) else aval.dtype
+    return np.asarray(x, dtype)
+
+
+class EvalTrace(Trace):
+    """Runs operations."""
+
+    __slots__ = ()
+
+    def process(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if primitive.impl is not None:
+            return primitive.impl(*operands, **params)
+        values: list[Any] = []
+        avals: list[Aval] = []
+        device: Device | None = None
+        committed = False
+        size = 0
+        for x in operands:
+            if type(x) is ConcreteArray:
+                aval = x.aval
+                value = x._host  # pyright: ignore[reportPrivateUsage]
+                if x.committed:
+                    device = _same_device(primitive, device, x) if committed else x._device  # pyright: ignore
+                    committed = True
+                elif device is None:
+                    device = x._device  # pyright: ignore[reportPrivateUsage]
+                if value is None:
+                    value = x.host() if x._device is None or x._device.host_memory else x  # pyright: ignore
+            elif isinstance(x, Tracer):
+                raise leaked(x)
+            else:
+                aval = aval_of(x)
+                value = as_host(x, aval)
+            if aval.size > size:
+                size = aval.size
+            values.append(value)
+            avals.append(aval)
+        known = tuple(avals)
+        out_avals = primitive.out_avals(known, params)
+        if not committed and config.default_device is not None:
+            device = config.default_device
+        if (
+            (size >= LARGE and devices.compiles(device) and primitive.stablehlo is not None)
+            or (device is not None and not device.host_memory)
+            or (device is None and not devices.default_is_host())
+        ):
+            return compiled_operation(primitive, operands, params, known, device, committed)
+        out = quietly(primitive.reference, *values, **params)
+        if primitive.multiple_results:
+            return [wrap(o, a, device, committed) for o, a in zip(out, out_avals, strict=True)]
+        aval = out_avals[0]
+        if type(out) is not np.ndarray:
+            out = np.asarray(out)
+        if out.dtype is not aval.dtype or out.shape != aval.shape:
+            out = _checked(primitive, out, aval)
+        return ConcreteArray(aval, out, None, device, committed)
+
+
+def wrap(out: Any, aval: Aval, device: Device | None, committed: bool) -> ConcreteArray:
+    """A concrete array of ``aval`` around a NumPy result."""
+    if type(out) is not np.ndarray:
+        out = np.asarray(out)
+    return ConcreteArray(aval, _checked(None, out, aval), None, device, committed)
+
+
+def _checked(primitive: Primitive | None, out: np.ndarray, aval: Aval) -> np.ndarray:
+    storage = aval.dtype.storage if isinstance(aval.dtype, KeyDtype) else aval.dtype
+    assert out.shape == aval.shape, f"{primitive}: reference gave shape {out.shape}, the shape rule says {aval}"
+    assert out.dtype == storage, f"{primitive}: reference gave {out.dtype}, the dtype rule says {aval}"
+    return out
+
+
+def _same_device(primitive: Primitive, device: Device | None, x: ConcreteArray) -> Device | None:
+    other = x._device  # pyright: ignore[reportPrivateUsage]
+    if other is not device:
+        raise errors.ArgumentError(
+            wrong=f"{primitive.name} was given arrays committed to different devices: {device} and {other}",
+            fix="Move one with device_put",
+        )
+    return other
+
+
+def _no_compiler(*args: Any) -> Any:
+    raise AssertionError("portax._wiring has not joined the compiled way")
+
+
+#: How an operation runs as a compiled call; joined by ``portax._wiring`` since it needs ``jit`` from a higher floor.
+compiled_operation: Callable[..., Any] = _no_compiler
+
+
+def asarray(x: Any, dtype: Any = None, *, copy: bool = False) -> ConcreteArray:
+    """A concrete array from a NumPy array or scalar, or a Python scalar.
+
+    Python scalars give weakly typed arrays unless ``dtype`` is given.
+    """
+    if type(x) is ConcreteArray and dtype is None:
+        return x
+    if dtype is None:
+        aval = aval_of(x)
+        value = as_host(x, aval)
+    else:
+        value = np.asarray(x, dtype)
+        aval = Aval(value.shape, value.dtype)
+    if copy and value is x:
+        value = value.copy()
+    return ConcreteArray(aval, value)
+
+
+def _aval_of_concrete(x: ConcreteArray) -> Aval:
+    return x.aval
+
+
+aval_readers[ConcreteArray] = _aval_of_concrete
+

@@ -1,0 +1,106 @@
+"""From jaxpr to StableHLO text: each equation writes itself.
+
+A primitive with a ``stablehlo`` slot writes its operations; one without is replaced by its ``decompose``, staged once for
+each set of avals and written as a private function. Types come from the avals, so nothing is inferred twice. Equal
+programs give equal text, which is what the disk cache is keyed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portax.core.aval import Aval
+from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
+from portax.core.primitive import Primitive
+from portax.core.stablehlo import Builder, Module, Value
+from portax.errors import GapError
+from portax.runtime.reference import host_value
+from portax.transforms.stage import stage_closed
+
+
+def lower(
+    closed: ClosedJaxpr, name: str = "main", donate: Mapping[int, int | None] | None = None, constants: bool = False
+) -> str:
+    """The program's text.
+
+    Parameters
+    ----------
+    closed : ClosedJaxpr
+    name : str
+        Of the module.
+    donate : mapping of argument to result (or None for any)
+    constants : bool
+        The constants become leading arguments instead of being written into the text.
+    """
+    avals = list(closed.in_avals)
+    if constants:
+        avals = [v.aval for v in closed.jaxpr.constvars] + avals
+
+    def body(b: Builder, *values: Value) -> list[Value]:
+        if constants:
+            return lower_jaxpr(b, closed.jaxpr, list(values))
+        return lower_closed(b, closed, values)
+
+    return Module(f"jit_{name}" if name else "main").main(avals, body, donate=donate)
+
+
+def lower_closed(b: Builder, closed: ClosedJaxpr, values: Sequence[Value]) -> list[Value]:
+    """Write a closed program in place, its constants as literals."""
+    consts = [
+        b.constant(host_value(c), v.aval.dtype) for v, c in zip(closed.jaxpr.constvars, closed.consts, strict=True)
+    ]
+    return lower_jaxpr(b, closed.jaxpr, [*consts, *values])
+
+
+def lower_jaxpr(b: Builder, jaxpr: Jaxpr, values: Sequence[Value]) -> list[Value]:
+    """Write a program in place: ``values`` for its constants, then for its inputs."""
+    env: dict[Any, Value] = dict(zip([*jaxpr.constvars, *jaxpr.invars], values, strict=True))
+    constant = b.constant
+    for eqn in jaxpr.eqns:
+        operands = [constant(a.val, a.aval.dtype) if type(a) is Literal else env[a] for a in eqn.invars]
+        primitive = eqn.primitive
+        if primitive.stablehlo is not None:
+            out = primitive.stablehlo(b, *operands, **eqn.params)
+        else:
+            out = _decomposed(b, primitive, [a.aval for a in eqn.invars], operands, eqn.params)
+        if primitive.multiple_results:
+            # An op with one result may come back bare; the builder gives tuples otherwise.
+            out = (out,) if isinstance(out, Value) else out
+            for var, value in zip(eqn.outvars, out, strict=True):
+                env[var] = value
+        else:
+            env[eqn.outvars[0]] = out if isinstance(out, Value) else out[0]
+    return [constant(a.val, a.aval.dtype) if isinstance(a, Literal) else env[a] for a in jaxpr.outvars]
+
+
+def decomposition(primitive: Primitive, avals: Sequence[Aval], params: Mapping[str, Any]) -> ClosedJaxpr:
+    """The primitive at these avals as a program of other primitives; staged once."""
+    if primitive.decompose is None:
+        raise GapError(
+            wrong=f"{primitive.name} can neither be written as StableHLO nor be decomposed",
+            fix="Run this part on the reference device",
+        )
+    key = ("decompose", tuple(avals), tuple(params.items()))
+    try:
+        known = primitive.derived.get(key)  # type: ignore[arg-type]
+    except TypeError:  # a parameter that cannot be hashed
+        known, key = None, None
+    if known is None:
+        many = primitive.multiple_results
+
+        def f(*xs: Any) -> list[Any]:
+            out = primitive.decompose(*xs, **params)
+            return list(out) if many else [out]
+
+        known = stage_closed(f, list(avals), primitive.name)
+        if key is not None:
+            primitive.derived[key] = known  # type: ignore[index]
+    return known
+
+
+def _decomposed(
+    b: Builder, primitive: Primitive, avals: Sequence[Aval], operands: Sequence[Value], params: Mapping[str, Any]
+) -> tuple[Value, ...]:
+    closed = decomposition(primitive, avals, params)
+    return b.call(closed, primitive.name, operands, None, lambda b, *xs: lower_closed(b, closed, xs))

@@ -1,0 +1,176 @@
+"""From a closed program to something a device runs.
+
+``prepare`` gives a ``Program`` for one device: a function from buffers to buffers, and what is known about it. A device
+whose backend compiles gets StableHLO text; the reference device gets the program itself. Programs are kept with the
+jaxpr they came from, so they live exactly as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from portax.core.jaxpr import ClosedJaxpr
+from portax.runtime import cache, devices
+from portax.runtime.array import ConcreteArray
+from portax.runtime.contract import CompileOptions
+from portax.runtime.lowering import lower
+from portax.runtime.reference import ReferenceProgram
+from portax.version import __version__
+
+if TYPE_CHECKING:
+    from portax.runtime.contract import Buffer, Device, Executable
+
+#: Constants of at least this many elements are passed as arguments: text is a slow way to move data.
+LARGE_CONSTANT = 1024
+
+
+class Options:
+    """What a user asked of one compilation.
+
+    Attributes
+    ----------
+    effort : "interpret", "fast" or "full"
+    donated : tuple of int
+        Inputs whose memory the program may reuse.
+    keep_unused : bool
+        Pass inputs that the program does not read.
+    """
+
+    __slots__ = ("donated", "effort", "keep_unused", "name")
+
+    def __init__(
+        self, name: str = "", effort: str = "full", donated: tuple[int, ...] = (), keep_unused: bool = False
+    ) -> None:
+        self.name, self.effort, self.donated, self.keep_unused = name, effort, donated, keep_unused
+
+    def key(self) -> tuple[Any, ...]:
+        """Equal for options that give the same program."""
+        return (self.name, self.effort, self.donated, self.keep_unused)
+
+
+class Program:
+    """A program prepared for one device.
+
+    Attributes
+    ----------
+    run : list of Buffer -> list of Buffer
+    kept : list of int, or None
+        The inputs the program reads; None where it takes all of them.
+    extra : list of Buffer
+        Constants passed before the inputs.
+    executable : Executable or None
+        None on a device that interprets.
+    text : str
+        StableHLO, or empty on a device that interprets.
+    """
+
+    __slots__ = ("device", "executable", "extra", "kept", "options", "run", "text")
+
+    def __init__(
+        self,
+        device: Device,
+        run: Callable[[list[Buffer]], list[Buffer]],
+        kept: list[int] | None,
+        extra: list[Buffer],
+        executable: Executable | None,
+        text: str,
+        options: Options,
+    ) -> None:
+        self.device, self.run, self.kept, self.extra = device, run, kept, extra
+        self.executable, self.text, self.options = executable, text, options
+
+    def __call__(self, arrays: Sequence[ConcreteArray]) -> list[Buffer]:
+        """Run on concrete arrays, moving them to the device where they are elsewhere."""
+        device = self.device
+        if self.kept is not None:
+            arrays = [arrays[i] for i in self.kept]
+        buffers = [*self.extra, *[a.buffer_on(device) for a in arrays]]
+        return self.run(buffers)
+
+
+def used_inputs(closed: ClosedJaxpr) -> list[int]:
+    """The inputs that some equation or result reads."""
+    read = {a for eqn in closed.jaxpr.eqns for a in eqn.invars} | set(closed.jaxpr.outvars)
+    return [i for i, v in enumerate(closed.jaxpr.invars) if v in read]
+
+
+def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
+    """The program without the inputs nobody reads, and which are left; None where all are."""
+    kept = used_inputs(closed)
+    if len(kept) == len(closed.jaxpr.invars):
+        return closed, None
+    jaxpr = closed.jaxpr.replace(invars=[closed.jaxpr.invars[i] for i in kept])
+    return ClosedJaxpr(jaxpr, closed.consts), kept
+
+
+def program_text(closed: ClosedJaxpr, options: Options) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
+    """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
+    them, and which arguments give their memory to which results."""
+    kept: list[int] | None = None
+    if not options.keep_unused:
+        closed, kept = pruned(closed)
+    large = [v.aval.size >= LARGE_CONSTANT for v in closed.jaxpr.constvars]
+    extra = [c for c, big in zip(closed.consts, large, strict=True) if big]
+    if extra:
+        jaxpr = closed.jaxpr
+        first = [v for v, big in zip(jaxpr.constvars, large, strict=True) if big]
+        rest = [v for v, big in zip(jaxpr.constvars, large, strict=True) if not big]
+        closed = ClosedJaxpr(
+            jaxpr.replace(constvars=rest, invars=[*first, *jaxpr.invars]),
+            [c for c, big in zip(closed.consts, large, strict=True) if not big],
+        )
+    donate = donations(closed, options, kept, len(extra))
+    return lower(closed, options.name, donate), kept, extra, donate
+
+
+def donations(closed: ClosedJaxpr, options: Options, kept: list[int] | None, extra: int) -> dict[int, int | None]:
+    """Which argument of the program text may give its memory to which result: the first free one of its aval."""
+    if not options.donated:
+        return {}
+    taken: set[int] = set()
+    given: dict[int, int | None] = {}
+    avals = closed.in_avals
+    for place, i in enumerate(kept if kept is not None else range(len(avals) - extra)):
+        if i not in options.donated:
+            continue
+        aval = avals[place + extra]
+        for j, out in enumerate(closed.out_avals):
+            if j not in taken and out.shape == aval.shape and out.dtype == aval.dtype:
+                taken.add(j)
+                given[place + extra] = j
+                break
+    return given
+
+
+def prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
+    """The program for ``device``, compiled (or fetched from the disk cache) if it was not before."""
+    key = ("program", device, *options.key())
+    known = closed.memo.get(key)
+    if known is None:
+        known = closed.memo[key] = _prepare(closed, device, options)
+    return known
+
+
+def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
+    if not devices.compiles(device) or (options.effort == "interpret" and device.host_memory):
+        program = ReferenceProgram(closed)
+        if devices.compiles(device):
+            return Program(device, _through_host(program, device), None, [], None, "", options)
+        return Program(device, program, None, [], None, "", options)
+    text, kept, extra, given = program_text(closed, options)
+    asked = CompileOptions(effort=options.effort, donated=tuple(sorted(given)))  # pyright: ignore
+    executable = cache.compile_cached(cache.disk_cache(), device.backend, text, asked, [device], __version__)
+    constants = [device.put(_host(c), copy=False) for c in extra]
+    return Program(device, executable.run, kept, constants, executable, text, options)
+
+
+def _host(x: Any) -> Any:
+    return x.host() if isinstance(x, ConcreteArray) else x
+
+
+def _through_host(program: ReferenceProgram, device: Device) -> Callable[[list[Buffer]], list[Buffer]]:
+    def run(buffers: list[Buffer]) -> list[Buffer]:
+        return [device.put(x, copy=True) for x in program([device.host(b) for b in buffers])]
+
+    return run

@@ -1,0 +1,193 @@
+"""Staging: run a function on tracers and keep the program it was.
+
+f ~> { lambda a. let b = p a; ... in b }.  Every operation met while the trace is current becomes an equation, whether
+its operands are traced or not, so the program holds all of f's arithmetic. Scalars are written into the equations;
+other values from outside become constants of the jaxpr, each once. A constant may be a tracer of an outer trace: who
+stages inside another transformation passes the constants as operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.core import source
+from portax.core.array import Array
+from portax.core.aval import Aval, aval_of
+from portax.core.dtypes import KeyDtype
+from portax.core.jaxpr import NO_EFFECTS, Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from portax.core.primitive import Primitive
+from portax.core.trace import Trace, Tracer, leaked, push, state
+
+
+class StageTracer(Tracer):
+    """Stands for the variable ``var`` of the program being recorded."""
+
+    __slots__ = ("_trace", "aval", "var")
+
+    def __init__(self, trace: StageTrace, var: Var) -> None:
+        self._trace, self.var, self.aval = trace, var, var.aval
+
+
+class StageTrace(Trace):
+    """Records every operation as an equation."""
+
+    __slots__ = ("alive", "constants", "eqns", "kept", "known", "name", "tracer")
+
+    def __init__(self, name: str = "") -> None:
+        self.eqns: list[Eqn] = []
+        self.constants: list[tuple[Var, Any]] = []
+        self.known: dict[int, Atom] = {}
+        #: Values whose id is a key of ``known``: they must live as long as it does.
+        self.kept: list[Any] = []
+        self.name = name
+        self.alive = True
+
+    def argument(self, aval: Aval) -> StageTracer:
+        """A tracer for an input of the program."""
+        return StageTracer(self, Var(aval))
+
+    def lift(self, x: Any) -> Atom:
+        """The atom that stands for ``x`` in this program: a variable, a literal, or a new constant."""
+        atom = self.known.get(id(x))
+        if atom is not None:
+            return atom
+        if isinstance(x, Tracer):
+            if getattr(x._trace, "alive", True) is False:  # pyright: ignore[reportPrivateUsage]
+                raise leaked(x)
+            atom = self.constant(x, aval_of(x))
+        else:
+            aval = aval_of(x)
+            if aval.ndim == 0 and not isinstance(aval.dtype, KeyDtype):
+                atom = Literal(np.asarray(x, aval.dtype), aval)
+            else:
+                atom = self.constant(x, aval)
+        self.known[id(x)] = atom
+        self.kept.append(x)
+        return atom
+
+    def constant(self, x: Any, aval: Aval) -> Var:
+        var = Var(aval)
+        self.constants.append((var, x))
+        return var
+
+    def process(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if primitive.stage is not None:
+            return primitive.stage(self, operands, params)
+        return self.record(primitive, operands, params)
+
+    def record(self, primitive: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Append ``primitive`` applied to ``operands`` and give tracers for its results."""
+        atoms: list[Atom] = []
+        for x in operands:
+            if type(x) is StageTracer and x._trace is self:  # pyright: ignore[reportPrivateUsage]
+                atoms.append(x.var)
+            else:
+                atoms.append(self.lift(x))
+        avals = primitive.out_avals(tuple([a.aval for a in atoms]), params)
+        outvars = [Var(aval) for aval in avals]
+        effects = primitive.effects(**params) if type(primitive).effects is not Primitive.effects else NO_EFFECTS
+        self.eqns.append(Eqn(primitive, atoms, outvars, params, source.here(), effects))
+        if primitive.multiple_results:
+            return [StageTracer(self, v) for v in outvars]
+        return StageTracer(self, outvars[0])
+
+    def jaxpr(self, inputs: Sequence[StageTracer], outputs: Sequence[Any]) -> tuple[Jaxpr, list[Any]]:
+        """The program from ``inputs`` to ``outputs``, and the values of its constants."""
+        outvars: list[Atom] = []
+        for x in outputs:
+            own = type(x) is StageTracer and x._trace is self  # pyright: ignore[reportPrivateUsage]
+            outvars.append(x.var if own else self.lift(x))
+        # Lifting may have met values that ended up as constants nobody uses; they cost nothing and stay.
+        constvars = [v for v, _ in self.constants]
+        jaxpr = Jaxpr(constvars, [t.var for t in inputs], outvars, self.eqns, self.name)
+        return jaxpr, [x for _, x in self.constants]
+
+    def invalidate(self) -> None:
+        self.alive = False
+        self.known, self.kept = {}, []
+
+
+def stage(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "") -> tuple[Jaxpr, list[Any]]:
+    """The jaxpr of the flat function ``f`` at ``avals``, and its constants, which may be tracers of outer traces."""
+    trace = StageTrace(name)
+    inputs = [trace.argument(aval) for aval in avals]
+    try:
+        with push(trace):
+            outputs = f(*inputs)
+            jaxpr, consts = trace.jaxpr(inputs, outputs)
+    finally:
+        trace.invalidate()
+    return jaxpr, consts
+
+
+def stage_closed(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "") -> ClosedJaxpr:
+    """The closed jaxpr of the flat function ``f`` at ``avals``."""
+    return ClosedJaxpr(*stage(f, avals, name))
+
+
+def with_constants_as_inputs(jaxpr: Jaxpr) -> ClosedJaxpr:
+    """The program whose first inputs are the constants of ``jaxpr``."""
+    return ClosedJaxpr(jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars]))
+
+
+def stage_open(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "") -> tuple[ClosedJaxpr, list[Any]]:
+    """``(program, consts)``: as ``stage_closed``, but constants that are tracers become leading inputs.
+
+    The program is then free of tracers and may be cached; who binds it passes ``consts`` first.
+    """
+    jaxpr, consts = stage(f, avals, name)
+    if not any(isinstance(c, Tracer) for c in consts):
+        return ClosedJaxpr(jaxpr, consts), []
+    traced = [isinstance(c, Tracer) for c in consts]
+    first = [v for v, t in zip(jaxpr.constvars, traced, strict=True) if t]
+    rest = [v for v, t in zip(jaxpr.constvars, traced, strict=True) if not t]
+    opened = jaxpr.replace(constvars=rest, invars=[*first, *jaxpr.invars])
+    closed = ClosedJaxpr(opened, [c for c, t in zip(consts, traced, strict=True) if not t])
+    return closed, [c for c, t in zip(consts, traced, strict=True) if t]
+
+
+def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
+    """Run a program with the current trace, equation by equation."""
+    env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    env.update(zip(jaxpr.invars, args, strict=True))
+    process = state.trace.process
+    last = last_uses(jaxpr)
+    for i, eqn in enumerate(jaxpr.eqns):
+        operands = tuple([a.val if type(a) is Literal else env[a] for a in eqn.invars])  # pyright: ignore
+        out = process(eqn.primitive, operands, eqn.params)
+        if eqn.primitive.multiple_results:
+            env.update(zip(eqn.outvars, out, strict=True))
+        else:
+            env[eqn.outvars[0]] = out
+        for var in last[i]:
+            env.pop(var, None)
+    return [a.val if isinstance(a, Literal) else env[a] for a in jaxpr.outvars]
+
+
+def last_uses(jaxpr: Jaxpr) -> list[list[Var]]:
+    """For each equation the variables that nobody reads after it, so an interpreter can drop them."""
+    known = jaxpr.memo.get("last_uses")
+    if known is None:
+        seen: set[Var] = {v for v in jaxpr.outvars if isinstance(v, Var)}
+        known = []
+        for eqn in reversed(jaxpr.eqns):
+            ends = [v for v in {*eqn.invars, *eqn.outvars} if isinstance(v, Var) and v not in seen]
+            seen.update(ends)
+            known.append(ends)
+        known.reverse()
+        jaxpr.memo["last_uses"] = known
+    return known
+
+
+def eval_closed(closed: ClosedJaxpr, *args: Any) -> list[Any]:
+    """Run a closed program with the current trace."""
+    return eval_jaxpr(closed.jaxpr, closed.consts, *args)
+
+
+__all__ = [
+    "Array", "StageTrace", "StageTracer", "eval_closed", "eval_jaxpr", "stage", "stage_closed", "stage_open",
+    "with_constants_as_inputs",
+]  # fmt: skip

@@ -1,0 +1,122 @@
+"""Reverse mode, second half: run a linear program backwards.
+
+<J t, c> = <t, J^T c>.  Every equation of a linear program is linear in what it takes from the tangents; its
+primitive's ``transpose`` sends the cotangent of the result to cotangents of those operands. A variable read in several
+places adds up what comes back from each. A cotangent that is zero is None, and an equation that gets only zeros is
+skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portax import errors
+from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from portax.core.primitive import Undefined
+from portax.core.trace import state
+from portax.primitives.zeros import add_any, zeros
+from portax.transforms.stage import stage_closed
+
+
+def transpose(jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+    """Cotangents of the ``Undefined`` operands of a linear program, given those of its results.
+
+    Parameters
+    ----------
+    operands : values, or ``Undefined`` for the inputs the program is linear in
+    cts : cotangents of the results, None for zero
+
+    Returns
+    -------
+    list
+        One entry an operand: its cotangent, None where that is zero or the operand is known.
+    """
+    known: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    known.update((v, x) for v, x in zip(jaxpr.invars, operands, strict=True) if type(x) is not Undefined)
+    linear = _run_known(jaxpr, known)
+    pending: dict[Var, Any] = {}
+
+    for atom, ct in zip(jaxpr.outvars, cts, strict=True):
+        if ct is not None and type(atom) is not Literal and atom not in known:
+            _accumulate(pending, atom, ct)
+    for eqn in reversed(linear):
+        back = [pending.pop(v, None) for v in eqn.outvars]
+        if all(ct is None for ct in back):
+            continue
+        given = [
+            a.val if type(a) is Literal else known[a] if a in known else Undefined(a.aval)  # pyright: ignore
+            for a in eqn.invars
+        ]
+        rule = eqn.primitive.transpose
+        if rule is None:
+            raise errors.NotDifferentiableError(
+                wrong=f"{eqn.primitive.name} has no transpose, so it has no reverse-mode derivative",
+                fix="Use forward mode (jvp, jacfwd), or give the function a rule with custom_vjp",
+            )
+        out = rule(back if eqn.primitive.multiple_results else back[0], *given, **eqn.params)
+        if not isinstance(out, tuple | list):
+            out = (out,)
+        assert len(out) == len(given), f"transpose of {eqn.primitive.name} must answer for each operand"
+        for atom, x, ct in zip(eqn.invars, given, out, strict=True):
+            if ct is not None and type(x) is Undefined:
+                assert isinstance(atom, Var)
+                _accumulate(pending, atom, ct)
+    return [pending.get(v) if type(x) is Undefined else None for v, x in zip(jaxpr.invars, operands, strict=True)]
+
+
+def _run_known(jaxpr: Jaxpr, known: dict[Var, Any]) -> list[Eqn]:
+    """Run the equations whose operands are all known, and return the others, which are linear."""
+    linear: list[Eqn] = []
+    for eqn in jaxpr.eqns:
+        if not all(type(a) is Literal or a in known for a in eqn.invars):
+            linear.append(eqn)
+            continue
+        operands = tuple([a.val if type(a) is Literal else known[a] for a in eqn.invars])  # pyright: ignore
+        out = state.trace.process(eqn.primitive, operands, eqn.params)
+        known.update(zip(eqn.outvars, out if eqn.primitive.multiple_results else [out], strict=True))
+    return linear
+
+
+def _accumulate(pending: dict[Var, Any], var: Any, ct: Any) -> None:
+    other = pending.get(var)
+    pending[var] = ct if other is None else add_any(other, ct)
+
+
+def transpose_jaxpr(closed: ClosedJaxpr, linear: Sequence[bool], moving: Sequence[bool]) -> ClosedJaxpr:
+    """The program from the known inputs and the cotangents that are not zero to those of the linear inputs.
+
+    Parameters
+    ----------
+    linear : which inputs the program is linear in
+    moving : which results have a cotangent
+
+    Returns
+    -------
+    ClosedJaxpr
+        Zeros are instantiated: one output for each linear input. Cached with the program.
+    """
+    key = ("transpose", tuple(linear), tuple(moving))
+    known = closed.memo.get(key)
+    if known is not None:
+        return known
+    avals = closed.in_avals
+
+    def backward(*args: Any) -> list[Any]:
+        given = iter(args)
+        operands = [Undefined(a) if lin else next(given) for a, lin in zip(avals, linear, strict=True)]
+        cts = [next(given) if m else None for m in moving]
+        back = transpose(closed.jaxpr, closed.consts, operands, cts)
+        return [
+            zeros(a.strip_weak_type()) if ct is None else ct
+            for ct, a, lin in zip(back, avals, linear, strict=True)
+            if lin
+        ]
+
+    inputs = [
+        *(a for a, lin in zip(avals, linear, strict=True) if not lin),
+        *(a.strip_weak_type() for a, m in zip(closed.out_avals, moving, strict=True) if m),
+    ]
+    result = stage_closed(backward, inputs, closed.jaxpr.name)
+    closed.memo[key] = result
+    return result
