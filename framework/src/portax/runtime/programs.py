@@ -16,7 +16,6 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions
 from portax.runtime.lowering import lower
 from portax.runtime.reference import ReferenceProgram
-from portax.version import __version__
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device, Executable
@@ -160,7 +159,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
         return Program(device, program, None, [], None, "", options)
     text, kept, extra, given = program_text(closed, options)
     asked = CompileOptions(effort=options.effort, donated=tuple(sorted(given)))  # pyright: ignore
-    executable = cache.compile_cached(cache.disk_cache(), device.backend, text, asked, [device], __version__)
+    executable = cache.compile_cached(text, asked, [device], cache.disk_cache())
     constants = [device.put(_host(c), copy=False) for c in extra]
     return Program(device, executable.run, kept, constants, executable, text, options)
 
