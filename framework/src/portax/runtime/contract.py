@@ -1,0 +1,333 @@
+"""What a backend promises: the classes a vendor implements, and nothing else.
+
+A backend turns programs into executables and arrays into buffers. Everything it is *able* to do it states as data
+(:class:`Capabilities`); everything it is *asked* to do arrives as data (:class:`CompileOptions`). The core never asks
+what a backend is called.
+
+The invariant that keeps the two sides apart: **a buffer is opaque**. The core holds it, passes it back to the device or
+executable that made it, and never looks inside. A driver may therefore use whatever its library hands out (a jaxlib
+array, a CuPy array, an OpenCL buffer) without a wrapper.
+
+A program is the text of one StableHLO module whose entry function is ``@main``. Its arguments and results are flat
+lists of dense arrays of static shape, in row-major order. Every entry argument is passed, used or not.
+
+Threads: every method may be called from several threads at once. A call that waits for the device or for a compiler
+releases Python's lock.
+
+Errors are those of ``portax.errors``, re-exported by ``portax.backend``, each with ``wrong=`` and ``fix=``:
+
+- ``BackendError``: the backend cannot be opened, or was asked for what it does not do;
+- ``CompileError``: a program was refused;
+- ``OutOfDeviceMemory``: no room for a buffer, whenever that is found out;
+- ``DeletedArrayError``: a buffer was used after it was deleted or donated;
+- ``DeviceError``: anything else that went wrong while a program ran.
+
+What a callback raised is raised again as it was. Anything else that escapes is a bug of the driver.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+Buffer: TypeAlias = Any
+"""A driver's own array object. Opaque to the core."""
+
+ShapeDtype: TypeAlias = tuple[tuple[int, ...], np.dtype]
+"""Shape and dtype of one argument or result."""
+
+Effort: TypeAlias = Literal["interpret", "fast", "full"]
+
+EFFORTS: tuple[Effort, ...] = ("interpret", "fast", "full")
+
+CALLBACK_TARGET = "portax_callback"
+"""The custom-call target by which a program calls back into Python, see :class:`HostCallback`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HostCallback:
+    """A Python function that a program calls.
+
+    In the program it is ``stablehlo.custom_call @portax_callback(...) {api_version = 4 : i32, backend_config =
+    {index = i : ui64}, has_side_effect = ...}``, where ``i`` counts ``CompileOptions.callbacks``.
+
+    Attributes
+    ----------
+    function : callable
+        Takes read-only ndarrays, one per operand, and returns a tuple of ndarrays.
+    results : tuple of (shape, dtype)
+        What it must return. The driver checks this before it copies: a callback that returns something else is an
+        error of the user, never a damaged heap.
+    """
+
+    function: Callable[..., tuple[np.ndarray, ...]]
+    results: tuple[ShapeDtype, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CompileOptions:
+    """How to compile one program.
+
+    Attributes
+    ----------
+    effort : 'interpret', 'fast' or 'full'
+        How much time the compiler may take. A driver without the asked level uses the next higher one.
+    donated : tuple of int
+        Entry arguments whose memory the executable may reuse. They are deleted by the call.
+    aliases : tuple of (argument, result)
+        The subset of the donated arguments that must become exactly this result. The program text says the same with
+        the argument attributes ``tf.aliasing_output`` and ``jax.buffer_donor``; a driver may read either.
+    num_replicas, num_partitions : int
+        Copies of the program, and parts of each copy. Their product is the number of devices. Only backends
+        whose capabilities have ``multi_device`` are asked for more than one.
+    callbacks : tuple of HostCallback
+        Python functions that the program calls. Only backends whose capabilities have ``callbacks`` are given any.
+    """
+
+    effort: Effort = "full"
+    donated: tuple[int, ...] = ()
+    aliases: tuple[tuple[int, int], ...] = ()
+    num_replicas: int = 1
+    num_partitions: int = 1
+    callbacks: tuple[HostCallback, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.effort in EFFORTS, self.effort
+        assert self.num_replicas >= 1 and self.num_partitions >= 1
+        assert {argument for argument, _ in self.aliases} <= set(self.donated), "an alias of an argument not donated"
+
+    def key(self) -> bytes:
+        """The options as bytes, equal for equal options in every process: part of the compile cache's key."""
+        plain = (self.effort, self.donated, self.aliases, self.num_replicas, self.num_partitions, len(self.callbacks))
+        return repr(plain).encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do, as data only. The defaults claim nothing that a small driver would not have.
+
+    Attributes
+    ----------
+    dtypes : frozenset of str
+        NumPy and ml_dtypes names that buffers and programs may have (``'float32'``, ``'bfloat16'``, ``'int4'``).
+    primitives : frozenset of str, or None
+        Primitives the driver runs natively; the core decomposes all others. None: whatever StableHLO can say.
+    custom_calls : frozenset of str
+        Prefixes of custom-call targets a program may use, such as ``'lapack_'``.
+    alignment : int
+        Address multiple, in bytes, at which ``Device.put`` shares a host array instead of copying it.
+    max_buffer_bytes, max_rank : int, or None
+        Limits of one buffer. None: no limit is known.
+    atomics : frozenset of str
+        dtypes with an atomic add in global memory.
+    denormals : frozenset of str
+        floating dtypes whose denormal numbers survive arithmetic; elsewhere they may become zero.
+    deterministic : bool
+        The same program on the same device gives the same bits, run after run.
+    collectives : frozenset of str
+        Of ``all_reduce``, ``all_gather``, ``reduce_scatter``, ``all_to_all``, ``collective_permute``.
+    multi_device : bool
+        ``compile`` accepts more than one device.
+    donation : bool
+        Donated arguments are reused. Where False they are deleted after the call, nothing more.
+    serialization : bool
+        ``Executable.serialize`` gives bytes that ``Backend.deserialize`` accepts in another process.
+    callbacks : bool
+        Programs may call Python (:class:`HostCallback`).
+    asynchronous : bool
+        ``run`` may return before its results are computed.
+    host_fallback : bool
+        The core may run a primitive this backend lacks on the host. Off unless asked for; never silent.
+    """
+
+    dtypes: frozenset[str] = frozenset({"bool", "int32", "float32"})
+    primitives: frozenset[str] | None = None
+    custom_calls: frozenset[str] = frozenset()
+    alignment: int = 1
+    max_buffer_bytes: int | None = None
+    max_rank: int | None = None
+    atomics: frozenset[str] = frozenset()
+    denormals: frozenset[str] = frozenset()
+    deterministic: bool = False
+    collectives: frozenset[str] = frozenset()
+    multi_device: bool = False
+    donation: bool = False
+    serialization: bool = False
+    callbacks: bool = False
+    asynchronous: bool = False
+    host_fallback: bool = False
+
+
+class Executable(abc.ABC):
+    """A compiled program, bound to its devices.
+
+    Attributes
+    ----------
+    run : callable, list of Buffer -> list of Buffer
+        Runs the program once. Set it in ``__init__`` as a plain function with everything already bound: this is the
+        hot path, and a method would look itself up at each call. It may return before the results are ready; a
+        failure is then raised by ``Device.wait`` or ``Device.host`` of a result. The core has checked the number,
+        shapes and dtypes of the arguments; the driver checks that they are alive and its own.
+    results : tuple of (shape, dtype)
+        Of the entry function, in order.
+    devices : tuple of Device
+    """
+
+    run: Callable[[list[Buffer]], list[Buffer]]
+    results: tuple[ShapeDtype, ...]
+    devices: tuple[Device, ...]
+
+    def serialize(self) -> bytes | None:
+        """Bytes from which ``Backend.deserialize`` makes this executable again, or None when it cannot be kept.
+
+        They need no checksum and no version: the compile cache adds both, and keys them by ``Backend.cache_key``.
+        """
+        return None
+
+    def cost_analysis(self) -> Mapping[str, float]:
+        """Estimated costs by name: ``'flops'``, ``'bytes accessed'``, ... Empty when unknown."""
+        return {}
+
+    def memory_analysis(self) -> Any:
+        """An object with ``argument_size_in_bytes``, ``output_size_in_bytes``, ``temp_size_in_bytes``, or None."""
+        return None
+
+    def text(self) -> str:
+        """The optimised program, in whatever language the driver compiles to. For people, not for parsing."""
+        return ""
+
+
+class Device(abc.ABC):
+    """One device: where buffers live.
+
+    Attributes
+    ----------
+    id : int
+        Unique among the backend's devices in the whole job, counting from 0 where there is one process.
+    kind : str
+        The product, as its maker calls it (``'NVIDIA H100'``).
+    platform : str
+        The name under which the backend is registered (``'cpu'``).
+    process_index : int
+        Of the process that owns it. Buffers can be put only on the devices of one's own process.
+    backend : Backend
+    host_memory : bool
+        Its memory is the host's: ``host`` is then a view, and small eager operations run on NumPy.
+    """
+
+    id: int
+    kind: str
+    platform: str
+    process_index: int = 0
+    backend: Backend
+    host_memory: bool = False
+
+    @abc.abstractmethod
+    def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
+        """A buffer with the contents of ``array``, of any strides, any rank and any declared dtype.
+
+        With ``copy`` the array may be overwritten as soon as this returns. Without, the driver may share the array's
+        memory (and then keeps it alive), and the caller promises not to write to it.
+        """
+
+    @abc.abstractmethod
+    def host(self, buffer: Buffer) -> np.ndarray:
+        """The contents of ``buffer`` as a read-only ndarray. Waits, and raises what the computation raised.
+
+        Where ``host_memory``, it is a view without a copy and keeps the memory alive.
+        """
+
+    @abc.abstractmethod
+    def wait(self, buffer: Buffer) -> None:
+        """Return when ``buffer`` is computed. Raises what the computation raised."""
+
+    @abc.abstractmethod
+    def ready(self, buffer: Buffer) -> bool:
+        """Whether ``wait`` would return (or raise) at once."""
+
+    @abc.abstractmethod
+    def delete(self, buffer: Buffer) -> None:
+        """Give the memory back now. Twice is allowed; any other use afterwards is a ``DeletedArrayError``."""
+
+    @abc.abstractmethod
+    def deleted(self, buffer: Buffer) -> bool:
+        """Whether ``buffer`` was deleted or donated."""
+
+    @abc.abstractmethod
+    def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
+        """A copy of ``buffer`` on ``device``, another or the same device of the same backend."""
+
+    def pointer(self, buffer: Buffer) -> int:
+        """Address of the first element in the device's memory. Waits for the buffer."""
+        raise NotImplementedError(f"{type(self).__name__} has no addresses")
+
+    def memory_stats(self) -> Mapping[str, int]:
+        """Memory of this device in bytes, such as ``'bytes_in_use'`` and ``'bytes_limit'``. Empty when unknown."""
+        return {}
+
+    def __repr__(self) -> str:
+        return f"{self.platform}:{self.id}"
+
+
+class Backend(abc.ABC):
+    """A family of devices and the way to compile for them. One instance lives per process.
+
+    Parameters
+    ----------
+    options : mapping of str to str
+        What the user configured for this backend. Refuse unknown names.
+
+    Attributes
+    ----------
+    name : str
+        As registered, and as the user types it.
+    version : str
+        Of the driver, for reports.
+
+    Notes
+    -----
+    The class is registered, and constructed when its first device is needed. Opening may fail (no driver, no
+    permission): raise ``BackendError``. A machine that merely has no such device is not an error: return no devices.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    #: It takes StableHLO. False only for the reference device, which is handed jaxprs.
+    compiles: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def __init__(self, options: Mapping[str, str]) -> None: ...
+
+    @abc.abstractmethod
+    def devices(self) -> tuple[Device, ...]:
+        """All devices, the same objects at each call."""
+
+    @property
+    @abc.abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this backend can do, here and now."""
+
+    @abc.abstractmethod
+    def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
+        """Compile ``program`` for ``devices``, one per replica and partition, replica-major.
+
+        Raises
+        ------
+        CompileError
+            The program is refused; ``wrong`` carries the compiler's message.
+        """
+
+    def deserialize(self, blob: bytes, options: CompileOptions, devices: Sequence[Device]) -> Executable:
+        """The executable of ``Executable.serialize``, on ``devices``. Any exception means: compile it again."""
+        raise NotImplementedError(f"{self.name} keeps no executables")
+
+    def cache_key(self) -> bytes:
+        """Everything outside program and options that changes what is compiled or whether it can be loaded.
+
+        Versions of driver and libraries, the processor's features, environment variables the compiler reads.
+        """
+        return f"{self.name} {self.version}".encode()
