@@ -1,0 +1,373 @@
+"""Exponentials and logarithms, and what is made of them: exp, exp2, expm1, log, log1p, logistic, pow, rsqrt, cbrt.
+
+Real functions give NaN outside their domain; complex ones the principal branch, cut along the negative real axis.
+Derivatives of complex functions are the complex derivatives.
+
+Accuracy is the dtype's own on every device. The parameter ``accuracy`` that these primitives accept asks XLA for a
+faster or a slower implementation; portax has one, so the request is dropped when the primitive is bound.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.core.primitive import Sample, registry
+from portax.core.trace import state
+from portax.errors import DtypeError
+from portax.primitives.arithmetic import abs_, add, div, integer_pow, max_, min_, mul, neg, round_, sqrt, sub
+from portax.primitives.bits import pattern, shift_left, shift_right_arithmetic
+from portax.primitives.comparison import eq, ge, le, lt
+from portax.primitives.complex_parts import complex_, imag, real
+from portax.primitives.conversion import bitcast_convert_type, convert
+from portax.primitives.decomposing import by_kind, by_parts, where, widened
+from portax.primitives.elementwise import INEXACT, Elementwise, like
+
+
+class Accurate(Elementwise):
+    """A row that takes, and drops, a request for another accuracy."""
+
+    def __call__(self, x: Any, *, accuracy: Any = None) -> Any:
+        return state.trace.process(self, (x,), {})
+
+    bind = __call__
+
+
+def _row(*args: Any, **slots: Any) -> Elementwise:
+    slots.setdefault("kinds", INEXACT)
+    return registry.add((Accurate if slots.get("arity", 1) == 1 else Elementwise)(*args, **slots))
+
+
+exp = _row(
+    "exp",
+    np.exp,
+    doc="e to the power ``x``.\n",
+    derivatives=[lambda t, out, x: mul(t, out)],
+    stablehlo="exponential",
+    budget={"default": 4, "complex64": 8, "complex128": 8},
+    required=True,
+)
+
+log = _row(
+    "log",
+    np.log,
+    doc="The natural logarithm of ``x``: -inf at 0, NaN for negative real ``x``.\n",
+    derivatives=[lambda t, out, x: div(t, x)],
+    stablehlo="log",
+    domain=(0.1, 9.0),
+    budget={"default": 4, "complex64": 8, "complex128": 8},
+    required=True,
+)
+
+
+# 2^x = 2^n e^((x - n) ln 2) with n the nearest whole number: x - n is exact and small, so its rounding does no harm,
+# where e^(x ln 2) would multiply the rounding of x ln 2 by its size.
+_LN2 = math.log(2.0)
+
+
+def _exp2_reference(x: np.ndarray) -> np.ndarray:
+    if not dtypes.is_complex(x.dtype):
+        return np.exp2(x)
+    angle = x.imag.astype(np.float64) * _LN2
+    size = np.exp2(x.real)
+    out = np.empty(x.shape, x.dtype)
+    out.real = np.where(x.imag == 0, size, size * np.cos(angle))
+    out.imag = np.where(x.imag == 0, x.imag, size * np.sin(angle))
+    return out
+
+
+def _exponent_layout(dtype: Any) -> tuple[Any, int, int, float]:
+    """Of float32 or float64: the integer dtype of its width, its mantissa bits, its bias, and a power none exceeds."""
+    if dtype == dtypes.float64:
+        return dtypes.int64, 52, 1023, 2200.0
+    return dtypes.int32, 23, 127, 300.0
+
+
+def _scaled(x: Any, n: Any) -> Any:
+    """``x`` times 2 to the whole number ``n``, in two steps so that neither factor leaves the exponent's range."""
+    words, mantissa, bias, most = _exponent_layout(x.dtype)
+    n = convert(max_(min_(n, like(x, most)), like(x, -most)), words)
+    half = shift_right_arithmetic(n, pattern(1, words))
+    for k in (half, sub(n, half)):
+        power = shift_left(add(k, pattern(bias, words)), pattern(mantissa, words))
+        x = mul(x, bitcast_convert_type(power, new_dtype=x.dtype))
+    return x
+
+
+def _exp2_real(x: Any) -> Any:
+    n = round_(x, rounding_method=1)
+    whole = eq(n, x)  # also where x is infinite and x - n is not a number
+    rest = where(whole, like(x, 0), sub(x, n))
+    return where(eq(x, x), _scaled(exp(mul(rest, like(x, _LN2))), n), x)
+
+
+def _exp2_complex(z: Any) -> Any:
+    return mul(
+        exp(complex_(like(real(z), 0), mul(imag(z), like(real(z), _LN2)))),
+        complex_(exp2(real(z)), like(real(z), 0)),
+    )
+
+
+def _exp2_lowering(b: Any, x: Any) -> Any:
+    dtype = x.aval.dtype
+    if dtypes.is_complex(dtype):
+        return b.unary("exponential", b.binary("multiply", x, b.full(x.aval.shape, _LN2, dtype)))
+    if dtypes.bits(dtype) < 32:
+        return b.convert(_exp2_lowering(b, b.convert(x, dtypes.float32)), dtype)
+    words, mantissa, bias, most = _exponent_layout(dtype)
+    shape = x.aval.shape
+
+    def full(value: Any, kind: Any = dtype) -> Any:
+        return b.full(shape, value, kind)
+
+    n = b.unary("round_nearest_even", x)
+    rest = b.select(b.compare(n, x, "EQ"), full(0), b.binary("subtract", x, n))
+    out = b.unary("exponential", b.binary("multiply", rest, full(_LN2)))
+    n = b.convert(b.clamp(full(-most), n, full(most)), words)
+    half = b.binary("shift_right_arithmetic", n, full(1, words))
+    for k in (half, b.binary("subtract", n, half)):
+        power = b.binary("shift_left", b.binary("add", k, full(bias, words)), full(mantissa, words))
+        out = b.binary("multiply", out, b.bitcast(power, shape, dtype))
+    return out
+
+
+exp2 = _row(
+    "exp2",
+    _exp2_reference,
+    doc="2 to the power ``x``; exact where ``x`` is whole.\n",
+    derivatives=[lambda t, out, x: mul(like(x, _LN2), mul(t, out))],
+    decompose=by_kind(_exp2_real, _exp2_complex),
+    stablehlo=_exp2_lowering,
+    budget={"default": 4, "complex64": 16, "complex128": 16},
+)
+
+
+def _expm1_real(x: Any) -> Any:
+    """(u - 1) x / log u with u = e^x: the rounding of u, which spoils u - 1, spoils log u alike and cancels."""
+    u = exp(x)
+    less = sub(u, like(x, 1))
+    out = div(mul(less, x), log(u))
+    # Where u is 1 nothing of x was left in it; where it is 0 or infinite the quotient says nothing.
+    out = where(le(x, like(x, -40)), like(x, -1), out)
+    out = where(ge(x, like(x, 40)), less, out)
+    out = where(eq(u, like(x, 1)), x, out)
+    return where(eq(x, x), out, x)
+
+
+def _expm1_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    """e^x cos y - 1 = (e^x - 1) cos y - 2 sin^2(y / 2)."""
+    sin, cos = registry["sin"], registry["cos"]
+    half = sin(mul(y, like(y, 0.5)))
+    less = sub(mul(expm1(x), cos(y)), mul(like(x, 2), mul(half, half)))
+    flat = eq(y, like(y, 0))
+    return where(flat, expm1(x), less), where(flat, y, mul(exp(x), sin(y)))
+
+
+expm1 = _row(
+    "expm1",
+    np.expm1,
+    doc="""``exp(x) - 1``, accurate near 0 too.
+
+References
+----------
+Kahan, as told in Higham, Accuracy and Stability of Numerical Algorithms, 1.14.1.
+""",
+    derivatives=[lambda t, out, x: mul(t, add(out, like(x, 1)))],
+    decompose=by_kind(_expm1_real, by_parts(_expm1_parts)),
+    stablehlo="exponential_minus_one",
+    budget={"default": 6, "complex64": 16, "complex128": 16},
+)
+
+
+def _log1p_reference(x: np.ndarray) -> np.ndarray:
+    if not dtypes.is_complex(x.dtype):
+        return np.log1p(x)
+    # |1 + z|^2 - 1 = a (2 + a) + b^2 does not lose a small z as 1 + z would; far away it would overflow.
+    a, b = x.real.astype(np.float64), x.imag.astype(np.float64)
+    out = np.empty(x.shape, x.dtype)
+    near = (np.abs(a) < 0.5) & (np.abs(b) < 1.0)
+    out.real = np.where(near, 0.5 * np.log1p(np.where(near, a * (2 + a) + b * b, 0.0)), np.log(np.hypot(1 + a, b)))
+    out.imag = np.arctan2(b, 1 + a)
+    return out
+
+
+def _log1p_real(x: Any) -> Any:
+    """x log(u) / (u - 1) with u = 1 + x: what rounding took from x is missing from both."""
+    u = add(like(x, 1), x)
+    out = mul(x, div(log(u), sub(u, like(x, 1))))
+    out = where(eq(u, like(x, 1)), x, out)
+    return where(eq(x, like(x, math.inf)), x, out)
+
+
+def _log1p_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    one = like(x, 1)
+    a, b = abs_(x), abs_(y)
+    near = registry["and"](lt(a, like(x, 0.5)), lt(b, one))
+    small = where(near, add(mul(x, add(like(x, 2), x)), mul(y, y)), like(x, 0))
+    return where(near, mul(like(x, 0.5), log1p(small)), log(modulus(add(one, x), y))), registry["atan2"](y, add(one, x))
+
+
+def modulus(x: Any, y: Any) -> Any:
+    """sqrt(x^2 + y^2) of real arrays, without overflow on the way."""
+    a, b = abs_(x), abs_(y)
+    large, small = max_(a, b), min_(a, b)
+    infinite = eq(large, like(x, math.inf))
+    ratio = div(small, where(eq(large, like(x, 0)), like(x, 1), large))
+    out = mul(large, sqrt(add(like(x, 1), mul(ratio, ratio))))
+    either = registry["or"](eq(a, like(x, math.inf)), eq(b, like(x, math.inf)))
+    return where(registry["or"](infinite, either), like(x, math.inf), out)
+
+
+log1p = _row(
+    "log1p",
+    _log1p_reference,
+    doc="""``log(1 + x)``, accurate near 0 too.
+
+References
+----------
+Higham, Accuracy and Stability of Numerical Algorithms, problem 1.5.
+""",
+    derivatives=[lambda t, out, x: div(t, add(x, like(x, 1)))],
+    decompose=by_kind(_log1p_real, by_parts(_log1p_parts)),
+    stablehlo="log_plus_one",
+    domain=(-0.8, 3.0),
+    budget={"default": 6, "complex64": 16, "complex128": 16},
+)
+
+
+def _logistic_reference(x: np.ndarray) -> np.ndarray:
+    # e^-|x| does not overflow, so neither tail is lost.
+    left = x.real < 0
+    e = np.exp(np.where(left, x, -x))
+    return np.where(left, e, np.ones((), x.dtype)) / (np.ones((), x.dtype) + e)
+
+
+def _logistic_steps(x: Any) -> Any:
+    side = real(x) if dtypes.is_complex(x.dtype) else x
+    left = lt(side, like(side, 0))
+    e = exp(where(left, x, neg(x)))
+    return div(where(left, e, like(x, 1)), add(like(x, 1), e))
+
+
+logistic = _row(
+    "logistic",
+    _logistic_reference,
+    doc="``1 / (1 + exp(-x))``, the logistic function.\n",
+    derivatives=[lambda t, out, x: mul(t, mul(out, sub(like(x, 1), out)))],
+    decompose=widened(_logistic_steps),
+    stablehlo=lambda b, x: b.binary(
+        "divide",
+        b.full(x.aval.shape, 1, x.aval.dtype),
+        b.binary("add", b.full(x.aval.shape, 1, x.aval.dtype), b.unary("exponential", b.unary("negate", x))),
+    ),
+    budget={"default": 6, "complex64": 16, "complex128": 16},
+)
+
+rsqrt = _row(
+    "rsqrt",
+    lambda x: np.divide(np.ones((), x.dtype), np.sqrt(x)),
+    doc="``1 / sqrt(x)``: inf at 0, NaN for negative real ``x``.\n",
+    derivatives=[lambda t, out, x: mul(t, mul(like(x, -0.5), div(out, x)))],
+    decompose=lambda x: div(like(x, 1), sqrt(x)),
+    stablehlo="rsqrt",
+    domain=(0.1, 9.0),
+    budget={"default": 2, "complex64": 8, "complex128": 8},
+)
+
+
+def _cbrt_steps(x: Any) -> Any:
+    """e^(log|x| / 3), then one step of Newton's method, which doubles the digits that are right."""
+    a = abs_(x)
+    edge = registry["or"](eq(a, like(x, 0)), eq(a, like(x, math.inf)))
+    y = exp(mul(log(where(edge, like(x, 1), a)), like(x, 1 / 3)))
+    # (y - a / y^2) is small where y is near, so its rounding hardly counts.
+    y = sub(y, mul(sub(y, div(div(a, y), y)), like(x, 1 / 3)))
+    return where(edge, x, where(lt(x, like(x, 0)), neg(y), y))
+
+
+cbrt = _row(
+    "cbrt",
+    np.cbrt,
+    doc="The real cube root of ``x``, which has the sign of ``x``.\n",
+    kinds=("float",),
+    derivatives=[lambda t, out, x: mul(t, mul(like(x, 1 / 3), integer_pow(out, y=-2)))],
+    decompose=widened(_cbrt_steps),
+    stablehlo="cbrt",
+    domain=(0.1, 9.0),
+    budget={"default": 4},
+)
+
+
+class Pow(Elementwise):
+    """``x`` to the power ``y``.
+
+    ``pow(x, 0)`` and ``pow(1, y)`` are 1, for NaN too. A negative ``x`` to a power that is not whole is NaN; complex
+    powers are ``exp(y log x)``.
+
+    Parameters
+    ----------
+    x : Array, floating or complex
+    y : Array of the dtype of ``x``, or of an integer dtype, whose elements are first rounded to the dtype of ``x``
+
+    Returns
+    -------
+    Array of the dtype of ``x``
+
+    Notes
+    -----
+    The derivative with respect to ``y`` is 0 where ``x`` is 0.
+    """
+
+    def _check_dtypes(self, avals: Any) -> None:
+        x, y = avals
+        if not dtypes.is_inexact(x.dtype) or not (y.dtype == x.dtype or dtypes.is_integer(y.dtype)):
+            raise DtypeError(
+                wrong=f"pow needs a floating base, and an exponent of its dtype or an integer one, got {x}, {y}",
+                fix="Convert them with .astype, or use portax.numpy.power, which promotes",
+            )
+
+    def samples(self, make: Any) -> Any:
+        yield from super().samples(make)
+        x = make((3, 4), low=0.5, high=2.0)
+        yield Sample(x, np.array([[0, 1, 2, -3]] * 3, np.int32), id="whole-exponents")
+
+
+def _pow_reference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.power(x, y.astype(x.dtype, copy=False))
+
+
+def _pow_base_term(t: Any, out: Any, x: Any, y: Any) -> Any:
+    whole = dtypes.is_integer(y.dtype)
+    y = convert(y, x.dtype)
+    one, zero = like(x, 1), like(x, 0)
+    if not whole:
+        return mul(t, mul(y, pow_(x, sub(y, one))))
+    still = eq(y, zero)
+    return mul(t, where(still, zero, mul(where(still, one, y), pow_(x, sub(y, one)))))
+
+
+def _pow_exponent_term(t: Any, out: Any, x: Any, y: Any) -> Any:
+    return mul(t, mul(log(where(eq(x, like(x, 0)), like(x, 1), x)), out))
+
+
+pow_ = registry.add(
+    Pow(
+        "pow",
+        _pow_reference,
+        arity=2,
+        doc=Pow.__doc__ or "",
+        kinds=INEXACT,
+        derivatives=[_pow_base_term, _pow_exponent_term],
+        stablehlo=lambda b, x, y: b.binary("power", x, b.convert(y, x.aval.dtype)),
+        domain=((0.1, 3.0), (-2.0, 2.0)),
+        budget={"default": 4, "complex64": 64, "complex128": 64},
+        required=True,
+    )
+)
+
+__all__ = [
+    "Accurate", "cbrt", "exp", "exp2", "expm1", "log", "log1p", "logistic", "modulus", "pow_", "rsqrt",
+]  # fmt: skip

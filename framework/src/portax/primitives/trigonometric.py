@@ -1,0 +1,368 @@
+"""Circular and hyperbolic functions and their inverses.
+
+Angles are in radians. Real inverse functions give NaN outside their domain; complex ones follow the branch cuts of
+C99, the sign of a zero telling the side of a cut. Derivatives of complex functions are the complex derivatives.
+
+References
+----------
+Kahan, Branch Cuts for Complex Elementary Functions, 1987: the decompositions of complex inverse functions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.core.primitive import registry
+from portax.primitives.arithmetic import abs_, add, div, mul, neg, sqrt, square, sub
+from portax.primitives.bits import or_
+from portax.primitives.comparison import eq, gt, lt
+from portax.primitives.complex_parts import complex_, imag, real
+from portax.primitives.decomposing import by_kind, by_parts, constant, where
+from portax.primitives.elementwise import INEXACT, Elementwise, like
+from portax.primitives.exponential import Accurate, exp, expm1, log, log1p, modulus, rsqrt
+
+_COMPLEX = {"complex64": 32, "complex128": 32}
+
+
+def _row(*args: Any, **slots: Any) -> Elementwise:
+    slots.setdefault("kinds", INEXACT)
+    slots["budget"] = {"default": 4, **_COMPLEX, **slots.get("budget", {})}
+    return registry.add(Elementwise(*args, **slots))
+
+
+def _accurate(*args: Any, **slots: Any) -> Elementwise:
+    slots["budget"] = {"default": 4, **_COMPLEX, **slots.get("budget", {})}
+    return registry.add(Accurate(*args, kinds=INEXACT, **slots))
+
+
+def _with_sign_of(x: Any, out: Any) -> Any:
+    """An odd function from its value at ``|x|``; zeros keep their sign."""
+    return where(eq(x, like(x, 0)), x, where(lt(x, like(x, 0)), neg(out), out))
+
+
+sin = _accurate(
+    "sin",
+    np.sin,
+    doc="The sine of ``x`` radians; NaN for infinite real ``x``.\n",
+    derivatives=[lambda t, out, x: mul(t, cos(x))],
+    stablehlo=lambda b, x: _by_parts_lowering(b, x, "sine", _sin_parts_lowering),
+    required=True,
+)
+
+cos = _accurate(
+    "cos",
+    np.cos,
+    doc="The cosine of ``x`` radians; NaN for infinite real ``x``.\n",
+    derivatives=[lambda t, out, x: neg(mul(t, sin(x)))],
+    stablehlo=lambda b, x: _by_parts_lowering(b, x, "cosine", _cos_parts_lowering),
+    required=True,
+)
+
+
+def _by_parts_lowering(b: Any, x: Any, name: str, parts: Any) -> Any:
+    """XLA's own complex sine and cosine lose small imaginary parts and overflow early."""
+    if not dtypes.is_complex(x.aval.dtype):
+        return b.unary(name, x)
+    u, v = b.real(x), b.imag(x)
+    return b.complex(*parts(b, u, v, b.unary("sinh", v), b.unary("cosh", v)))
+
+
+def _sin_parts_lowering(b: Any, u: Any, v: Any, sinh_v: Any, cosh_v: Any) -> tuple[Any, Any]:
+    zero = b.full(u.aval.shape, 0, u.aval.dtype)
+    re, im = b.binary("multiply", b.unary("sine", u), cosh_v), b.binary("multiply", b.unary("cosine", u), sinh_v)
+    # 0 times an infinite factor is 0 here: that part of the argument is exactly on an axis.
+    return b.select(b.compare(u, zero, "EQ"), u, re), b.select(b.compare(v, zero, "EQ"), v, im)
+
+
+def _cos_parts_lowering(b: Any, u: Any, v: Any, sinh_v: Any, cosh_v: Any) -> tuple[Any, Any]:
+    zero = b.full(u.aval.shape, 0, u.aval.dtype)
+    re = b.binary("multiply", b.unary("cosine", u), cosh_v)
+    im = b.unary("negate", b.binary("multiply", b.unary("sine", u), sinh_v))
+    axis = b.binary("or", b.compare(u, zero, "EQ"), b.compare(v, zero, "EQ"))
+    return re, b.select(axis, zero, im)
+
+
+def _tan_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    im, re = _tanh_parts(neg(y), x)
+    return re, neg(im)
+
+
+tan = _accurate(
+    "tan",
+    np.tan,
+    doc="The tangent of ``x`` radians.\n",
+    derivatives=[lambda t, out, x: mul(t, add(like(x, 1), square(out)))],
+    decompose=by_kind(lambda x: div(sin(x), cos(x)), by_parts(_tan_parts)),
+    stablehlo="tan",
+    domain=(-1.5, 1.5),
+)
+
+
+def _atan2_reference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    if not dtypes.is_complex(x.dtype):
+        return np.arctan2(x, y)
+    u, v = x.astype(np.complex128, copy=False), y.astype(np.complex128, copy=False)
+    return (-1j * np.log((v + 1j * u) / np.sqrt(u * u + v * v))).astype(x.dtype, copy=False)
+
+
+atan2 = _row(
+    "atan2",
+    _atan2_reference,
+    arity=2,
+    doc="""The angle in radians, from -pi to pi, of the point with ordinate ``x`` and abscissa ``y``.
+
+Notes
+-----
+Signed zeros tell the side of the cut along the negative abscissa: ``atan2(0.0, -1.0)`` is pi, ``atan2(-0.0, -1.0)``
+is -pi. For complex operands ``-i log((y + i x) / sqrt(x^2 + y^2))``.
+""",
+    derivatives=[
+        lambda t, out, x, y: mul(t, div(y, add(square(x), square(y)))),
+        lambda t, out, x, y: mul(t, div(neg(x), add(square(x), square(y)))),
+    ],
+    stablehlo="atan2",
+    budget={"complex64": 64, "complex128": 64},
+    required=True,
+)
+
+
+def _off_circle(x: Any) -> Any:
+    """sqrt(1 - x^2), without the rounding of x^2."""
+    one = like(x, 1)
+    return sqrt(mul(sub(one, x), add(one, x)))
+
+
+def _root_parts(z: Any, offset: int, sign: int) -> Any:
+    """sqrt(offset + sign z)."""
+    term = neg(z) if sign < 0 else z
+    # Adding to the real part alone keeps the sign of a zero imaginary part, which tells the side of the cut.
+    return sqrt(complex_(add(real(term), like(real(z), offset)), imag(term)))
+
+
+def _asin_complex(z: Any) -> Any:
+    below, above = _root_parts(z, 1, -1), _root_parts(z, 1, 1)
+    a, b, c, d = real(below), imag(below), real(above), imag(above)
+    return complex_(
+        atan2(real(z), sub(mul(a, c), mul(b, d))),
+        asinh(sub(mul(a, d), mul(b, c))),
+    )
+
+
+def _acos_complex(z: Any) -> Any:
+    below, above = _root_parts(z, 1, -1), _root_parts(z, 1, 1)
+    a, b, c, d = real(below), imag(below), real(above), imag(above)
+    return complex_(
+        mul(like(a, 2), atan2(a, c)),
+        asinh(sub(mul(c, b), mul(d, a))),
+    )
+
+
+asin = _row(
+    "asin",
+    np.arcsin,
+    doc="The angle in radians, from -pi/2 to pi/2, whose sine is ``x``; NaN for real ``x`` beyond 1.\n",
+    derivatives=[lambda t, out, x: mul(t, rsqrt(sub(like(x, 1), square(x))))],
+    decompose=by_kind(lambda x: atan2(x, _off_circle(x)), _asin_complex),
+    stablehlo="asin",
+    domain=(-0.9, 0.9),
+)
+
+acos = _row(
+    "acos",
+    np.arccos,
+    doc="The angle in radians, from 0 to pi, whose cosine is ``x``; NaN for real ``x`` beyond 1.\n",
+    derivatives=[lambda t, out, x: mul(t, neg(rsqrt(sub(like(x, 1), square(x)))))],
+    decompose=by_kind(lambda x: atan2(_off_circle(x), x), _acos_complex),
+    stablehlo="acos",
+    domain=(-0.9, 0.9),
+)
+
+
+def _times_i(z: Any) -> Any:
+    return complex_(neg(imag(z)), real(z))
+
+
+def _over_i(z: Any) -> Any:
+    return complex_(imag(z), neg(real(z)))
+
+
+atan = _row(
+    "atan",
+    np.arctan,
+    doc="The angle in radians, from -pi/2 to pi/2, whose tangent is ``x``.\n",
+    derivatives=[lambda t, out, x: div(t, add(like(x, 1), square(x)))],
+    decompose=by_kind(lambda x: atan2(x, like(x, 1)), lambda z: _over_i(atanh(_times_i(z)))),
+    stablehlo="atan",
+)
+
+# Hyperbolic functions. Above this e^-2x is lost in rounding beside 1, in every dtype, and sinh x is e^x / 2.
+_LARGE = 22.0
+
+
+def _half_exp(x: Any) -> Any:
+    """e^x / 2 without overflow where the half is finite."""
+    root = exp(mul(like(x, 0.5), x))
+    return mul(mul(like(x, 0.5), root), root)
+
+
+def _sinh_real(x: Any) -> Any:
+    """(m + m / (m + 1)) / 2 with m = e^|x| - 1."""
+    a = abs_(x)
+    m = expm1(a)
+    near = mul(like(x, 0.5), add(m, div(m, add(m, like(x, 1)))))
+    return _with_sign_of(x, where(gt(a, like(x, _LARGE)), _half_exp(a), near))
+
+
+def _cosh_real(x: Any) -> Any:
+    a = abs_(x)
+    e = exp(a)
+    half = like(x, 0.5)
+    return where(gt(a, like(x, _LARGE)), _half_exp(a), add(mul(half, e), div(half, e)))
+
+
+def _tanh_real(x: Any) -> Any:
+    """-m / (m + 2) with m = e^(-2|x|) - 1."""
+    m = expm1(mul(like(x, -2), abs_(x)))
+    return _with_sign_of(x, neg(div(m, add(m, like(x, 2)))))
+
+
+def _zero_where(zero: Any, value: Any, out: Any) -> Any:
+    """``out``, but ``value`` where ``zero`` is 0: there the other factor may be infinite."""
+    return where(eq(zero, like(zero, 0)), value, out)
+
+
+def _sinh_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    return _zero_where(x, x, mul(sinh(x), cos(y))), _zero_where(y, y, mul(cosh(x), sin(y)))
+
+
+def _cosh_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    im = mul(sinh(x), sin(y))
+    return mul(cosh(x), cos(y)), _zero_where(x, x, _zero_where(y, y, im))
+
+
+def _tanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    """(t (1 + k^2), k (1 - t^2)) / (1 + t^2 k^2) with t = tanh x and k = tan y, written without the poles of tan."""
+    s, c = sin(y), cos(y)
+    sh = sinh(where(gt(abs_(x), like(x, _LARGE)), _with_sign_of(x, like(x, _LARGE)), x))
+    ch = sqrt(add(like(x, 1), mul(sh, sh)))
+    size = add(mul(c, c), mul(sh, sh))
+    far = gt(abs_(x), like(x, _LARGE))
+    # Far out the real part is 1 and the imaginary part sin(2y) / 2 cosh^2 x, which e^-2|x| gives without overflow.
+    tail = mul(mul(like(x, 4), mul(s, c)), exp(mul(like(x, -2), abs_(x))))
+    re = where(far, _with_sign_of(x, like(x, 1)), div(mul(sh, ch), size))
+    return re, where(far, tail, div(mul(s, c), size))
+
+
+sinh = _row(
+    "sinh",
+    np.sinh,
+    doc="The hyperbolic sine of ``x``.\n",
+    derivatives=[lambda t, out, x: mul(t, cosh(x))],
+    decompose=by_kind(_sinh_real, by_parts(_sinh_parts)),
+    stablehlo="sinh",
+    budget={"default": 8},
+)
+
+cosh = _row(
+    "cosh",
+    np.cosh,
+    doc="The hyperbolic cosine of ``x``.\n",
+    derivatives=[lambda t, out, x: mul(t, sinh(x))],
+    decompose=by_kind(_cosh_real, by_parts(_cosh_parts)),
+    stablehlo="cosh",
+    budget={"default": 8},
+)
+
+tanh = _accurate(
+    "tanh",
+    np.tanh,
+    doc="The hyperbolic tangent of ``x``.\n",
+    # (t + t out) (1 - out): 1 - out^2 with less rounding where out is near 1.
+    derivatives=[lambda t, out, x: mul(add(t, mul(t, out)), sub(like(x, 1), out))],
+    decompose=by_kind(_tanh_real, by_parts(_tanh_parts)),
+    stablehlo="tanh",
+    budget={"default": 8},
+)
+
+_LN2 = math.log(2.0)
+
+
+def _asinh_real(x: Any) -> Any:
+    """log(1 + a + a^2 / (1 + sqrt(1 + a^2))); log a + log 2 where a^2 would overflow."""
+    a = abs_(x)
+    far = gt(a, like(x, 1e9))
+    near = where(far, like(x, 1), a)
+    s = mul(near, near)
+    one = like(x, 1)
+    small = log1p(add(near, div(s, add(one, sqrt(add(one, s))))))
+    return _with_sign_of(x, where(far, add(log(a), like(x, _LN2)), small))
+
+
+def _acosh_real(x: Any) -> Any:
+    """log(1 + t + sqrt(2 t + t^2)) with t = x - 1; log x + log 2 where x^2 would overflow."""
+    far = gt(x, like(x, 1e9))
+    t = sub(where(far, like(x, 1), x), like(x, 1))
+    small = log1p(add(t, sqrt(mul(t, add(like(x, 2), t)))))
+    return where(far, add(log(x), like(x, _LN2)), small)
+
+
+def _atanh_real(x: Any) -> Any:
+    a = abs_(x)
+    return _with_sign_of(x, mul(like(x, 0.5), log1p(div(mul(like(x, 2), a), sub(like(x, 1), a)))))
+
+
+def _acosh_complex(z: Any) -> Any:
+    below, above = _root_parts(z, -1, 1), _root_parts(z, 1, 1)
+    a, b, c, d = real(below), imag(below), real(above), imag(above)
+    return complex_(asinh(add(mul(a, c), mul(b, d))), mul(like(a, 2), atan2(b, c)))
+
+
+def _atanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    """Far from 0, where squares would overflow, atanh z is 1/z + i pi/2 to the last bit."""
+    one, two = like(x, 1), like(x, 2)
+    far = or_(gt(abs_(x), like(x, 1e9)), gt(abs_(y), like(x, 1e9)))
+    u, v = where(far, one, x), where(far, one, y)
+    left = sub(one, u)
+    re = mul(like(x, 0.25), log1p(div(mul(like(x, 4), u), add(mul(left, left), mul(v, v)))))
+    # On the real axis the sign of the zero tells the side of the cut; 2 v keeps it.
+    im = mul(like(x, 0.5), atan2(mul(two, v), sub(mul(left, add(one, u)), mul(v, v))))
+    size = modulus(x, y)
+    right = where(lt(y, like(y, 0)), constant(x.dtype, -math.pi / 2), constant(x.dtype, math.pi / 2))
+    return where(far, div(div(x, size), size), re), where(far, right, im)
+
+
+asinh = _row(
+    "asinh",
+    np.arcsinh,
+    doc="The number whose hyperbolic sine is ``x``.\n",
+    derivatives=[lambda t, out, x: mul(t, rsqrt(add(square(x), like(x, 1))))],
+    decompose=by_kind(_asinh_real, lambda z: _over_i(asin(_times_i(z)))),
+    stablehlo="asinh",
+    budget={"default": 8},
+)
+
+acosh = _row(
+    "acosh",
+    np.arccosh,
+    doc="The number, at least 0, whose hyperbolic cosine is ``x``; NaN for real ``x`` below 1.\n",
+    derivatives=[lambda t, out, x: mul(t, rsqrt(sub(square(x), like(x, 1))))],
+    decompose=by_kind(_acosh_real, _acosh_complex),
+    stablehlo="acosh",
+    domain=(1.1, 9.0),
+    budget={"default": 8},
+)
+
+atanh = _row(
+    "atanh",
+    np.arctanh,
+    doc="The number whose hyperbolic tangent is ``x``: infinite at -1 and 1, NaN for real ``x`` beyond.\n",
+    derivatives=[lambda t, out, x: mul(div(like(x, 1), add(like(x, 1), x)), div(t, sub(like(x, 1), x)))],
+    decompose=by_kind(_atanh_real, by_parts(_atanh_parts)),
+    stablehlo="atanh",
+    domain=(-0.9, 0.9),
+    budget={"default": 8},
+)
