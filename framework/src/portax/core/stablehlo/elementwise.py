@@ -67,10 +67,10 @@ def _conversion_form(aval: Aval, dtype: Any) -> tuple[str, Aval, str]:
     out = Aval(aval.shape, dtype)
     if storage(dtype) == storage(source):
         return "rename", out, ""
-    if dtype == _BOOL:
-        return "compare", out, ""
     if source in _REAL_OF and dtype not in _REAL_OF:
         return "real", out, ""
+    if dtype == _BOOL:
+        return "compare", out, ""
     return "convert", out, f" : ({type_of(aval)}) -> {type_of(out)}"
 
 
@@ -160,9 +160,11 @@ class Elementwise(Emitter):
     def convert(self, x: Value, dtype: Any) -> Value:
         """Append the conversion of ``x`` to ``dtype``.
 
-        To bool: true where ``x`` is not 0. From complex to real: the real part. From float to integer: towards 0,
-        saturating; NaN gives 0. Nothing is written where the dtype is the one ``x`` has.
+        From complex to anything else: the real part alone. To bool: true where that is not 0. From float to integer:
+        towards 0, saturating; NaN gives 0. Nothing is written where the dtype is the one ``x`` has.
         """
+        if dtype is x.aval.dtype:
+            return x
         way, aval, after = _conversion_form(x.aval, dtype)
         if way == "convert":
             return self.emit(aval, f"stablehlo.convert {x.name}{after}")
@@ -170,7 +172,7 @@ class Elementwise(Emitter):
             return self.compare(x, self.full(x.aval.shape, 0, x.aval.dtype), "NE")
         if way == "real":
             return self.convert(self.unary("real", x), dtype)
-        return Value(x.name, aval, x.type)
+        return x if aval is x.aval else Value(x.name, aval, x.type)
 
     def bitcast(self, x: Value, shape: tuple[int, ...], dtype: Any) -> Value:
         """Append the bits of ``x`` read as ``dtype``.

@@ -13,7 +13,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from portax.core import dtypes
 from portax.core.aval import Aval
+from portax.errors import DtypeError
 
 __all__ = [
     "ELEMENT_TYPES",
@@ -82,9 +84,12 @@ def dtype_of(dtype: Any) -> Any:
 
 def element_type(dtype: Any) -> str:
     """Spell a dtype as a StableHLO element type, ``f32`` or ``ui64``."""
-    spelled = ELEMENT_TYPES.get(dtype)
+    spelled = ELEMENT_TYPES.get(dtype) or ELEMENT_TYPES.get(storage(dtype))
     if spelled is None:
-        spelled = ELEMENT_TYPES[np.dtype(storage(dtype))]
+        raise DtypeError(
+            wrong=f"StableHLO has no spelling for {dtypes.name_of(dtype)}",
+            fix="Convert to a dtype that it has before this operation, or run on a device that does not compile",
+        )
     return spelled
 
 
