@@ -77,7 +77,8 @@ def user_frame(depth: int = 1) -> Place | None:
     frame = sys._getframe(depth)
     while frame is not None:
         code = frame.f_code
-        if not code.co_filename.startswith(_OURS) and frame.f_globals.get("__name__") not in _BETWEEN:
+        module = frame.f_globals.get("__name__", "")
+        if not (code.co_filename.startswith(_OURS) or module.startswith("portax_") or module in _BETWEEN):
             return code.co_filename, frame.f_lineno, code.co_name
         frame = frame.f_back
     return None
@@ -411,6 +412,19 @@ class NotDifferentiableError(PortaxError, TypeError, NotImplementedError):
     Repaired::
 
         portax.grad(lambda n: n * 2.0)(3.0)
+    """
+
+
+class NotBatchableError(PortaxError, NotImplementedError):
+    """``vmap`` of an operation that has no batching rule.
+
+    Fails::
+
+        portax.vmap(f)(xs)          # f applies a primitive of the user's own that has no batching rule
+
+    Repaired::
+
+        portax.lax.map(f, xs)       # one row after the other
     """
 
 

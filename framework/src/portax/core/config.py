@@ -20,7 +20,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator
-from dataclasses import dataclass
 from typing import Any
 
 from portax.errors import ArgumentError, SettingError
@@ -128,16 +127,21 @@ def _precision(name: str, value: Any) -> Any:
     return word if isinstance(value, str) and value.upper() == value else word.lower()
 
 
-@dataclass(frozen=True, slots=True)
 class Setting:
     """One setting: its name, value at start, what it accepts, and whether traced programs depend on it."""
 
-    name: str
-    default: Any
-    check: Check
-    traced: bool
-    doc: str
-    used: bool = True
+    __slots__ = ("check", "default", "doc", "name", "traced", "used")
+
+    def __init__(self, name: str, default: Any, check: Check, traced: bool, doc: str, used: bool) -> None:
+        self.name = name
+        self.default = default
+        self.check = check
+        self.traced = traced
+        self.doc = doc
+        self.used = used
+
+    def __repr__(self) -> str:
+        return f"<setting {self.name}: {self.doc}>"
 
 
 class Config(threading.local):
@@ -206,6 +210,7 @@ _derived: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
 _overriding: dict[int, dict[str, Any]] = {}
 """The attribute dictionaries of the threads that override a traced setting now."""
 _traced: list[str] = []
+_environment = {name: value for name, value in os.environ.items() if name.startswith("PORTAX_")}
 
 
 def find(name: str) -> Setting:
@@ -271,7 +276,7 @@ def define(name: str, default: Any, check: Check, *, traced: bool, doc: str, use
         False for a setting of JAX's that means nothing here: it may be set and read back.
     """
     setting = SETTINGS[name] = Setting(name, default, check, traced, doc, used)
-    given = os.environ.get("PORTAX_" + name.upper())
+    given = _environment.get("PORTAX_" + name.upper())
     setattr(Config, name, default if given is None else check(name, given))
     setattr(Config, f"jax_{name}", property(lambda self: getattr(self, name), doc=doc))
     if traced:

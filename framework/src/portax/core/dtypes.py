@@ -324,7 +324,6 @@ class _Canonical(dict[Any, DType]):
         known = {d: d if x64 else _TO_32.get(d, d) for d in ALL}
         super().__init__(known)
         self.update({d.type: c for d, c in known.items()})
-        self.update({d.name: c for d, c in known.items()})
         self.update({python: small_large[x64] for python, small_large in _BY_SIZE.items()})
         self.x64 = x64
 
@@ -340,7 +339,10 @@ class _Canonical(dict[Any, DType]):
             ) from None
         if not found.isnative:
             found = found.newbyteorder("=")
-        return found if self.x64 else _TO_32.get(found, found)
+        result = found if self.x64 else _TO_32.get(found, found)
+        if type(dtype) is str and result in _KNOWN:
+            self[dtype] = result
+        return result
 
 
 _canonical = {x64: _Canonical(x64) for x64 in (False, True)}
@@ -460,6 +462,16 @@ def to_inexact(dtype: DType) -> DType:
 def to_real(dtype: DType) -> DType:
     """The dtype of the magnitude: float32 for complex64."""
     return float32 if dtype == complex64 else float64 if dtype == complex128 else to_inexact(dtype)
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The dtype of the real part: float32 for complex64, any other dtype itself."""
+    return float32 if dtype == complex64 else float64 if dtype == complex128 else dtype
+
+
+def accumulator(dtype: DType) -> DType:
+    """The dtype in which a sum of many is kept: at least float32 for floating point, itself for the others."""
+    return float32 if dtype in _FLOAT and dtype.itemsize < 4 else dtype
 
 
 def to_complex(dtype: DType) -> DType:
