@@ -52,7 +52,7 @@ def scalar_literal(item: np.ndarray) -> str:
     if kind in "iu" or dtype in _NARROW_INTS:
         return str(int(item))
     if kind == "c":
-        return f"({_float_literal(item.real)}, {_float_literal(item.imag)})"
+        return f"({_float_literal(np.real(item))}, {_float_literal(np.imag(item))})"
     return _float_literal(item)
 
 
