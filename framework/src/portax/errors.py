@@ -35,6 +35,7 @@ __all__ = [
     "LeakedTracerError",
     "NonConcreteBooleanIndexError",
     "NonFiniteError",
+    "NotBatchableError",
     "NotDifferentiableError",
     "OutOfDeviceMemory",
     "PortaxError",
