@@ -132,14 +132,15 @@ _DTYPE_NAMED = {dtype.name: dtype for dtype in _jaxlib.DTYPES}
 
 
 def _only(devices: Sequence[Device], options: CompileOptions) -> CPUDevice:
-    [*all_devices] = devices if isinstance(devices, Sequence) else (devices,)
-    if len(all_devices) != 1 or options.num_replicas * options.num_partitions != 1:
+    if len(devices) != 1 or options.num_replicas * options.num_partitions != 1:
         raise CompileError(
-            wrong=f"the cpu backend was asked for a program on {len(all_devices)} devices "
+            wrong=f"the cpu backend was asked for a program on {len(devices)} devices "
             f"({options.num_replicas} replicas of {options.num_partitions} partitions), and it compiles for one",
             fix="Compile for each device on its own",
         )
-    return all_devices[0]
+    device = devices[0]
+    assert isinstance(device, CPUDevice), device
+    return device
 
 
 class CPUDevice(Device):
@@ -147,14 +148,6 @@ class CPUDevice(Device):
 
     host_memory = True
     platform = "cpu"
-
-    # What needs no device but the buffer's own goes straight to the adapter, without a method in between.
-    host = staticmethod(_jaxlib.host)
-    wait = staticmethod(_jaxlib.wait)
-    ready = staticmethod(_jaxlib.is_ready)
-    delete = staticmethod(_jaxlib.delete)
-    deleted = staticmethod(_jaxlib.is_deleted)
-    pointer = staticmethod(_jaxlib.pointer)
 
     def __init__(self, backend: CPUBackend, raw: Any) -> None:
         self.backend, self.raw = backend, raw
@@ -164,6 +157,24 @@ class CPUDevice(Device):
 
     def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
         return self._put(array, copy)
+
+    def host(self, buffer: Buffer) -> np.ndarray:
+        return _jaxlib.host(buffer)
+
+    def wait(self, buffer: Buffer) -> None:
+        _jaxlib.wait(buffer)
+
+    def ready(self, buffer: Buffer) -> bool:
+        return _jaxlib.is_ready(buffer)
+
+    def delete(self, buffer: Buffer) -> None:
+        _jaxlib.delete(buffer)
+
+    def deleted(self, buffer: Buffer) -> bool:
+        return _jaxlib.is_deleted(buffer)
+
+    def pointer(self, buffer: Buffer) -> int:
+        return _jaxlib.pointer(buffer)
 
     def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
         assert isinstance(device, CPUDevice)

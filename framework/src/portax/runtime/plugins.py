@@ -177,12 +177,13 @@ def discover(host: Host, path: Sequence[str] | None = None) -> tuple[Plugin, ...
                 f"used, and {plugin.distribution}",
                 f"pip uninstall {plugin.distribution}",
             )
+            plugin.name = f"{plugin.name} ({plugin.distribution})"  # shown so, and typed by nobody
         plugins.append(plugin)
     for target in filter(None, os.environ.get("PORTAX_PLUGINS", "").split(",")):
         plugin = _uninstalled(target.strip())
         judge(plugin, host)
         plugins = [p for p in plugins if p.name != plugin.name] + [plugin]
-    return tuple(sorted(plugins, key=lambda p: -p.priority))
+    return tuple(sorted(plugins, key=lambda p: (-p.priority, p.name)))
 
 
 def _points_in(metadata: Any, path: Sequence[str]) -> Iterable[Any]:
@@ -215,9 +216,10 @@ def _manifest_text(target: str) -> str:
     for folder in spec.submodule_search_locations or ():
         if (file := Path(folder) / MANIFEST).is_file():
             return file.read_text(encoding="utf-8")
-        if spec.loader is not None and hasattr(spec.loader, "get_data"):
+        read = getattr(spec.loader, "get_data", None)  # of a package in a zip file, for example
+        if read is not None:
             try:
-                return spec.loader.get_data(os.path.join(folder, MANIFEST)).decode()
+                return read(os.path.join(folder, MANIFEST)).decode()
             except OSError:
                 continue
     raise FileNotFoundError(f"the package {top!r} has no file {MANIFEST}")
@@ -344,11 +346,7 @@ class Plugins:
         """The installed plugins by name, by falling priority."""
         with self._lock:
             if self._found is None:
-                self._found = {}
-                for plugin in discover(self.host, self.path):
-                    # A second of the same name is kept to be shown, under a name that nobody types.
-                    name = plugin.name if plugin.name not in self._found else f"{plugin.name} ({plugin.distribution})"
-                    self._found[name] = plugin
+                self._found = {plugin.name: plugin for plugin in discover(self.host, self.path)}
             return self._found
 
     def names(self) -> tuple[str, ...]:
