@@ -88,7 +88,7 @@ def as_data(results: list[Result], about: dict[str, dict[str, str]], rounds: int
             {
                 "measurement": result.measurement.name,
                 "label": line.label.strip(),
-                "seconds": {f"{i}:{side}": result.figures(line, i) for i, side in enumerate(result.sides)},
+                "figures": {f"{i}:{side}": result.figures(line, i) for i, side in enumerate(result.sides)},
                 "ratio": result.ratio(line),
                 "must": line.must,
                 "aim": line.aim,
