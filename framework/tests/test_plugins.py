@@ -5,6 +5,7 @@ Each test builds distributions in a temporary folder: a package, its manifest, a
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -166,6 +167,25 @@ def test_plugins_are_found_on_the_path_of_python(site):
     assert (fake.distribution, fake.version, fake.state) == ("portax-fake", "0.7", State.FOUND)
 
 
+def test_what_is_found_agrees_with_the_standard_library(site):
+    for name in ("a", "b"):
+        site(name, target=f"portax_{name} [extra]")
+    points = importlib.metadata.entry_points(group="portax.backends")
+    expected = {(p.name, p.module, p.dist.name, p.dist.version) for p in points}
+    found = {(p.name, p.target, p.distribution, p.version) for p in discover(HOST)}
+    assert found == expected
+    assert {"a", "b"} <= {name for name, *_ in found}
+
+
+def test_a_distribution_that_is_installed_twice_counts_once(site, tmp_path):
+    site("fake", version="0.7")
+    other = tmp_path / "later" / "portax_fake-0.1.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Name: Portax_Fake\nVersion: 0.1\n")
+    (other / "entry_points.txt").write_text("[other]\nx = y\n\n[portax.backends]\n# a note\nfake = portax_fake\n")
+    assert [p.version for p in discover(HOST, [str(site.folder), str(tmp_path / "later"), "/nowhere"])] == ["0.7"]
+
+
 def test_only_the_plugin_that_is_needed_is_imported(site):
     site("a", IMPORTS_TOLD)
     site("b", IMPORTS_TOLD)
@@ -282,7 +302,7 @@ def test_doctor_says_why_a_plugin_is_refused_and_what_to_type(site, how, problem
     assert result.exit_code == 1
     assert "fake: refused" in result.output
     assert problem in result.output
-    assert f"Type: {fix}" in result.output
+    assert f"To mend it: {fix}" in result.output
 
 
 def test_a_plugin_for_an_overlapping_range_is_accepted(site):
@@ -548,7 +568,7 @@ def test_doctor_probes_every_plugin_and_survives_it(site, code, verdict, detail,
     assert "portax-fake 0.7" in result.output
     assert verdict in result.output
     assert detail in result.output
-    assert f"Type: {fix}" in result.output if fix else "Type:" not in result.output
+    assert f"To mend it: {fix}" in result.output if fix else "To mend it:" not in result.output
     assert ("fake (default)" in result.output) == (verdict == "works")
     assert ("reference (default)" in result.output) == (verdict != "works")
     assert "portax_fake" not in sys.modules

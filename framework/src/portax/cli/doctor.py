@@ -113,7 +113,7 @@ def show(data: dict[str, Any], console: Console, verbose: bool) -> None:
             console.print(f"\n[bold]{f['name']}[/]: {f['verdict']}", highlight=False)
             console.print(f"    {f['detail']}", highlight=False, markup=False, soft_wrap=True)
             if f["fix"]:
-                console.print(f"    Type: {f['fix']}", highlight=False, markup=False, soft_wrap=True)
+                console.print(f"    To mend it: {f['fix']}", highlight=False, markup=False, soft_wrap=True)
             if verbose and f["output"]:
                 console.print(f["output"], highlight=False, markup=False, soft_wrap=True)
     if not data["default"]:
