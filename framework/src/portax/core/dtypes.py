@@ -491,6 +491,8 @@ def tangent_dtype(dtype: DType) -> DType:
 
 # Promotion.
 
+_BOUND = 10_000
+"""How many lists of operands are remembered before starting anew."""
 _WEAK = {"int": int, "uint": int, "float": float, "complex": complex}
 
 
@@ -534,6 +536,9 @@ def _edges(strict: bool, x64: bool) -> dict[Any, tuple[Any, ...]]:
     }
 
 
+Operands = tuple[tuple[DType, bool], ...]
+
+
 class _Promotions(dict[tuple[DType, bool, DType, bool], tuple[DType, bool]]):
     """Joins already computed, for one pair of settings; the others are computed when they are first looked up."""
 
@@ -541,20 +546,29 @@ class _Promotions(dict[tuple[DType, bool, DType, bool], tuple[DType, bool]]):
         super().__init__()
         self.strict, self.x64 = strict, x64
         self.above: dict[Any, frozenset[Any]] = {}
+        self.many: dict[Operands, tuple[DType, bool]] = {}
 
     def __missing__(self, key: tuple[DType, bool, DType, bool]) -> tuple[DType, bool]:
         a, a_weak, b, b_weak = key
-        if a_weak and b_weak and not self.strict:
+        self[key] = result = self.combine(((a, a_weak), (b, b_weak)))
+        return result
+
+    def combine(self, operands: Operands) -> tuple[DType, bool]:
+        """The join of two or more operands, as a dtype, and whether it is weak."""
+        first, all_weak = operands[0][0], all([weak for _, weak in operands])
+        if not all_weak and all([dtype == first for dtype, _ in operands]):
+            return first, False  # also lets dtypes through that are not in the lattice, such as keys
+        if all_weak and not self.strict:
             # Between weak operands the firm dtypes decide: weak int16 with weak int32 is weak int32, not "an integer".
-            found, weak = self.join(a, b), True
-        elif a == b and not (a_weak and b_weak):
-            found, weak = a, False  # also lets dtypes through that are not in the lattice, such as keys
+            found, weak = functools.reduce(self.join, [dtype for dtype, _ in operands]), True
         else:
-            found, weak = self.join(_node(a, a_weak), _node(b, b_weak)), False
+            found, weak = functools.reduce(self.join, [_node(*operand) for operand in operands]), False
         if isinstance(found, type):
             found, weak = _BY_SIZE[found][self.x64], True
-        self[key] = result = found, weak and found != bool_
-        return result
+        elif not self.x64:
+            # An array made under x64 keeps its dtype outside it, until it meets another dtype.
+            found = _TO_32.get(found, found)
+        return found, weak and found != bool_
 
     def join(self, a: Any, b: Any) -> Any:
         """The least element above both."""
@@ -614,13 +628,20 @@ def promote(a: DType, a_weak: bool, b: DType, b_weak: bool) -> tuple[DType, bool
 def result_type(operands: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
     """The dtype of the result of an operation on any number of (dtype, weak) operands, and whether it is weak.
 
-    The join of a lattice is associative, so it is taken pair by pair. With one operand it is that operand.
+    With one operand it is that operand. With three and more it is not always what pairwise promotion gives, because
+    between weak operands alone other rules hold.
     """
-    result: tuple[DType, bool] | None = None
-    for dtype, weak in operands:
-        result = (dtype, weak) if result is None else promote(*result, dtype, weak)
-    if result is None:
+    all_operands = tuple(operands)
+    if not all_operands:
         raise ArgumentError(wrong="no operand was given to take a dtype from", fix="Give at least one array or dtype")
+    if len(all_operands) == 1:
+        return all_operands[0]
+    table = config.promotions  # pyright: ignore[reportAttributeAccessIssue]
+    result = table.many.get(all_operands)
+    if result is None:
+        if len(table.many) > _BOUND:
+            table.many.clear()
+        result = table.many[all_operands] = table.combine(all_operands)
     return result
 
 
