@@ -264,7 +264,7 @@ def igammac(ops: Ops, a: Array, x: Array) -> Array:
 
 
 def _slopes(ops: Ops, cut: _Cut) -> tuple[Array, Array, Array]:
-    """Derivative of the lower function in ``a``: by series and by fraction over the density, and Temme's over its own."""
+    """Derivative of the lower function in ``a``, over the density; Temme's over its own factor."""
     a, x = cut.of_series
     total, slope = _series(ops, a, x)
     series = total * (ops.log(x) - ops.digamma(a + 1.0)) + slope
