@@ -1,8 +1,8 @@
 """Every example of the pages and of the docstrings runs.
 
 The python blocks of a page run in order and share their names, as a reader would type them. A block written with
-``>>>`` has its printed results compared. A docstring's example runs by itself, with ``portax``, ``pnp`` and ``np``
-imported as the pages import them, and nothing else: what it uses besides, it has to import.
+``>>>`` has its printed results compared. A docstring's example runs by itself among the names of its module, with
+``portax``, ``pnp`` and ``np`` imported as the pages import them; what it uses besides, it has to import.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ def test_the_example_of_a_docstring_runs(
     example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    example.globs = {
-        "__name__": "__main__",
+    shared = {
         "portax": importlib.import_module("portax"),
         "pnp": importlib.import_module("portax.numpy"),
         "np": importlib.import_module("numpy"),
     }
+    example.globs = {**shared, **example.globs}
     run_doctest(example)
 
 

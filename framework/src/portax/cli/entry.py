@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 _NEEDED = ("click", "rich")
 
+try:
+    from portax.cli import commands
+
+    missing = None
+except ModuleNotFoundError as error:
+    if error.name not in _NEEDED:
+        raise
+    missing = error.name
+
 
 def main() -> None:
     """Run the command line."""
-    try:
-        commands = importlib.import_module("portax.cli.commands")
-    except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
-            raise
-        sys.exit(f"The portax command needs {error.name}. Install it with: pip install 'portax[cli]'")
+    if missing:
+        sys.exit(f"The portax command needs {missing}. Install it with: pip install 'portax[cli]'")
     commands.main()

@@ -16,6 +16,7 @@ def keystr(keys: Sequence[Any], *, simple: bool = False, separator: str = "") ->
 
     Examples
     --------
+    >>> from portax.tree_util import DictKey, GetAttrKey, SequenceKey
     >>> keystr((DictKey("a"), SequenceKey(0), GetAttrKey("b")))
     "['a'][0].b"
     """
