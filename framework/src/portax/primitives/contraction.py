@@ -1,0 +1,310 @@
+"""Sums of products: dot_general.
+
+Every contraction of two arrays is a batched matrix product between transpositions. It is bilinear, and closed under
+transposition: the cotangent of an operand is a contraction of the cotangent with the other operand.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.core.aval import Aval, aval_of
+from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
+from portax.errors import ArgumentError, DtypeError, ShapeError
+from portax.primitives.broadcasting import transpose
+from portax.primitives.conversion import convert_element_type
+from portax.primitives.zeros import add_any
+
+Shape = tuple[int, ...]
+
+
+class Precision(enum.Enum):
+    """How exactly a device with fast low-precision multipliers is asked to multiply.
+
+    ``HIGHEST`` is the dtype's own precision, which is also what no precision at all means. ``HIGH`` and ``DEFAULT``
+    allow fewer bits where the device has a faster way.
+    """
+
+    DEFAULT = 0
+    HIGH = 1
+    HIGHEST = 2
+
+    @classmethod
+    def _missing_(cls, value: object) -> Precision | None:
+        return _PRECISIONS.get(value)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_PRECISIONS: dict[object, Precision] = {
+    None: Precision.DEFAULT,
+    **dict.fromkeys(("default", "fastest", "bfloat16"), Precision.DEFAULT),
+    **dict.fromkeys(("high", "bfloat16_3x", "tensorfloat32"), Precision.HIGH),
+    **dict.fromkeys(("highest", "float32"), Precision.HIGHEST),
+}
+
+
+def canonical_precision(precision: Any) -> tuple[Precision, Precision] | None:
+    """A precision, its name, a pair of either, or None, as the pair that ``dot_general`` takes."""
+    if precision is None:
+        return None
+    if isinstance(precision, tuple | list):
+        if len(precision) != 2:
+            raise ArgumentError(
+                wrong=f"a precision is for each of two operands, got {precision!r}", fix="Give one, or a pair"
+            )
+        first, second = precision
+    else:
+        first = second = precision
+    try:
+        return Precision(first), Precision(second)
+    except ValueError:
+        raise ArgumentError(
+            wrong=f"there is no precision {precision!r}", fix="Give 'default', 'high', 'highest', or a Precision"
+        ) from None
+
+
+class DotGeneral(Primitive):
+    """The sum over contracting axes of the products of ``lhs`` and ``rhs``, for each element of the batch axes.
+
+    ``out[b, i, j] = sum over k of lhs[b, i, k] * rhs[b, j, k]``, the axes arranged as ``dimension_numbers`` say.
+    Integers wrap. Floating point products are summed at least in float32, and rounded once.
+
+    Parameters
+    ----------
+    lhs, rhs : Arrays, any dtypes that have a common one, or any at all where ``preferred_element_type`` is given
+    dimension_numbers : ((lhs contracting, rhs contracting), (lhs batch, rhs batch)), static; tuples of axes
+    precision : None or a pair of Precision, static; None is the precision of the dtypes
+    preferred_element_type : dtype or None, static; of the result and of the sum
+    out_sharding : static, how the result lies on its devices
+
+    Returns
+    -------
+    Array of shape (batch, free axes of ``lhs``, free axes of ``rhs``)
+    """
+
+    name = "dot_general"
+    required = True
+    budget = {"default": 8}
+
+    def shape(self, x: Aval, y: Aval, *, dimension_numbers: Any, **_: Any) -> Shape:
+        (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+        for what, a, b in (("contracting", x_sum, y_sum), ("batch", x_batch, y_batch)):
+            if len(a) != len(b):
+                raise ShapeError(
+                    wrong=f"dot_general pairs {what} axes, got {tuple(a)} and {tuple(b)}", fix="Give as many of each"
+                )
+        for aval, axes in ((x, (*x_sum, *x_batch)), (y, (*y_sum, *y_batch))):
+            if any(not 0 <= d < aval.ndim for d in axes) or len(set(axes)) != len(axes):
+                raise ShapeError(
+                    wrong=f"dot_general cannot use axes {tuple(axes)} of {aval}",
+                    fix=f"Name distinct axes below {aval.ndim}, each contracting or batch",
+                )
+        for what, a, b in (("contracting", x_sum, y_sum), ("batch", x_batch, y_batch)):
+            for i, j in zip(a, b, strict=True):
+                if x.shape[i] != y.shape[j]:
+                    raise ShapeError(
+                        wrong=f"dot_general cannot pair {what} axis {i} of lhs: {x} with axis {j} of rhs: {y}",
+                        fix="Their lengths must be equal",
+                    )
+        x_free, y_free = _free(x.ndim, x_sum, x_batch), _free(y.ndim, y_sum, y_batch)
+        return (*(x.shape[d] for d in x_batch), *(x.shape[d] for d in x_free), *(y.shape[d] for d in y_free))
+
+    def dtype(self, x: Aval, y: Aval, *, preferred_element_type: Any = None, **_: Any) -> Any:
+        if preferred_element_type is not None:
+            wanted = preferred_element_type
+            for given in (x, y):
+                if not _fits(given.dtype, wanted):
+                    raise DtypeError(
+                        wrong=f"dot_general cannot sum products of {x} and {y} in {wanted}",
+                        fix="Give a preferred_element_type of the operands' kind, or convert the operands",
+                    )
+            return wanted
+        return x.dtype if x.dtype == y.dtype else dtypes.promote(x.dtype, False, y.dtype, False)[0]
+
+    def reference(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        dimension_numbers: Any,
+        precision: Any = None,
+        preferred_element_type: Any = None,
+        out_sharding: Any = None,
+    ) -> np.ndarray:
+        (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+        if preferred_element_type is not None:
+            dtype = preferred_element_type
+        else:
+            dtype = x.dtype if x.dtype == y.dtype else dtypes.promote(x.dtype, False, y.dtype, False)[0]
+        # Narrow integers are summed in 32 bits and cut at the end, which gives the same low bits.
+        wide = np.dtype(np.int32) if dtypes.is_narrow(dtype) and dtypes.is_integer(dtype) else dtypes.accumulator(dtype)
+        x, y = x.astype(wide, copy=False), y.astype(wide, copy=False)
+        x_free, y_free = _free(x.ndim, x_sum, x_batch), _free(y.ndim, y_sum, y_batch)
+        shape = [x.shape[d] for d in x_batch]
+        rows, columns = [x.shape[d] for d in x_free], [y.shape[d] for d in y_free]
+        n = math.prod(x.shape[d] for d in x_sum)
+        left = x.transpose(*x_batch, *x_free, *x_sum).reshape(*shape, math.prod(rows), n)
+        right = y.transpose(*y_batch, *y_sum, *y_free).reshape(*shape, n, math.prod(columns))
+        return np.matmul(left, right).reshape(*shape, *rows, *columns).astype(dtype, copy=False)
+
+    def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
+        x, y = primals
+        tx, ty = tangents
+        out = dot_general(x, y, **params)
+        total = None if tx is None else dot_general(tx, y, **params)
+        if ty is not None:
+            term = dot_general(x, ty, **params)
+            total = term if total is None else add_any(total, term)
+        return out, total
+
+    def transpose(
+        self,
+        ct: Any,
+        x: Any,
+        y: Any,
+        *,
+        dimension_numbers: Any,
+        precision: Any = None,
+        preferred_element_type: Any = None,
+        out_sharding: Any = None,
+    ) -> Any:
+        (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+        if type(x) is Undefined:
+            return _cotangent(ct, x.aval, y, x_sum, y_sum, x_batch, y_batch, precision, swapped=False), None
+        if precision is not None:
+            precision = precision[::-1]
+        return None, _cotangent(ct, y.aval, x, y_sum, x_sum, y_batch, x_batch, precision, swapped=True)
+
+    def batch(self, batched: Any, x: Any, y: Any, *, dimension_numbers: Any, **params: Any) -> Any:
+        (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+        x_up, y_up = batched
+        moved_x = (_shift(x_sum, x_up), _shift(x_batch, x_up))
+        moved_y = (_shift(y_sum, y_up), _shift(y_batch, y_up))
+        if x_up and y_up:
+            numbers = (moved_x[0], moved_y[0]), ((0, *moved_x[1]), (0, *moved_y[1]))
+            return dot_general(x, y, dimension_numbers=numbers, **params)
+        numbers = (moved_x[0], moved_y[0]), (moved_x[1], moved_y[1])
+        out = dot_general(x, y, dimension_numbers=numbers, **params)
+        # The batch axis is the first free axis of its operand: it comes after the others' batch axes.
+        place = len(x_batch)
+        if y_up:
+            place += aval_of(x).ndim - len(x_sum) - len(x_batch)
+        if place == 0:
+            return out
+        rank = aval_of(out).ndim
+        return transpose(out, permutation=(place, *(d for d in range(rank) if d != place)))
+
+    def stablehlo(
+        self,
+        b: Any,
+        x: Any,
+        y: Any,
+        *,
+        dimension_numbers: Any,
+        precision: Any = None,
+        preferred_element_type: Any = None,
+        out_sharding: Any = None,
+    ) -> Any:
+        wanted = preferred_element_type
+        if x.aval.dtype != y.aval.dtype:
+            common = wanted
+            if common is None:
+                common = dtypes.promote(x.aval.dtype, False, y.aval.dtype, False)[0]
+            x, y = b.convert(x, common), b.convert(y, common)
+        return b.dot_general(x, y, dimension_numbers, precision, x.aval.dtype if wanted is None else wanted)
+
+    def samples(self, make: Any) -> Any:
+        def dot(x: Any, y: Any, x_sum: Any, y_sum: Any, x_batch: Any = (), y_batch: Any = (), **more: Any) -> Sample:
+            numbers = ((x_sum, y_sum), (x_batch, y_batch))
+            params = {"precision": None, "preferred_element_type": None, "out_sharding": None, **more}
+            return Sample(x, y, dimension_numbers=numbers, **params)
+
+        yield dot(make((2, 3)), make((3, 4)), (1,), (0,), id="matrices")
+        yield dot(make((3,)), make((3,)), (0,), (0,), id="vectors")
+        yield dot(make((2,)), make((3,)), (), (), id="outer")
+        yield dot(make((2, 3, 4)), make((2, 4, 5)), (2,), (1,), (0,), (0,), id="batch")
+        yield dot(make((3, 2, 5, 4)), make((4, 3, 2)), (3, 1), (0, 2), (0,), (1,), id="scrambled")
+        yield dot(make((2, 3, 4)), make((4, 2, 3)), (0, 2), (1, 0), id="two-sums-crossed")
+        yield dot(make((2, 0)), make((0, 3)), (1,), (0,), id="empty-sum")
+        yield dot(make((2, 3)), make((3, 0)), (1,), (0,), id="empty")
+        wide = {"int8": np.int32, "bfloat16": np.float32, "float16": np.float32, "float32": np.float32}
+        x = make((2, 3))
+        if x.dtype.name in wide:
+            preferred = np.dtype(wide[x.dtype.name])
+            yield dot(x, make((3, 2)), (1,), (0,), preferred_element_type=preferred, id="preferred")
+        highest = (Precision.HIGHEST, Precision.HIGHEST)
+        yield dot(x, make((3, 2)), (1,), (0,), precision=highest, id="precision")
+
+    def refusals(self, make: Any) -> Any:
+        def dot(x: Any, y: Any, x_sum: Any, y_sum: Any, x_batch: Any = (), y_batch: Any = ()) -> Sample:
+            numbers = ((x_sum, y_sum), (x_batch, y_batch))
+            return Sample(x, y, dimension_numbers=numbers, precision=None, preferred_element_type=None)
+
+        yield Refusal(dot(make((2, 3)), make((2, 3)), (1,), (0,)), ShapeError, "cannot pair contracting axis 1")
+        yield Refusal(dot(make((2, 3)), make((3,)), (1, 0), (0,)), ShapeError, "pairs contracting axes")
+        yield Refusal(dot(make((2, 3)), make((3,)), (2,), (0,)), ShapeError, "cannot use axes (2,)")
+        yield Refusal(dot(make((2, 3)), make((3, 3)), (1,), (0,), (0,), (1,)), ShapeError, "pair batch axis 0")
+
+
+def _fits(given: Any, wanted: Any) -> bool:
+    """Whether products of ``given`` may be summed in ``wanted``: the same kind, or one above it."""
+    order = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+    return order.get(dtypes.kind(given), 9) <= order.get(dtypes.kind(wanted), -1)
+
+
+def _free(rank: int, *taken: Sequence[int]) -> tuple[int, ...]:
+    gone = {d for axes in taken for d in axes}
+    return tuple([d for d in range(rank) if d not in gone])
+
+
+def _shift(axes: Sequence[int], by: bool) -> tuple[int, ...]:
+    return tuple([d + by for d in axes])
+
+
+def _cotangent(
+    ct: Any,
+    aval: Aval,
+    other: Any,
+    sums: Sequence[int],
+    other_sums: Sequence[int],
+    batch: Sequence[int],
+    other_batch: Sequence[int],
+    precision: Any,
+    swapped: bool,
+) -> Any:
+    """The cotangent of the operand of ``aval``: a sum over the free axes of the other operand.
+
+    ``swapped``: it was the second operand, so its free axes are the last of ``ct``.
+    """
+    free = _free(aval.ndim, sums, batch)
+    other_rank = aval_of(other).ndim
+    other_free = _free(other_rank, other_sums, other_batch)
+    lead, mine, theirs = len(batch), len(free), len(other_free)
+    ct_axes = tuple(range(lead, lead + theirs)) if swapped else tuple(range(lead + mine, lead + mine + theirs))
+    numbers = (ct_axes, other_free), (tuple(range(lead)), tuple(other_batch))
+    out = dot_general(
+        ct, other, dimension_numbers=numbers, precision=precision,
+        preferred_element_type=None if ct.dtype == aval_of(other).dtype else ct.dtype, out_sharding=None,
+    )  # fmt: skip
+    # out has the batch axes, the free axes, then the summed axes in the order they have in the other operand.
+    order = sorted(range(len(sums)), key=lambda i: other_sums[i])
+    places = (*batch, *free, *(sums[i] for i in order))
+    if places != tuple(range(aval.ndim)):
+        out = transpose(out, permutation=tuple(int(i) for i in np.argsort(places)))
+    if out.dtype != aval.dtype:
+        out = convert_element_type(out, new_dtype=aval.dtype, weak_type=False, sharding=None)
+    return out
+
+
+dot_general = registry.add(DotGeneral())

@@ -1,0 +1,177 @@
+"""Order: sort and top_k.
+
+A sort of several operands moves them together and compares the first ``num_keys``. Floating point numbers are in one
+order in which nothing is missing: NaN comes last and the zeros of both signs are equal. The derivative of a sort is the
+same permutation of the tangent; so the rules carry the places along as one more operand and gather.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.core.aval import Aval, aval_of
+from portax.core.primitive import Primitive, Refusal, Sample, registry
+from portax.errors import ShapeError
+from portax.primitives.indexing import take_along
+from portax.primitives.iota import iota
+from portax.primitives.reductions import sortable
+from portax.primitives.slicing import batch_size, part, rev, spread
+
+_INT32 = np.dtype(np.int32)
+
+
+def _keys(x: np.ndarray) -> list[np.ndarray]:
+    """The arrays to order by, the foremost first: a complex number has two."""
+    return [x.real, x.imag] if dtypes.is_complex(x.dtype) else [sortable(x)]
+
+
+class Sort(Primitive):
+    """``operands`` sorted together along ``dimension``, ascending by the first ``num_keys`` of them.
+
+    NaN comes last, the zeros of both signs are equal, False comes before True. Complex numbers are ordered by their
+    real, then their imaginary parts.
+
+    Parameters
+    ----------
+    *operands : Arrays of one shape, any dtypes
+    dimension : int, static
+    is_stable : bool, static; equal elements keep their order. Without it they do here too, other devices may differ.
+    num_keys : int, static, ``1 <= num_keys <= len(operands)``
+
+    Returns
+    -------
+    list of Array
+    """
+
+    name = "sort"
+    required = True
+    multiple_results = True
+
+    def abstract(self, *xs: Aval, dimension: int, is_stable: bool, num_keys: int) -> list[Aval]:
+        if not xs or not 1 <= num_keys <= len(xs):
+            raise ShapeError(
+                wrong=f"sort cannot compare {num_keys} of {len(xs)} operands", fix="Give 1 <= num_keys <= operands"
+            )
+        if any(x.shape != xs[0].shape for x in xs):
+            raise ShapeError(
+                wrong=f"sort needs operands of one shape, got {', '.join(map(str, xs))}", fix="Broadcast them first"
+            )
+        if not 0 <= dimension < xs[0].ndim:
+            raise ShapeError(
+                wrong=f"sort has no axis {dimension} in {xs[0]}", fix=f"Give 0 <= dimension < {xs[0].ndim}"
+            )
+        return list(xs)
+
+    def reference(self, *xs: np.ndarray, dimension: int, is_stable: bool, num_keys: int) -> list[np.ndarray]:
+        keys = [k for x in xs[:num_keys] for k in _keys(x)]
+        if len(keys) == 1:
+            if len(xs) == 1 and keys[0] is xs[0]:
+                return [np.sort(keys[0], axis=dimension, kind="stable")]
+            order = np.argsort(keys[0], axis=dimension, kind="stable")
+        else:
+            order = np.lexsort(keys[::-1], axis=dimension)
+        return [np.take_along_axis(x, order, dimension) for x in xs]
+
+    def jvp(self, primals: Any, tangents: Any, *, dimension: int, is_stable: bool, num_keys: int) -> Any:
+        shape = aval_of(primals[0]).shape
+        places = iota(dtype=_INT32, shape=shape, dimension=dimension, sharding=None)
+        *out, order = sort(*primals, places, dimension=dimension, is_stable=is_stable, num_keys=num_keys)
+        return out, [None if t is None else take_along(t, order, dimension) for t in tangents]
+
+    def batch(self, batched: Any, *xs: Any, dimension: int, is_stable: bool, num_keys: int) -> Any:
+        size = batch_size(batched, xs)
+        xs = tuple(spread(x, b, size) for x, b in zip(xs, batched, strict=True))
+        out = sort(*xs, dimension=dimension + 1, is_stable=is_stable, num_keys=num_keys)
+        return out, [True] * len(out)
+
+    def stablehlo(self, b: Any, *xs: Any, dimension: int, is_stable: bool, num_keys: int) -> Any:
+        return b.sort(xs, dimension, is_stable, keys=num_keys)
+
+    def samples(self, make: Any) -> Any:
+        x = make((3, 4))
+        places = np.arange(12, dtype=np.int32).reshape(3, 4)
+        twice = np.concatenate([x[:2], x[1:], x[:2]])
+        rows = np.arange(24, dtype=np.int32).reshape(6, 4)
+        yield Sample(x, dimension=1, is_stable=True, num_keys=1, id="one")
+        yield Sample(x, places, dimension=0, is_stable=True, num_keys=1, id="carried")
+        yield Sample(twice, rows, dimension=0, is_stable=True, num_keys=1, id="ties")
+        yield Sample(rows % 3, twice, dimension=0, is_stable=True, num_keys=2, id="two-keys")
+        yield Sample(make((0, 2)), dimension=0, is_stable=True, num_keys=1, id="empty")
+
+    def refusals(self, make: Any) -> Any:
+        yield Refusal(Sample(make((2,)), dimension=1, is_stable=True, num_keys=1), ShapeError, "sort has no axis 1")
+        yield Refusal(
+            Sample(make((2,)), make((3,)), dimension=0, is_stable=True, num_keys=1), ShapeError, "operands of one shape"
+        )
+        yield Refusal(Sample(make((2,)), dimension=0, is_stable=True, num_keys=2), ShapeError, "cannot compare 2 of 1")
+
+
+class TopK(Primitive):
+    """The ``k`` greatest elements along ``axis``, descending, and their places.
+
+    Equal elements keep their order; NaN counts as greater than every number.
+
+    Parameters
+    ----------
+    operand : Array, any dtype
+    k : int, static, ``0 <= k <= operand.shape[axis]``
+    axis : int, static
+
+    Returns
+    -------
+    list of two Arrays: the elements, of the dtype of ``operand``, and their places along ``axis``, int32
+    """
+
+    name = "top_k"
+    multiple_results = True
+
+    def abstract(self, x: Aval, *, k: int, axis: int) -> list[Aval]:
+        if not 0 <= axis < x.ndim:
+            raise ShapeError(wrong=f"top_k has no axis {axis} in x: {x}", fix=f"Give 0 <= axis < {x.ndim}")
+        if not 0 <= k <= x.shape[axis]:
+            raise ShapeError(
+                wrong=f"top_k cannot take {k} of the {x.shape[axis]} elements along axis {axis} of x: {x}",
+                fix=f"Give 0 <= k <= {x.shape[axis]}",
+            )
+        shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
+        return [x.update(shape=shape), Aval(shape, _INT32)]
+
+    def reference(self, x: np.ndarray, *, k: int, axis: int) -> list[np.ndarray]:
+        # Sorted backwards twice: descending, yet the first of equal elements stays first.
+        keys = [np.flip(key, axis) for key in _keys(x)]
+        order = np.argsort(keys[0], axis, kind="stable") if len(keys) == 1 else np.lexsort(keys[::-1], axis)
+        order = np.take(x.shape[axis] - 1 - np.flip(order, axis), range(k), axis)
+        return [np.take_along_axis(x, order, axis), order.astype(np.int32)]
+
+    def jvp(self, primals: Any, tangents: Any, *, k: int, axis: int) -> Any:
+        values, places = top_k(*primals, k=k, axis=axis)
+        t = tangents[0]
+        return [values, places], [None if t is None else take_along(t, places, axis), None]
+
+    def batch(self, batched: Any, x: Any, *, k: int, axis: int) -> Any:
+        return top_k(x, k=k, axis=axis + 1), [True, True]
+
+    def decompose(self, x: Any, *, k: int, axis: int) -> list[Any]:
+        shape = aval_of(x).shape
+        places = rev(iota(dtype=_INT32, shape=shape, dimension=axis, sharding=None), dimensions=(axis,))
+        back = sort(rev(x, dimensions=(axis,)), places, dimension=axis, is_stable=True, num_keys=1)
+        n = shape[axis]
+        return [rev(part(v, axis, n - k, n), dimensions=(axis,)) for v in back]
+
+    def samples(self, make: Any) -> Any:
+        x = make((3, 4))
+        yield Sample(x, k=2, axis=1, id="last")
+        yield Sample(np.concatenate([x, x]), k=5, axis=0, id="ties")
+        yield Sample(x, k=0, axis=0, id="none")
+        yield Sample(x, k=4, axis=1, id="all")
+
+    def refusals(self, make: Any) -> Any:
+        yield Refusal(Sample(make((2,)), k=3, axis=0), ShapeError, "cannot take 3 of the 2 elements")
+        yield Refusal(Sample(make((2,)), k=1, axis=1), ShapeError, "top_k has no axis 1")
+
+
+sort = registry.add(Sort())
+top_k = registry.add(TopK())
