@@ -142,7 +142,7 @@ def test_a_thread_that_overrides_nothing_owns_nothing():
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_name():
-    with pytest.raises(SettingError, match="no setting 'enable_x46'.*\n.*'enable_x64'"):
+    with pytest.raises(SettingError, match=r"no setting 'enable_x46'.*\n.*'enable_x64'"):
         config.update("enable_x46", True)
 
 

@@ -48,6 +48,7 @@ def test_promotion_of_firm_dtypes_is_associative_where_it_is_defined():
             assert left == right == dtypes.result_type([a, b, c])
 
 
+@enable_x64()
 def test_a_python_number_gives_way_to_an_array_of_its_kind():
     for d in dtypes.ALL:
         if dtypes.is_integer(d) or dtypes.is_float(d):
@@ -185,7 +186,7 @@ def test_a_user_dtype_of_64_bits_warns_or_raises():
 
 @pytest.mark.parametrize("dtype", ["U3", object, "M8[s]"])
 def test_a_user_dtype_that_no_array_has(dtype):
-    with pytest.raises(DtypeError, match="cannot have the dtype .*asked for in array"):
+    with pytest.raises(DtypeError, match=r"cannot have the dtype .*asked for in array"):
         dtypes.user_dtype(dtype, "array")
 
 
@@ -199,7 +200,7 @@ def test_python_numbers():
         assert dtypes.dtype_of_python_scalar(x) == name
     with pytest.raises(DtypeError, match="not a Python number"):
         dtypes.dtype_of_python_scalar("1")
-    with pytest.raises(ScalarRangeError, match="2147483648 is too large to convert to int32.*\n.*enable_x64"):
+    with pytest.raises(ScalarRangeError, match=r"2147483648 is too large to convert to int32.*\n.*enable_x64"):
         dtypes.dtype_of_python_scalar(2**31)
     with enable_x64():
         assert dtypes.dtype_of_python_scalar(2**31) == np.int64

@@ -20,13 +20,13 @@ FLAGS = list(itertools.product((False, True), ("standard", "strict")))
 
 def exists(dtype, weak):
     """Whether JAX has an operand like this."""
-    return not weak or not (dtype.name in ("bool", "int1", "uint1") or dtype.name.startswith("float6"))
+    return not weak or not (dtype.name in ("bool", "int1", "uint1") or dtype.name.startswith("float6_"))
 
 
 @functools.cache
 def typed(dtype, weak):
     """An array of JAX's with this dtype. Only of arrays does JAX believe the dtype, and that it is weak."""
-    if dtype.name.startswith("float6"):
+    if dtype.name.startswith("float6_"):
         return dtype  # XLA has no such arrays; JAX takes the dtype itself as an operand
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
         x = convert_element_type(jnp.zeros((), dtype), dtype, weak_type=weak)
