@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -129,7 +130,7 @@ def main() -> int:
         try:
             about[side] = versions(side)
         except ChildFailed as failed:
-            console.print(f"[bold red]{side} cannot be measured here:[/] {failed}", highlight=False)
+            console.print(f"[bold red]{side} cannot be measured here:[/] {escape(str(failed))}", highlight=False)
             return 1
         words = ", ".join(f"{name} {version}" for name, version in about[side].items())
         console.print(f"[bold]{side}[/]: {words}", highlight=False)
@@ -144,7 +145,7 @@ def main() -> int:
     console.print(table_of(results, sides, args.rounds))
     for result in results:
         if result.trouble:
-            console.print(f"[bold red]{result.measurement.name}[/]: {result.trouble}", highlight=False)
+            console.print(f"[bold red]{result.measurement.name}[/]: {escape(result.trouble)}", highlight=False)
         elif result.rounds:
             for side, outcome in zip(sides, result.rounds[0]):
                 for name, value in outcome.get("notes", {}).items():

@@ -1,7 +1,7 @@
 """Teach a small transformer a story, letter by letter, and let it tell on.
 
-Two layers of causal attention in plain functions over a dictionary of parameters, trained by Adam on ``text.txt``, which
-was written for this example. The loss starts at the log of the number of letters and falls below one nat per letter.
+Two layers of causal attention in plain functions over a dictionary of parameters, trained by Adam on ``text.txt``
+(written for this example). The loss starts at the log of the number of letters and falls below one nat per letter.
 
     python examples/transformer.py
 """
