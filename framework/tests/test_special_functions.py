@@ -309,6 +309,15 @@ def test_extreme_orders_end_and_are_right():
     )
 
 
+def test_high_derivatives_of_digamma_neither_overflow_nor_vanish_early():
+    n, x = np.array([200.0, 171.0, 50.0, 300.0]), np.array([100.0, 30.5, -2.5, 150.25])
+    with mp.workdps(60):
+        exact = [float(mp.psi(int(k), mp.mpf(v))) for k, v in zip(n, x, strict=True)]
+    assert np.isfinite(exact).all()
+    np.testing.assert_allclose(gamma.polygamma(n, x), exact, rtol=1e-11)
+    assert gamma.polygamma(np.array([1e4]), np.array([1.5]))[0] == -inf
+
+
 def while_loop(cond, body, init):
     while cond(init):
         init = body(init)

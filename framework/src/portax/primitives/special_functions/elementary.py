@@ -11,7 +11,10 @@ Kahan, Branch cuts for complex elementary functions, or much ado about nothing's
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ._common import reference
 
@@ -36,17 +39,20 @@ BUDGET = {
 _LN2 = (0.6931471805599453, 2.3190468138462996e-17)
 
 
+Complex = NDArray[np.complex128]
+
+
 def _is_complex(x: np.ndarray) -> bool:
     return np.asarray(x).dtype.kind == "c"
 
 
-def _from_parts(real: np.ndarray, imag: np.ndarray) -> np.ndarray:
+def _from_parts(real: np.ndarray, imag: np.ndarray) -> Complex:
     out = np.empty(np.shape(real), np.complex128)
     out.real, out.imag = real, imag
     return out
 
 
-def _complex(function, x: np.ndarray) -> np.ndarray:
+def _complex(function: Callable[[Complex], Complex], x: np.ndarray) -> np.ndarray:
     """``function`` of a complex array, computed in complex128 and rounded once."""
     x = np.asarray(x)
     with np.errstate(all="ignore"):
@@ -59,10 +65,10 @@ def _logistic(x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0.0, 1.0, decay) / (1.0 + decay)
 
 
-def _logistic_complex(z: np.ndarray) -> np.ndarray:
+def _logistic_complex(z: Complex) -> Complex:
     left = z.real < 0.0
     # Of the two forms the one whose exponential cannot overflow.
-    w = np.where(left, z, -z)
+    w: Complex = np.where(left, z, -z)
     decay = np.exp(w)
     # 1 + exp(w), whose zeros at odd multiples of i pi are poles here: (1 - exp(x)) + exp(x) (1 + cos(y)).
     below = -np.expm1(w.real) + 2.0 * np.exp(w.real) * np.cos(0.5 * w.imag) ** 2
@@ -113,8 +119,8 @@ def _two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
 
 
-def _exp2_complex(z: np.ndarray) -> np.ndarray:
-    angle, low = _two_product(z.imag, np.float64(_LN2[0]))
+def _exp2_complex(z: Complex) -> Complex:
+    angle, low = _two_product(z.imag, np.full(z.shape, _LN2[0]))
     low = np.where(np.abs(z.imag) < 1e15, low + z.imag * _LN2[1], 0.0)
     scale = np.exp2(z.real)
     turn = _from_parts(np.cos(angle) - low * np.sin(angle), np.sin(angle) + low * np.cos(angle))
@@ -142,9 +148,9 @@ def _rsqrt(x: np.ndarray) -> np.ndarray:
     return 1.0 / np.sqrt(x)
 
 
-def _rsqrt_complex(z: np.ndarray) -> np.ndarray:
+def _rsqrt_complex(z: Complex) -> Complex:
     # Scaled by an even power of two, so that neither the root nor its reciprocal leaves the range.
-    root = np.sqrt(z)
+    root: Complex = np.sqrt(z)
     size = np.maximum(np.abs(root.real), np.abs(root.imag))
     safe = np.where((size > 0.0) & np.isfinite(size), size, 1.0)
     real, imag = root.real / safe, root.imag / safe
@@ -168,7 +174,7 @@ def rsqrt(x: np.ndarray) -> np.ndarray:
     return _complex(_rsqrt_complex, x) if _is_complex(x) else _rsqrt(x)
 
 
-def _log1p_complex(z: np.ndarray) -> np.ndarray:
+def _log1p_complex(z: Complex) -> Complex:
     x, y = z.real, z.imag
     # log |1 + z| = log1p(2x + x^2 + y^2) / 2; near the unit circle about -1 the sum cancels, so it is kept in double
     # length.
@@ -208,7 +214,7 @@ def log1p(x: np.ndarray) -> np.ndarray:
     return _complex(_log1p_complex, x) if _is_complex(x) else _log1p_real(x)
 
 
-def _expm1_complex(z: np.ndarray) -> np.ndarray:
+def _expm1_complex(z: Complex) -> Complex:
     x, y = z.real, z.imag
     half = np.sin(0.5 * y)
     scale = np.exp(x)

@@ -179,8 +179,8 @@ def digamma64(x: np.ndarray) -> np.ndarray:
     )
 
 
-def _zeta_positive(s: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """``sum_k (q + k)^-s`` for finite ``s > 1`` and ``q > 0``.
+def _zeta_positive(s: np.ndarray, q: np.ndarray, unit: np.ndarray | float = 1.0) -> np.ndarray:
+    """``sum_k ((q + k) / unit)^-s`` for finite ``s > 1`` and ``q > 0``.
 
     Terms are added until ``q + k`` exceeds ``10 + s`` or 40 are done: either way the rest is below rounding or the
     Euler-Maclaurin correction has converged.
@@ -188,7 +188,7 @@ def _zeta_positive(s: np.ndarray, q: np.ndarray) -> np.ndarray:
     # The smallest terms are added first; 41 rows at most.
     count = np.clip(np.ceil(10.0 + s - q), 0.0, 40.0)
     a = q + count
-    power = np.power(a, -s)
+    power = np.power(a / unit, -s)
     tail = power * a / (s - 1.0) + 0.5 * power
     term = power * s / a
     correction = np.zeros_like(s)
@@ -197,7 +197,7 @@ def _zeta_positive(s: np.ndarray, q: np.ndarray) -> np.ndarray:
         term = term * ((s + (2 * k + 1)) / a) * ((s + (2 * k + 2)) / a)
     total = correction + tail
     for k in range(int(count.max(initial=0.0)) - 1, -1, -1):
-        total = total + np.where(k < count, np.power(q + k, -s), 0.0)
+        total = total + np.where(k < count, np.power((q + k) / unit, -s), 0.0)
     return total
 
 
@@ -205,7 +205,8 @@ def _zeta_negative(s: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Integer ``s``, negative ``q``: the terms left of zero are themselves a difference of two zeta functions."""
     sign = np.where(np.fmod(s, 2.0) == 0.0, 1.0, -1.0)
     right, left = q - np.floor(q), np.ceil(q) - q
-    return _zeta_positive(s, right) + sign * (_zeta_positive(s, left) - _zeta_positive(s, 1.0 - q))
+    # For odd s the first two are of opposite sign, and cancel exactly half way between the poles.
+    return (_zeta_positive(s, right) + sign * _zeta_positive(s, left)) - sign * _zeta_positive(s, 1.0 - q)
 
 
 def zeta64(s: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -230,9 +231,13 @@ def _polygamma(n: np.ndarray, x: np.ndarray) -> np.ndarray:
     z = zeta64(n + 1.0, x)
     small = n <= 170.0
     value = _FACTORIALS[np.where(small, n, 0.0).astype(np.int64)] * z
-    # Beyond 170 the factorial overflows though the product may not.
-    large = np.exp(lgamma64(n + 1.0) + np.log(np.abs(z))) * np.sign(z)
-    return sign * np.where(small, value, large)
+    # Beyond 170 the factorial overflows, or zeta underflows, though the product does neither.
+    scaled = ~small & (x > 0.0) & np.isfinite(x)
+    if scaled.any():
+        n, x = n[scaled], x[scaled]
+        log_zeta = np.log(_zeta_positive(n + 1.0, x, x)) - (n + 1.0) * np.log(x)
+        value[scaled] = np.exp(lgamma64(n + 1.0) + log_zeta)
+    return sign * value
 
 
 @reference
