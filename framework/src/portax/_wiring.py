@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from portax.backend.hooks import INTERFACE_VERSION, OLDEST_INTERFACE
 from portax.core.trace import State
-from portax.higher_order import jit
+from portax.higher_order import calls
 from portax.runtime import devices, eager, plugins
 from portax.version import __version__
 
@@ -16,7 +16,7 @@ from portax.version import __version__
 OPSET = plugins.Span((1,), (1,))
 
 State.trace = eager.EvalTrace()
-eager.compiled_operation = jit.compiled_operation
+eager.compiled_operation = calls.compiled_operation
 plugins.install(
     plugins.Plugins(
         plugins.Host(__version__, plugins.Span(OLDEST_INTERFACE, INTERFACE_VERSION), OPSET),

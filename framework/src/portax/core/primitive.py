@@ -94,6 +94,9 @@ class Primitive:
         ``(ct, *operands, **params)``; linear operands are ``Undefined``. Returns the cotangent of the operand, or,
         where there are several operands, a tuple with None for those without one. With multiple results ``ct`` is a
         list in which a zero is None.
+    batch_axis : method, optional
+        ``(trace, batched, *operands, **params) -> (results, which_are_batched)``: as ``batch``, called instead of it by
+        the trace whose named axis is among the ``effects``.
     batch : method, optional
         ``(batched, *operands, **params)`` where ``batched`` tells which operands carry the batch axis, always axis 0.
         Returns the result with the batch axis at 0; with multiple results ``(results, which_are_batched)``.
@@ -123,8 +126,8 @@ class Primitive:
     derivatives: Sequence[Callable[..., Any] | None] | None = None
     dtypes: tuple[str, ...] = ("bool", "int", "uint", "float", "complex")
     budget: dict[str, float] = {}
-    #: A collective consults the named axes in ``params`` and is handled by the trace that owns one of them.
-    collective: bool = False
+    #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
+    opens_for_tangents: bool = False
     #: False where params hold programs: memoising shape rules under them would keep every program alive.
     memoize: bool = True
 
@@ -132,6 +135,7 @@ class Primitive:
     linearize: Any = None
     transpose: Any = None
     batch: Any = None
+    batch_axis: Any = None
     reference: Any = None
     impl: Any = None
     stage: Any = None

@@ -14,16 +14,14 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from portax import errors
 from portax.core import tree
-from portax.core.array import Array
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.trace import state
-from portax.higher_order.jit import jit_p, target_device
+from portax.higher_order.checks import check_output
+from portax.higher_order.calls import jit_p, target_device
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
@@ -255,9 +253,9 @@ class JitFunction:
         args, kwargs = tree.unflatten(structure, [False] * n)
         places = [i for i in range(count) if i not in fixed]
         marked_args = tuple(
-            tree.map(lambda _, d=place in numbers: d, arg) for place, arg in zip(places, args, strict=True)
+            tree.tree_map(lambda _, d=place in numbers: d, arg) for place, arg in zip(places, args, strict=True)
         )
-        marked_kwargs = {k: tree.map(lambda _, d=k in self.donate_argnames: d, v) for k, v in kwargs.items()}
+        marked_kwargs = {k: tree.tree_map(lambda _, d=k in self.donate_argnames: d, v) for k, v in kwargs.items()}
         return tuple(tree.leaves((marked_args, marked_kwargs)))
 
     # -- for people ---------------------------------------------------------------------------------------------------
@@ -274,19 +272,6 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"<jit of {self.fun!r}>"
-
-
-def check_output(x: Any, name: str) -> None:
-    """Raise if a result of a traced function is not an array."""
-    if isinstance(x, Array | np.ndarray | np.generic | bool | int | float | complex):
-        return
-    try:
-        aval_of(x)
-    except errors.DtypeError:
-        raise errors.ArgumentError(
-            wrong=f"{name} returned {x!r} of type {type(x).__name__}, which is not an array",
-            fix="Return arrays, or trees of arrays",
-        ) from None
 
 
 def _argument(x: Any) -> ConcreteArray:

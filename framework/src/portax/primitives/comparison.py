@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError

@@ -156,7 +156,7 @@ class DotGeneral(Primitive):
         n = math.prod(x.shape[d] for d in x_sum)
         left = x.transpose(*x_batch, *x_free, *x_sum).reshape(*shape, math.prod(rows), n)
         right = y.transpose(*y_batch, *y_sum, *y_free).reshape(*shape, n, math.prod(columns))
-        return np.matmul(left, right).reshape(*shape, *rows, *columns).astype(dtype, copy=False)
+        return np.matmul(left, right).reshape((*shape, *rows, *columns)).astype(dtype, copy=False)
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
         x, y = primals

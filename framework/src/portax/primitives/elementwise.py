@@ -176,7 +176,7 @@ class Elementwise(Primitive):
         shape = (size, *row)
         aligned: list[Any] = []
         for x, a, b, r in zip(operands, avals, batched, ranks, strict=True):
-            if a.shape == shape and (b or rank == 0) or (not b and r == 0):
+            if (a.shape == shape and (b or rank == 0)) or (not b and r == 0):
                 aligned.append(x)
             elif b:
                 dims = (0,) if r == 0 else tuple(range(rank + 1))

@@ -515,6 +515,8 @@ def take_along(x: Any, places: Any, axis: int) -> Any:
 
     The places are known to be inside, and the other axes of both have the same length.
     """
+    if 0 in places.shape:
+        return zeros(Aval(places.shape, x.dtype))
     others = tuple(a for a in range(places.ndim) if a != axis)
     numbers = GatherDimensionNumbers((), (axis,), (axis,), others, others)
     column = reshape(places, new_sizes=(*places.shape, 1), dimensions=None)
@@ -522,7 +524,7 @@ def take_along(x: Any, places: Any, axis: int) -> Any:
         x,
         column,
         dimension_numbers=numbers,
-        slice_sizes=tuple([1 if a == axis else min(1, n) for a, n in enumerate(x.shape)]),
+        slice_sizes=(1,) * x.ndim,
         unique_indices=True,
         indices_are_sorted=False,
         mode=PROMISE_IN_BOUNDS,

@@ -264,7 +264,7 @@ sinh = _row(
     derivatives=[lambda t, out, x: mul(t, cosh(x))],
     decompose=by_kind(_sinh_real, by_parts(_sinh_parts)),
     stablehlo="sinh",
-    budget={"default": 8},
+    budget={"default": 32},
 )
 
 cosh = _row(
@@ -274,7 +274,7 @@ cosh = _row(
     derivatives=[lambda t, out, x: mul(t, sinh(x))],
     decompose=by_kind(_cosh_real, by_parts(_cosh_parts)),
     stablehlo="cosh",
-    budget={"default": 8},
+    budget={"default": 32},
 )
 
 tanh = _accurate(
@@ -307,7 +307,8 @@ def _acosh_real(x: Any) -> Any:
     far = gt(x, like(x, 1e9))
     t = sub(where(far, like(x, 1), x), like(x, 1))
     small = log1p(add(t, sqrt(mul(t, add(like(x, 2), t)))))
-    return where(far, add(log(x), like(x, _LN2)), small)
+    out = where(far, add(log(x), like(x, _LN2)), small)
+    return where(lt(x, like(x, 1)), like(x, math.nan), out)
 
 
 def _atanh_real(x: Any) -> Any:
@@ -325,9 +326,10 @@ def _atanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """Far from 0, where squares would overflow, atanh z is 1/z + i pi/2 to the last bit."""
     one, two = like(x, 1), like(x, 2)
     far = or_(gt(abs_(x), like(x, 1e9)), gt(abs_(y), like(x, 1e9)))
-    u, v = where(far, one, x), where(far, one, y)
+    u, v = where(far, one, abs_(x)), where(far, one, y)
     left = sub(one, u)
-    re = mul(like(x, 0.25), log1p(div(mul(like(x, 4), u), add(mul(left, left), mul(v, v)))))
+    # Odd in x, and for negative x the logarithm would be of a number near 0.
+    re = _with_sign_of(x, mul(like(x, 0.25), log1p(div(mul(like(x, 4), u), add(mul(left, left), mul(v, v))))))
     # On the real axis the sign of the zero tells the side of the cut; 2 v keeps it.
     im = mul(like(x, 0.5), atan2(mul(two, v), sub(mul(left, add(one, u)), mul(v, v))))
     size = modulus(x, y)
@@ -364,5 +366,5 @@ atanh = _row(
     decompose=by_kind(_atanh_real, by_parts(_atanh_parts)),
     stablehlo="atanh",
     domain=(-0.9, 0.9),
-    budget={"default": 8},
+    budget={"default": 8, "float64": 256},
 )

@@ -16,13 +16,10 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions
 from portax.runtime.lowering import lower
 from portax.runtime.reference import ReferenceProgram
+from portax.transforms.stage import LARGE
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device, Executable
-
-#: Constants of at least this many elements are passed as arguments: text is a slow way to move data.
-LARGE_CONSTANT = 1024
-
 
 class Options:
     """What a user asked of one compilation.
@@ -109,7 +106,7 @@ def program_text(closed: ClosedJaxpr, options: Options) -> tuple[str, list[int] 
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = pruned(closed)
-    large = [v.aval.size >= LARGE_CONSTANT for v in closed.jaxpr.constvars]
+    large = [v.aval.size >= LARGE for v in closed.jaxpr.constvars]
     extra = [c for c, big in zip(closed.consts, large, strict=True) if big]
     if extra:
         jaxpr = closed.jaxpr

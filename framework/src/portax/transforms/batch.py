@@ -55,7 +55,7 @@ class BatchTrace(Trace):
         try:
             mine = self.axis_name is not None and self.axis_name in primitive.effects(**params)
             if mine:
-                out, flags = primitive.batch_axis(self, tuple(batched), *values, **params)  # type: ignore[attr-defined]
+                out, flags = primitive.batch_axis(self, tuple(batched), *values, **params)
             elif not any_batched:
                 return parent.process(primitive, tuple(values), params)
             elif primitive.batch is None:

@@ -31,6 +31,9 @@ class TangentTrace(StageTrace):
     def process(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
         for x in operands:
             if type(x) is StageTracer and x._trace is self:  # pyright: ignore[reportPrivateUsage]
+                if primitive.opens_for_tangents:
+                    # A user's rule called a program on primals and tangents at once: each equation goes its own way.
+                    return eval_closed(params["jaxpr"], *operands)
                 return super().process(primitive, operands, params)
         state.trace = self.parent
         try:

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from portax.core import source
-from portax.core.array import Array
 from portax.core.aval import Aval, aval_of
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import NO_EFFECTS, Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, leaked, push, state
+
+
+#: Elements from which a constant is passed as data instead of being written into the program.
+LARGE = 1024
 
 
 class StageTracer(Tracer):
@@ -128,25 +131,21 @@ def stage_closed(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: s
     return ClosedJaxpr(*stage(f, avals, name))
 
 
-def with_constants_as_inputs(jaxpr: Jaxpr) -> ClosedJaxpr:
-    """The program whose first inputs are the constants of ``jaxpr``."""
-    return ClosedJaxpr(jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars]))
-
-
 def stage_open(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "") -> tuple[ClosedJaxpr, list[Any]]:
-    """``(program, consts)``: as ``stage_closed``, but constants that are tracers become leading inputs.
+    """``(program, moved)``: as ``stage_closed``, but some constants become leading inputs, and are returned.
 
-    The program is then free of tracers and may be cached; who binds it passes ``consts`` first.
+    Those that are tracers, so that the program may be cached; and large ones, so that they are passed as data wherever
+    the program is written. Who binds the program passes ``moved`` first.
     """
     jaxpr, consts = stage(f, avals, name)
-    if not any(isinstance(c, Tracer) for c in consts):
+    moved = [isinstance(c, Tracer) or v.aval.size >= LARGE for v, c in zip(jaxpr.constvars, consts, strict=True)]
+    if not any(moved):
         return ClosedJaxpr(jaxpr, consts), []
-    traced = [isinstance(c, Tracer) for c in consts]
-    first = [v for v, t in zip(jaxpr.constvars, traced, strict=True) if t]
-    rest = [v for v, t in zip(jaxpr.constvars, traced, strict=True) if not t]
+    first = [v for v, m in zip(jaxpr.constvars, moved, strict=True) if m]
+    rest = [v for v, m in zip(jaxpr.constvars, moved, strict=True) if not m]
     opened = jaxpr.replace(constvars=rest, invars=[*first, *jaxpr.invars])
-    closed = ClosedJaxpr(opened, [c for c, t in zip(consts, traced, strict=True) if not t])
-    return closed, [c for c, t in zip(consts, traced, strict=True) if t]
+    closed = ClosedJaxpr(opened, [c for c, m in zip(consts, moved, strict=True) if not m])
+    return closed, [c for c, m in zip(consts, moved, strict=True) if m]
 
 
 def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
@@ -186,8 +185,3 @@ def eval_closed(closed: ClosedJaxpr, *args: Any) -> list[Any]:
     """Run a closed program with the current trace."""
     return eval_jaxpr(closed.jaxpr, closed.consts, *args)
 
-
-__all__ = [
-    "Array", "StageTrace", "StageTracer", "eval_closed", "eval_jaxpr", "stage", "stage_closed", "stage_open",
-    "with_constants_as_inputs",
-]  # fmt: skip

@@ -14,7 +14,8 @@ from portax import errors
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
-from portax.core.primitive import Primitive, Undefined, registry
+from portax.core.primitive import Primitive, Sample, Undefined, registry
+from portax.core.trace import state
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.lowering import lower_closed
@@ -22,15 +23,85 @@ from portax.runtime.programs import Options, prepare
 from portax.runtime.reference import run_reference
 from portax.transforms.batch import batch_jaxpr
 from portax.transforms.jvp import jvp_jaxpr
-from portax.transforms.linearize import linearize_jaxpr
-from portax.transforms.stage import StageTrace, eval_closed
+from portax.transforms.linearize import TangentTrace, linearize_jaxpr
+from portax.transforms.stage import StageTrace, eval_closed, stage_closed
 from portax.transforms.transpose import transpose_jaxpr
 
 #: Compiled eager operations one primitive keeps.
 OPERATIONS = 4096
 
 
-class Jit(Primitive):
+class ProgramCall(Primitive):
+    """What primitives that merely run a program share: every transformation transforms the program.
+
+    ``bind(*operands, jaxpr=closed, **params)``; a subclass says with ``adapted`` how its other parameters change when
+    the operands do.
+    """
+
+    multiple_results = True
+    memoize = False
+
+    def adapted(self, params: dict[str, Any], operands: int) -> dict[str, Any]:
+        """The other parameters, for a transformed program of that many operands."""
+        return params
+
+    def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
+        return jaxpr.out_avals
+
+    def effects(self, *, jaxpr: ClosedJaxpr, **_: Any) -> Effects:
+        return jaxpr.effects
+
+    def reference(self, *values: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
+        return run_reference(jaxpr, *values)
+
+    def _apply(self, operands: Sequence[Any], jaxpr: ClosedJaxpr, params: dict[str, Any]) -> list[Any]:
+        return self.bind(*operands, jaxpr=jaxpr, **self.adapted(params, len(operands)))
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        pushed, out_moving = jvp_jaxpr(jaxpr, [t is not None for t in tangents])
+        outs = self._apply([*primals, *(t for t in tangents if t is not None)], pushed, params)
+        n = len(jaxpr.out_avals)
+        dots = iter(outs[n:])
+        return outs[:n], [next(dots) if m else None for m in out_moving]
+
+    def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        split = linearize_jaxpr(jaxpr, [t is not None for t in tangents])
+        n = len(jaxpr.out_avals)
+        outs = self._apply(primals, split.primal, params)
+        if not any(split.moving_out):
+            return outs[:n], [None] * n
+        residuals = [
+            out if place is None else primals[place] for out, place in zip(outs[n:], split.forwarded, strict=True)
+        ]
+        moved = [t for t in tangents if t is not None]
+        dots = iter(self._staged([*residuals, *moved], split.linear, params))
+        return outs[:n], [next(dots) if m else None for m in split.moving_out]
+
+    def _staged(self, operands: Sequence[Any], jaxpr: ClosedJaxpr, params: dict[str, Any]) -> list[Any]:
+        """Record a linear program as one equation of the tangents' trace, which would otherwise open it."""
+        trace = state.trace
+        assert isinstance(trace, TangentTrace)
+        return trace.record(self, operands, {"jaxpr": jaxpr, **self.adapted(params, len(operands))})
+
+    def transpose(self, cts: Sequence[Any], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
+        linear = [type(x) is Undefined for x in operands]
+        back = transpose_jaxpr(jaxpr, linear, [ct is not None for ct in cts])
+        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
+        outs = iter(self._apply(given, back, params))
+        return [next(outs) if lin else None for lin in linear]
+
+    def batch(self, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
+        many, out_batched = batch_jaxpr(jaxpr, size, batched)
+        return self._apply(operands, many, params), out_batched
+
+    def batch_axis(self, trace: Any, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        """Batching where the program consults the batch axis by name."""
+        many, out_batched = batch_jaxpr(jaxpr, trace.size, batched, axis_name=trace.axis_name)
+        return self._apply(operands, many, params), out_batched
+
+
+class Jit(ProgramCall):
     """A program run as one operation.
 
     Parameters
@@ -45,17 +116,10 @@ class Jit(Primitive):
     """
 
     name = "jit"
-    multiple_results = True
-    memoize = False
+    opens_for_tangents = True
 
-    def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
-        return jaxpr.out_avals
-
-    def effects(self, *, jaxpr: ClosedJaxpr, **_: Any) -> Effects:
-        return jaxpr.effects
-
-    def reference(self, *values: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
-        return run_reference(jaxpr, *values)
+    def adapted(self, params: dict[str, Any], operands: int) -> dict[str, Any]:
+        return {**params, "donated_invars": (False,) * operands}
 
     def impl(self, *operands: Any, jaxpr: ClosedJaxpr, name: str, donated_invars: Any, **params: Any) -> list[Any]:
         if config.disable_jit:
@@ -69,59 +133,16 @@ class Jit(Primitive):
             return eval_closed(params["jaxpr"], *operands)
         return trace.record(self, operands, params)
 
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
-        moving = [t is not None for t in tangents]
-        pushed, out_moving = jvp_jaxpr(jaxpr, moving)
-        moved = [t for t in tangents if t is not None]
-        donated = params.pop("donated_invars")
-        outs = self.bind(
-            *primals, *moved, jaxpr=pushed, donated_invars=(False,) * (len(donated) + len(moved)), **params
-        )
-        n = len(jaxpr.out_avals)
-        dots = iter(outs[n:])
-        return outs[:n], [next(dots) if m else None for m in out_moving]
-
-    def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
-        moving = [t is not None for t in tangents]
-        split = linearize_jaxpr(jaxpr, moving)
-        n = len(jaxpr.out_avals)
-        params.pop("donated_invars")
-        outs = self.bind(*primals, jaxpr=split.primal, donated_invars=(False,) * len(primals), **params)
-        if not any(split.moving_out):
-            return outs[:n], [None] * n
-        residuals = [
-            out if place is None else primals[place] for out, place in zip(outs[n:], split.forwarded, strict=True)
-        ]
-        moved = [t for t in tangents if t is not None]
-        dots = iter(
-            self.bind(
-                *residuals, *moved, jaxpr=split.linear,
-                donated_invars=(False,) * (len(residuals) + len(moved)), **params,
-            )
-        )  # fmt: skip
-        return outs[:n], [next(dots) if m else None for m in split.moving_out]
-
-    def transpose(self, cts: Sequence[Any], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
-        linear = [type(x) is Undefined for x in operands]
-        moving = [ct is not None for ct in cts]
-        back = transpose_jaxpr(jaxpr, linear, moving)
-        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
-        params["donated_invars"] = (False,) * len(given)
-        outs = iter(self.bind(*given, jaxpr=back, **params))
-        return [next(outs) if lin else None for lin in linear]
-
-    def batch(self, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
-        size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
-        many, out_batched = batch_jaxpr(jaxpr, size, batched)
-        return self.bind(*operands, jaxpr=many, **params), out_batched
-
-    def batch_axis(self, trace: Any, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
-        """Batching where the program consults the batch axis by name."""
-        many, out_batched = batch_jaxpr(jaxpr, trace.size, batched, axis_name=trace.axis_name)
-        return self.bind(*operands, jaxpr=many, **params), out_batched
-
     def stablehlo(self, b: Any, *values: Any, jaxpr: ClosedJaxpr, name: str, **_: Any) -> Any:
         return b.call(jaxpr, name, values, None, lambda b, *xs: lower_closed(b, jaxpr, xs))
+
+    def samples(self, make: Any) -> Any:
+        x = make((3,))
+        aval = Aval(x.shape, x.dtype)
+        add, neg = registry["add"], registry["neg"]
+        closed = stage_closed(lambda x, y: [add(x, neg(y)), x], [aval, aval])
+        common = dict(name="f", keep_unused=False, inline=False, effort="full")
+        yield Sample(x, x, jaxpr=closed, donated_invars=(False, False), **common)
 
 
 jit_p = registry.add(Jit())
@@ -165,6 +186,20 @@ def run(closed: ClosedJaxpr, arrays: Sequence[ConcreteArray], options: Options) 
 def donate(x: ConcreteArray) -> None:
     """The array's memory has been given away."""
     x.delete()
+
+
+def run_operation(primitive: Primitive, home: ClosedJaxpr, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    """A higher-order operation at the bottom of the stack, as a program of one equation kept with ``home``."""
+    arrays = concrete(operands)
+    avals = tuple(x.aval for x in arrays)
+    key = ("operation", primitive, avals, tuple((k, id(v) if isinstance(v, ClosedJaxpr) else v) for k, v in params.items()))
+    closed = home.memo.get(key)
+    if closed is None:
+        trace = StageTrace(primitive.name)
+        inputs = [trace.argument(a) for a in avals]
+        jaxpr, consts = trace.jaxpr(inputs, trace.record(primitive, inputs, params))
+        closed = home.memo[key] = ClosedJaxpr(jaxpr, consts)
+    return run(closed, arrays, Options(primitive.name))
 
 
 def compiled_operation(

@@ -1,0 +1,9 @@
+"""Primitives whose parameter is a program, and the functions a user calls them by."""
+
+from portax.higher_order.checkpoint import checkpoint, checkpoint_name, checkpoint_policies
+from portax.higher_order.cond import cond, switch
+from portax.higher_order.custom_jvp import SymbolicZero, custom_jvp
+from portax.higher_order.custom_vjp import CustomVJPPrimal, custom_vjp
+from portax.higher_order.jitted import JitFunction, clear_caches, jit
+from portax.higher_order.scan import scan
+from portax.higher_order.while_loop import while_loop

@@ -1,0 +1,312 @@
+"""checkpoint: forget what the way back needs, and compute it again.
+
+Linearized, an ordinary program hands over every residual. A checkpointed one hands over its inputs (and what its policy
+says is worth saving) and recomputes the rest when the linear part is transposed: memory is paid for with time. A
+barrier in the compiled program keeps the compiler from recognising the second computation as the first.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from portax import errors
+from portax.core import tree
+from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from portax.core.primitive import Primitive, registry
+from portax.core.trace import state
+from portax.higher_order.closures import avals_of, name_of, stage_function
+from portax.higher_order.calls import ProgramCall
+from portax.higher_order.jitted import argument_places
+from portax.primitives.barriers import name as name_p
+from portax.runtime.lowering import lower_closed
+from portax.transforms.jvp import tangent_aval
+from portax.transforms.linearize import TangentTrace, linearize_jaxpr
+from portax.transforms.stage import eval_closed, stage_closed
+
+Policy = Callable[..., bool]
+
+
+class Checkpoint(ProgramCall):
+    """A program whose residuals are computed again on the way back.
+
+    Parameters
+    ----------
+    *operands : Arrays
+    jaxpr : ClosedJaxpr
+    policy : callable or None
+        ``(primitive, *avals, **params) -> bool``: whether to save the results of an equation; None saves nothing.
+    prevent_cse : bool
+        Put a barrier before the recomputation.
+    differentiated : bool
+        This is the recomputation.
+    """
+
+    name = "checkpoint"
+
+    def impl(self, *operands: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
+        return eval_closed(jaxpr, *operands)
+
+    def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
+        moving = [t is not None for t in tangents]
+        n = len(jaxpr.out_avals)
+        saving, again = _saved(jaxpr, params["policy"])
+        outs = self.bind(*primals, jaxpr=saving, **params)
+        outs, saved = outs[:n], outs[n:]
+        linear, moving_out = _recomputing(again, [*moving, *[False] * len(saved)])
+        if not any(moving_out):
+            return outs, [None] * n
+        trace = state.trace
+        assert isinstance(trace, TangentTrace)
+        moved = [t for t in tangents if t is not None]
+        dots = iter(
+            trace.record(self, [*primals, *saved, *moved], {**params, "jaxpr": linear, "differentiated": True})
+        )
+        return outs, [next(dots) if m else None for m in moving_out]
+
+    def stablehlo(
+        self, b: Any, *values: Any, jaxpr: ClosedJaxpr, prevent_cse: bool, differentiated: bool, **_: Any
+    ) -> Any:
+        if prevent_cse and differentiated and values:
+            values = b.optimization_barrier(*values)
+        return lower_closed(b, jaxpr, values)
+
+
+def _saved(closed: ClosedJaxpr, policy: Policy | None) -> tuple[ClosedJaxpr, ClosedJaxpr]:
+    """``(saving, again)``: the program that also gives what the policy saves, and the one that takes that as inputs."""
+    if policy is None:
+        return closed, closed
+    key = ("saved", policy)
+    if key in closed.memo:
+        return closed.memo[key]
+    jaxpr = closed.jaxpr
+    kept: list[Var] = []
+    rest = []
+    for eqn in jaxpr.eqns:
+        if policy(eqn.primitive, *[a.aval for a in eqn.invars], **eqn.params):
+            kept += eqn.outvars
+        else:
+            rest.append(eqn)
+    saving = jaxpr.replace(outvars=[*jaxpr.outvars, *kept])
+    again = Jaxpr(jaxpr.constvars, [*jaxpr.invars, *kept], jaxpr.outvars, rest, jaxpr.name)
+    # What was saved is the same value, whose derivative still has to be found: it is recomputed as a linear map only.
+    result = ClosedJaxpr(saving, closed.consts), _with_derivatives(closed, ClosedJaxpr(again, closed.consts), kept)
+    closed.memo[key] = result
+    return result
+
+
+class Saved(Primitive):
+    """A value that was saved, in the place of the equation that computes it: ``saved[jaxpr](value, *operands)``.
+
+    Its value is the first operand; its derivative is that of the program on the others.
+    """
+
+    name = "saved"
+    memoize = False
+    multiple_results = True
+    opens_for_tangents = False
+
+    def abstract(self, *avals: Any, jaxpr: ClosedJaxpr, count: int) -> list[Any]:
+        return jaxpr.out_avals
+
+    def reference(self, *values: Any, jaxpr: ClosedJaxpr, count: int) -> list[Any]:
+        return list(values[:count])
+
+    def impl(self, *operands: Any, jaxpr: ClosedJaxpr, count: int) -> list[Any]:
+        return list(operands[:count])
+
+    def stablehlo(self, b: Any, *values: Any, jaxpr: ClosedJaxpr, count: int) -> Any:
+        return values[:count]
+
+    def linearize(self, primals: Any, tangents: Any, *, jaxpr: ClosedJaxpr, count: int) -> Any:
+        split = linearize_jaxpr(jaxpr, [t is not None for t in tangents[count:]])
+        n = len(jaxpr.out_avals)
+        if not any(split.moving_out):
+            return list(primals[:count]), [None] * n
+        # Residuals that are the saved results themselves cost nothing; the compiler drops what is then unused.
+        residuals = eval_closed(split.primal, *primals[count:])[n:]
+        dots = iter(eval_closed(split.linear, *residuals, *(t for t in tangents[count:] if t is not None)))
+        return list(primals[:count]), [next(dots) if m else None for m in split.moving_out]
+
+    jvp = linearize
+
+
+saved_p = registry.add(Saved())
+
+
+def _with_derivatives(whole: ClosedJaxpr, again: ClosedJaxpr, kept: Sequence[Var]) -> ClosedJaxpr:
+    """The program that reads saved values where they were computed, and still knows how they move."""
+    jaxpr = whole.jaxpr
+    places = {v: i for i, v in enumerate(kept)}
+    n = len(jaxpr.invars)
+
+    def f(*xs: Any) -> list[Any]:
+        inputs, values = xs[:n], xs[n:]
+        env: dict[Any, Any] = dict(zip(jaxpr.constvars, whole.consts, strict=True))
+        env.update(zip(jaxpr.invars, inputs, strict=True))
+        for eqn in jaxpr.eqns:
+            operands = [env[a] if isinstance(a, Var) else a.val for a in eqn.invars]
+            if eqn.outvars[0] in places:
+                one = Jaxpr([], [Var(a.aval) for a in eqn.invars], [], [])
+                outvars = [Var(v.aval) for v in eqn.outvars]
+                body = Jaxpr([], one.invars, outvars, [eqn.replace(invars=one.invars, outvars=outvars)])
+                given = [values[places[v]] for v in eqn.outvars]
+                out = saved_p.bind(*given, *operands, jaxpr=ClosedJaxpr(body), count=len(given))
+            else:
+                out = eqn.primitive.bind(*operands, **eqn.params)
+                out = out if eqn.primitive.multiple_results else [out]
+            env.update(zip(eqn.outvars, out, strict=True))
+        return [env[a] if isinstance(a, Var) else a.val for a in jaxpr.outvars]
+
+    return stage_closed(f, again.in_avals, jaxpr.name)
+
+
+def _recomputing(closed: ClosedJaxpr, moving: Sequence[bool]) -> tuple[ClosedJaxpr, list[bool]]:
+    """From (primals, tangents) to tangents: the primal again, then the linear part."""
+    key = ("recomputing", tuple(moving))
+    if key not in closed.memo:
+        split = linearize_jaxpr(closed, moving)
+        n_in, n_out = len(closed.in_avals), len(closed.out_avals)
+
+        def f(*xs: Any) -> list[Any]:
+            residuals = eval_closed(split.primal, *xs[:n_in])[n_out:]
+            return eval_closed(split.linear, *residuals, *xs[n_in:])
+
+        avals = [*closed.in_avals, *(tangent_aval(a) for a, m in zip(closed.in_avals, moving, strict=True) if m)]
+        closed.memo[key] = stage_closed(f, avals, closed.jaxpr.name), split.moving_out
+    return closed.memo[key]
+
+
+checkpoint_p = registry.add(Checkpoint())
+
+
+def checkpoint(
+    fun: Callable[..., Any] | None = None,
+    *,
+    prevent_cse: bool = True,
+    policy: Policy | None = None,
+    static_argnums: int | tuple[int, ...] = (),
+    concrete: bool = False,
+) -> Any:
+    """A version of ``fun`` whose intermediate values are computed again for the derivative instead of being kept.
+
+    Parameters
+    ----------
+    fun : callable
+    prevent_cse : bool
+        Keep the compiler from merging the two computations. Not needed inside ``scan``.
+    policy : callable, optional
+        What to keep all the same; see ``checkpoint_policies``.
+    static_argnums : int or tuple of int
+        Arguments that are not arrays.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> f = portax.checkpoint(lambda x: pnp.sin(pnp.sin(x)))
+    >>> round(float(portax.grad(f)(1.0)), 4)
+    0.36
+    """
+    if fun is None:
+        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+    if concrete:
+        raise errors.ArgumentError(
+            wrong="checkpoint has no concrete=True any more", fix="Name the arguments that must be concrete static"
+        )
+    numbers, _ = argument_places(fun, static_argnums, None)
+
+    @functools.wraps(fun)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        fixed = {i % len(args): args[i] for i in numbers}
+        moving = tuple(x for i, x in enumerate(args) if i not in fixed)
+        leaves, in_tree = tree.flatten((moving, kwargs))
+
+        def body(dynamic: Any, named: Any) -> Any:
+            given = iter(dynamic)
+            return fun(*[fixed[i] if i in fixed else next(given) for i in range(len(args))], **named)
+
+        body.__name__ = name_of(fun)
+        staged = stage_function(body, in_tree, avals_of(leaves, name_of(fun)))
+        outs = checkpoint_p.bind(
+            *staged.consts, *leaves, jaxpr=staged.closed, policy=policy, prevent_cse=prevent_cse, differentiated=False
+        )
+        return tree.unflatten(staged.out_tree, outs)
+
+    return wrapped
+
+
+def checkpoint_name(x: Any, name: str) -> Any:
+    """``x``, under a name that a checkpoint policy can refer to.
+
+    Parameters
+    ----------
+    x : tree of arrays
+    name : str
+    """
+    return tree.tree_map(lambda leaf: name_p.bind(leaf, name=name), x)
+
+
+class checkpoint_policies:
+    """What a checkpointed function may keep; each is, or makes, a function ``(primitive, *avals, **params) -> bool``."""
+
+    @staticmethod
+    def everything_saveable(prim: Primitive, *_: Any, **__: Any) -> bool:
+        """Keep all residuals: as without checkpoint."""
+        return True
+
+    @staticmethod
+    def nothing_saveable(prim: Primitive, *_: Any, **__: Any) -> bool:
+        """Keep nothing but the inputs."""
+        return False
+
+    @staticmethod
+    def dots_saveable(prim: Primitive, *_: Any, **__: Any) -> bool:
+        """Keep the results of matrix products."""
+        return prim.name in ("dot_general", "conv_general_dilated")
+
+    checkpoint_dots = dots_saveable
+
+    @staticmethod
+    def dots_with_no_batch_dims_saveable(prim: Primitive, *_: Any, **params: Any) -> bool:
+        """Keep the results of matrix products without batch dimensions."""
+        return prim.name == "dot_general" and not any(params["dimension_numbers"][1])
+
+    checkpoint_dots_with_no_batch_dims = dots_with_no_batch_dims_saveable
+
+    @staticmethod
+    def save_only_these_names(*names: str) -> Policy:
+        """Keep values named with ``checkpoint_name`` by one of ``names``."""
+
+        def policy(prim: Primitive, *_: Any, **params: Any) -> bool:
+            return prim is name_p and params["name"] in names
+
+        return policy
+
+    @staticmethod
+    def save_anything_except_these_names(*names: str) -> Policy:
+        """Keep everything but values named with ``checkpoint_name`` by one of ``names``."""
+
+        def policy(prim: Primitive, *_: Any, **params: Any) -> bool:
+            return not (prim is name_p and params["name"] in names)
+
+        return policy
+
+    @staticmethod
+    def save_any_names_but_these(*names: str) -> Policy:
+        """Keep values named with ``checkpoint_name``, but not by one of ``names``."""
+
+        def policy(prim: Primitive, *_: Any, **params: Any) -> bool:
+            return prim is name_p and params["name"] not in names
+
+        return policy
+
+    @staticmethod
+    def save_from_both_policies(first: Policy, second: Policy) -> Policy:
+        """Keep what either policy keeps."""
+
+        def policy(prim: Primitive, *avals: Any, **params: Any) -> bool:
+            return first(prim, *avals, **params) or second(prim, *avals, **params)
+
+        return policy

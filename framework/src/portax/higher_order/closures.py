@@ -1,0 +1,143 @@
+"""Staging a user's function for a primitive that takes programs.
+
+The function's arguments and results are trees; the program's are flat. What the function closes over and cannot be
+written into the program (tracers, large arrays) becomes leading operands.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from portax import errors
+from portax.core import tree
+from portax.core.aval import Aval, aval_of
+from portax.core.jaxpr import ClosedJaxpr
+from portax.higher_order.checks import check_output
+from portax.transforms.stage import stage_open
+
+
+class Staged:
+    """A user's function as a program.
+
+    Attributes
+    ----------
+    closed : ClosedJaxpr
+        Its first inputs are ``consts``.
+    consts : list
+    out_tree : PyTreeDef
+    """
+
+    __slots__ = ("closed", "consts", "out_tree")
+
+    def __init__(self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any) -> None:
+        self.closed, self.consts, self.out_tree = closed, consts, out_tree
+
+    @property
+    def out_avals(self) -> list[Aval]:
+        return self.closed.out_avals
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What to call a function in a message."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def stage_function(f: Callable[..., Any], in_tree: Any, avals: Sequence[Aval]) -> Staged:
+    """Stage ``f(*args)`` where ``args`` is the tuple of structure ``in_tree`` with leaves of ``avals``."""
+    out_tree: list[Any] = []
+
+    def flat(*leaves: Any) -> list[Any]:
+        outs, structure = tree.flatten(f(*tree.unflatten(in_tree, leaves)))
+        out_tree.append(structure)
+        for x in outs:
+            check_output(x, name_of(f))
+        return outs
+
+    closed, consts = stage_open(flat, avals, name_of(f))
+    return Staged(closed, consts, out_tree[0])
+
+
+def avals_of(leaves: Sequence[Any], name: str) -> list[Aval]:
+    """The avals of the leaves of an argument, with an error that names the function."""
+    found: list[Aval] = []
+    for x in leaves:
+        try:
+            found.append(aval_of(x))
+        except errors.DtypeError:
+            raise errors.ArgumentError(
+                wrong=f"{name} was given {x!r} of type {type(x).__name__}, which is not an array",
+                fix="Give arrays, or trees of arrays",
+            ) from None
+    return found
+
+
+def paths_of(structure: Any) -> list[str]:
+    """The key path of each leaf of a structure, as text; empty for a bare leaf."""
+    return tree.paths(tree.unflatten(structure, range(structure.num_leaves)))
+
+
+def describe_change(name: str, what: str, in_tree: Any, out_tree: Any, ins: Sequence[Aval], outs: Sequence[Aval]) -> str:
+    """What differs between a loop's carry before and after its body, in the user's words; empty if nothing does."""
+    if in_tree != out_tree:
+        return f"{name}: {what} is {in_tree} going in and {out_tree} coming out of the body"
+    for path, a, b in zip(paths_of(in_tree), ins, outs, strict=True):
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{name}: {what}{path} is {a} going in and {b} coming out of the body"
+    return ""
+
+
+@functools.lru_cache(maxsize=4096)
+def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(fun)
+    except (TypeError, ValueError):
+        return None
+
+
+def resolve(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """All arguments of a call by position, defaults filled in.
+
+    Raises
+    ------
+    ArgumentError
+        The function has keyword-only arguments, which cannot be given by position.
+    """
+    found = _signature(fun)
+    if found is None:
+        if kwargs:
+            raise errors.ArgumentError(
+                wrong=f"{name_of(fun)} was called with keywords and shows no signature", fix="Pass them by position"
+            )
+        return tuple(args)
+    bound = found.bind(*args, **kwargs)
+    bound.apply_defaults()
+    if bound.kwargs:
+        raise errors.ArgumentError(
+            wrong=f"{name_of(fun)} has keyword-only arguments {sorted(bound.kwargs)}, which a function with its own "
+            "derivative rule cannot have",
+            fix="Make them positional",
+        )
+    return tuple(bound.args)
+
+
+def merge(fixed: dict[int, Any], rest: Sequence[Any], count: int) -> list[Any]:
+    """Arguments in their places: ``fixed`` by number, the others in order."""
+    given = iter(rest)
+    return [fixed[i] if i in fixed else next(given) for i in range(count)]
+
+
+def positions_of(fun: Callable[..., Any], names: Sequence[str]) -> list[int]:
+    """The positions of the arguments called ``names``."""
+    if not names:
+        return []
+    found = _signature(fun)
+    parameters = list(found.parameters) if found is not None else []
+    for name in names:
+        if name not in parameters:
+            raise errors.ArgumentError(
+                wrong=f"{name_of(fun)} has no argument called {name!r}", fix=f"Its arguments are {parameters}"
+            )
+    return [parameters.index(name) for name in names]

@@ -1,0 +1,316 @@
+"""cond and switch: one of several programs, chosen when the program runs.
+
+cond[f0, ..., fn](i, xs) = fi(xs).  All branches take the same operands and give results of the same avals. A derivative
+differentiates every branch and keeps the choice; branches that need different residuals share one list of them, each
+filling the others' places with zeros. With a batch of choices every branch runs and the results are selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax import errors
+from portax.core import tree
+from portax.core.aval import Aval, aval_of
+from portax.core.jaxpr import ClosedJaxpr, Effects
+from portax.core.primitive import Primitive, Sample, Undefined, registry
+from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
+from portax.primitives.arithmetic import max_, min_
+from portax.primitives.comparison import select_n
+from portax.primitives.conversion import convert_element_type
+from portax.primitives.zeros import zeros
+from portax.runtime.lowering import lower_closed
+from portax.runtime.reference import run_reference
+from portax.transforms.batch import batch_jaxpr, materialize
+from portax.transforms.jvp import jvp_jaxpr
+from portax.transforms.linearize import linearize_jaxpr
+from portax.transforms.stage import eval_closed, stage_closed
+from portax.transforms.transpose import transpose_jaxpr
+
+
+class Cond(Primitive):
+    """The results of ``branches[index]`` at the other operands.
+
+    Parameters
+    ----------
+    index : Array of int32, shape (), in ``[0, len(branches))``
+    *operands : Arrays
+    branches : tuple of ClosedJaxpr with equal input and output avals
+    """
+
+    name = "cond"
+    multiple_results = True
+    memoize = False
+
+    def abstract(self, index: Aval, *avals: Aval, branches: Any, **_: Any) -> list[Aval]:
+        return branches[0].out_avals
+
+    def effects(self, *, branches: Sequence[ClosedJaxpr], **_: Any) -> Effects:
+        return frozenset().union(*(b.effects for b in branches))
+
+    def reference(self, index: np.ndarray, *values: Any, branches: Sequence[ClosedJaxpr], **_: Any) -> list[Any]:
+        return run_reference(branches[int(np.clip(index, 0, len(branches) - 1))], *values)
+
+    def impl(self, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr], **_: Any) -> list[Any]:
+        return eval_closed(branches[int(np.clip(np.asarray(index), 0, len(branches) - 1))], *operands)
+
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, branches: Any, **params: Any) -> Any:
+        moving = [t is not None for t in tangents[1:]]
+        wanted = _union([jvp_jaxpr(b, moving)[1] for b in branches])
+        pushed = tuple(jvp_jaxpr(b, moving, wanted)[0] for b in branches)
+        outs = self.bind(*primals, *(t for t in tangents[1:] if t is not None), branches=pushed, **params)
+        n = len(wanted)
+        dots = iter(outs[n:])
+        return outs[:n], [next(dots) if w else None for w in wanted]
+
+    def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, branches: Any, **params: Any) -> Any:
+        index, *operands = primals
+        moving = [t is not None for t in tangents[1:]]
+        wanted = _union([linearize_jaxpr(b, moving).moving_out for b in branches])
+        split = [linearize_jaxpr(b, moving, wanted) for b in branches]
+        n = len(wanted)
+        groups = [s.primal.out_avals[n:] for s in split]
+        primal = tuple(_pad_outputs(s.primal, n, groups, i) for i, s in enumerate(split))
+        outs = self.bind(index, *operands, branches=primal, **params)
+        if not any(wanted):
+            return outs[:n], [None] * n
+        linear = tuple(_pad_inputs(s.linear, groups, i) for i, s in enumerate(split))
+        moved = [t for t in tangents[1:] if t is not None]
+        dots = iter(self.bind(index, *outs[n:], *moved, branches=linear, **params))
+        return outs[:n], [next(dots) if w else None for w in wanted]
+
+    def transpose(self, cts: Sequence[Any], index: Any, *operands: Any, branches: Any, **params: Any) -> list[Any]:
+        linear = [type(x) is Undefined for x in operands]
+        moving = [ct is not None for ct in cts]
+        back = tuple(transpose_jaxpr(b, linear, moving) for b in branches)
+        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
+        outs = iter(self.bind(index, *given, branches=back, **params))
+        return [None, *(next(outs) if lin else None for lin in linear)]
+
+    def batch(self, batched: Sequence[bool], index: Any, *operands: Any, branches: Any, **params: Any) -> Any:
+        size = next(aval_of(x).shape[0] for x, b in zip([index, *operands], batched, strict=True) if b)
+        return self._batch(size, None, batched, index, operands, branches, params)
+
+    def batch_axis(self, trace: Any, batched: Any, index: Any, *operands: Any, branches: Any, **params: Any) -> Any:
+        """Batching where a branch consults the batch axis by name."""
+        return self._batch(trace.size, trace.axis_name, batched, index, operands, branches, params)
+
+    def _batch(
+        self, size: int, axis_name: Any, batched: Any, index: Any, operands: Any, branches: Any, params: Any
+    ) -> Any:
+        rows = list(batched[1:])
+        wanted = _union([batch_jaxpr(b, size, rows, axis_name=axis_name)[1] for b in branches])
+        if not batched[0]:
+            many = tuple(batch_jaxpr(b, size, rows, wanted, axis_name)[0] for b in branches)
+            return self.bind(index, *operands, branches=many, **params), wanted
+        wanted = [True] * len(wanted)
+        rows = [True] * len(rows)
+        operands = [materialize(x, b, size) for x, b in zip(operands, batched[1:], strict=True)]
+        many = [batch_jaxpr(b, size, rows, wanted, axis_name)[0] for b in branches]
+        results = [eval_closed(b, *operands) for b in many]
+        chosen: list[Any] = []
+        for cases in zip(*results, strict=True):
+            which = materialize_like(index, cases[0])
+            if len(cases) == 2:
+                which = convert_element_type(which, new_dtype=np.dtype(bool), weak_type=False, sharding=None)
+            chosen.append(select_n(which, *cases) if len(cases) > 1 else cases[0])
+        return chosen, wanted
+
+    def stablehlo(self, b: Any, index: Any, *values: Any, branches: Sequence[ClosedJaxpr], **_: Any) -> Any:
+        return b.case(index, [lambda b, c=c: lower_closed(b, c, values) for c in branches])
+
+    def samples(self, make: Any) -> Any:
+        x = make((3,))
+        aval = Aval(x.shape, x.dtype)
+        add = registry["add"]
+        branches = (stage_closed(lambda x: [add(x, x)], [aval]), stage_closed(lambda x: [x], [aval]))
+        yield Sample(np.int32(0), x, branches=branches, id="first")
+        yield Sample(np.int32(1), x, branches=branches, id="second")
+
+
+def materialize_like(index: Any, case: Any) -> Any:
+    """A batch of choices, spread over the axes of a batch of results."""
+    shape = aval_of(case).shape
+    return registry["broadcast_in_dim"](index, shape=shape, broadcast_dimensions=(0,)) if len(shape) > 1 else index
+
+
+def _union(flags: Sequence[Sequence[bool]]) -> list[bool]:
+    return [any(column) for column in zip(*flags, strict=True)]
+
+
+def _pad_outputs(closed: ClosedJaxpr, n: int, groups: Sequence[Sequence[Aval]], mine: int) -> ClosedJaxpr:
+    """The branch's primal, giving zeros for the residuals of the other branches."""
+    key = ("pad outputs", n, tuple(tuple(g) for g in groups), mine)
+    if key not in closed.memo:
+
+        def f(*xs: Any) -> list[Any]:
+            outs = eval_closed(closed, *xs)
+            rest: list[Any] = []
+            for i, group in enumerate(groups):
+                rest += outs[n:] if i == mine else [zeros(a) for a in group]
+            return [*outs[:n], *rest]
+
+        closed.memo[key] = stage_closed(f, closed.in_avals, closed.jaxpr.name)
+    return closed.memo[key]
+
+
+def _pad_inputs(closed: ClosedJaxpr, groups: Sequence[Sequence[Aval]], mine: int) -> ClosedJaxpr:
+    """The branch's linear part, taking and ignoring the residuals of the other branches."""
+    key = ("pad inputs", tuple(tuple(g) for g in groups), mine)
+    if key not in closed.memo:
+        start = sum(len(g) for g in groups[:mine])
+        own, total = len(groups[mine]), sum(len(g) for g in groups)
+
+        def f(*xs: Any) -> list[Any]:
+            return eval_closed(closed, *xs[start : start + own], *xs[total:])
+
+        avals = [*(a for g in groups for a in g), *closed.in_avals[own:]]
+        closed.memo[key] = stage_closed(f, avals, closed.jaxpr.name)
+    return closed.memo[key]
+
+
+cond_p = registry.add(Cond())
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = None) -> Any:
+    """Apply one of several functions, chosen when the program runs.
+
+    Parameters
+    ----------
+    index : int or Array of an integer dtype, shape ()
+        Clamped to ``[0, len(branches))``.
+    branches : sequence of callables
+        Each takes ``*operands`` and returns the same tree of the same shapes and dtypes.
+
+    Raises
+    ------
+    ArgumentError
+        The branches differ in what they return.
+
+    Examples
+    --------
+    >>> from portax import lax
+    >>> float(lax.switch(1, [lambda x: x, lambda x: 2 * x, lambda x: -x], 3.0))
+    6.0
+    """
+    if operand is not None:
+        operands = (operand,)
+    if not branches:
+        raise errors.ArgumentError(wrong="switch was given no branches", fix="Give at least one function")
+    for f in branches:
+        if not callable(f):
+            raise errors.ArgumentError(wrong=f"switch was given {f!r} as a branch", fix="Give functions")
+    aval = aval_of(index)
+    if aval.shape or aval.dtype.kind not in "iub":
+        raise errors.ArgumentError(
+            wrong=f"switch chooses by a whole number of shape (), got {aval}", fix="Give an integer scalar"
+        )
+    if len(branches) == 1:
+        return branches[0](*operands)
+    which = convert_element_type(index, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
+    which = min_(max_(which, np.zeros((), np.int32)), np.asarray(len(branches) - 1, np.int32))
+    return _choose("switch", which, branches, operands)
+
+
+def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, **old: Any) -> Any:
+    """Apply ``true_fun`` or ``false_fun`` to ``operands``, chosen when the program runs.
+
+    Parameters
+    ----------
+    pred : bool, or Array of shape ()
+        A number counts as True unless it is 0.
+    true_fun, false_fun : callables
+        Take ``*operands`` and return the same tree of the same shapes and dtypes.
+
+    Returns
+    -------
+    The chosen function's result.
+
+    Raises
+    ------
+    ArgumentError
+        ``pred`` is not a scalar, or the branches differ in what they return.
+
+    Examples
+    --------
+    >>> from portax import lax
+    >>> float(lax.cond(True, lambda x: x + 1, lambda x: x - 1, 3.0))
+    4.0
+    """
+    if "operand" in old:
+        operands = (*operands, old.pop("operand"))
+    if old:
+        raise errors.ArgumentError(wrong=f"cond has no argument {next(iter(old))!r}", fix="Pass operands by position")
+    if not callable(true_fun) or not callable(false_fun):
+        raise errors.ArgumentError(
+            wrong=f"cond needs two functions, got {true_fun!r} and {false_fun!r}", fix="Call cond(pred, f, g, *operands)"
+        )
+    aval = aval_of(pred)
+    if aval.shape:
+        raise errors.ArgumentError(
+            wrong=f"cond chooses by a single value, got {aval}",
+            fix="Reduce it with all() or any(), or choose element by element with where",
+        )
+    if aval.dtype != bool:
+        pred = registry["ne"](pred, np.zeros((), aval.dtype))
+    which = convert_element_type(pred, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
+    return _choose("cond", which, (false_fun, true_fun), operands)
+
+
+def _choose(name: str, which: Any, branches: Sequence[Callable[..., Any]], operands: Sequence[Any]) -> Any:
+    leaves, in_tree = tree.flatten(tuple(operands))
+    avals = avals_of(leaves, name)
+    staged = [stage_function(f, in_tree, avals) for f in branches]
+    first = staged[0]
+    for f, s in zip(branches[1:], staged[1:], strict=True):
+        different = describe_difference(first, s)
+        if different:
+            raise errors.ArgumentError(
+                wrong=f"the branches of {name} return different things: {name_of(branches[0])} and {name_of(f)} "
+                f"{different}",
+                fix="Make every branch return the same tree with the same shapes and dtypes",
+            )
+    # A branch takes its own constants from the list of all branches' constants.
+    groups = [s.closed.in_avals[: len(s.consts)] for s in staged]
+    outs = [[s.out_avals[i] for s in staged] for i in range(len(first.out_avals))]
+    common = [Aval(a[0].shape, a[0].dtype, all(x.weak_type for x in a)) for a in outs]
+    programs = tuple(
+        s.closed
+        if not any(groups) and [a.weak_type for a in s.out_avals] == [a.weak_type for a in common]
+        else _firm(_pad_inputs(s.closed, groups, i), common)
+        for i, s in enumerate(staged)
+    )
+    results = cond_p.bind(which, *(c for s in staged for c in s.consts), *leaves, branches=programs)
+    return tree.unflatten(first.out_tree, results)
+
+
+def _firm(closed: ClosedJaxpr, avals: Sequence[Aval]) -> ClosedJaxpr:
+    """The program with weakly typed results made firm where ``avals`` are."""
+    if [a.weak_type for a in closed.out_avals] == [a.weak_type for a in avals]:
+        return closed
+
+    def f(*xs: Any) -> list[Any]:
+        outs = eval_closed(closed, *xs)
+        return [
+            convert_element_type(x, new_dtype=a.dtype, weak_type=a.weak_type, sharding=None)
+            if aval_of(x).weak_type != a.weak_type
+            else x
+            for x, a in zip(outs, avals, strict=True)
+        ]
+
+    return stage_closed(f, closed.in_avals, closed.jaxpr.name)
+
+
+def describe_difference(a: Any, b: Any) -> str:
+    """How the results of two staged functions differ; empty if they agree up to weak types."""
+    if a.out_tree != b.out_tree:
+        return f"return {a.out_tree} and {b.out_tree}"
+    for path, x, y in zip(paths_of(a.out_tree), a.out_avals, b.out_avals, strict=True):
+        if x.shape != y.shape or x.dtype != y.dtype:
+            return f"return {x} and {y}" + (f" at {path}" if path else "")
+    return ""
+
+
