@@ -69,7 +69,7 @@ def _logistic_complex(z: Complex) -> Complex:
     left = z.real < 0.0
     # Of the two forms the one whose exponential cannot overflow.
     w: Complex = np.where(left, z, -z)
-    decay = np.exp(w)
+    decay: Complex = np.exp(w)
     # 1 + exp(w), whose zeros at odd multiples of i pi are poles here: (1 - exp(x)) + exp(x) (1 + cos(y)).
     below = -np.expm1(w.real) + 2.0 * np.exp(w.real) * np.cos(0.5 * w.imag) ** 2
     return np.where(left, decay, 1.0) / _from_parts(below, decay.imag)
