@@ -236,9 +236,8 @@ def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, py
         if not rows:
             raise ArgumentError(wrong="the outer tree has no leaves to take a structure from", fix="Give inner_treedef")
         inner_treedef = structure(rows[0])
-    if outer_treedef.num_leaves == 0 or inner_treedef.num_leaves == 0:
-        raise TreeError(wrong="a tree without leaves cannot be transposed", fix="Give trees with leaves")
-    columns = zip(*[_up_to(inner_treedef, row, 2) for row in rows], strict=True)
+    parts = [_up_to(inner_treedef, row, 2) for row in rows]
+    columns = zip(*parts, strict=True) if parts else [()] * inner_treedef.num_leaves
     return inner_treedef.unflatten([outer_treedef.unflatten(column) for column in columns])
 
 
@@ -294,25 +293,25 @@ def _spread(prefix: Any, node: PyTreeDef, is_leaf: IsLeaf, values: list[Any]) ->
 
 
 def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
-    """One value per leaf of ``full_tree``, from a tree that may stop early.
+    """One value per leaf of ``full_tree``, from a tree that may stop early; ``is_leaf`` is about that tree.
 
     Examples
     --------
     >>> broadcast_prefix((0, None), ({"a": 1, "b": 2}, 3), is_leaf=lambda x: x is None)
     [0, 0, None]
     """
-    return prefix_to_leaves(prefix_tree, structure(full_tree, is_leaf), is_leaf=is_leaf)
+    return prefix_to_leaves(prefix_tree, structure(full_tree), is_leaf=is_leaf)
 
 
 def tree_broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
-    """The tree built like ``full_tree`` whose leaves come from ``prefix_tree``.
+    """The tree built like ``full_tree`` whose leaves come from ``prefix_tree``, which ``is_leaf`` is about.
 
     Examples
     --------
     >>> tree_broadcast({"a": 1, "b": 2}, {"a": (0, 0), "b": [0]})
     {'a': (1, 1), 'b': [2]}
     """
-    treedef = structure(full_tree, is_leaf)
+    treedef = structure(full_tree)
     return treedef.unflatten(prefix_to_leaves(prefix_tree, treedef, is_leaf=is_leaf))
 
 

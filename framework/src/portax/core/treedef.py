@@ -439,7 +439,8 @@ def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Any]:
     kind = kinds[type(tree)]
     if kind is None:
         raise TreeError(wrong=f"{tree!r} is a leaf, it has no children", fix="Check with is_tree_node")
-    return kind.flatten(tree)
+    children, data = kind.flatten(tree)
+    return children, kind.type if kind.own and hasattr(kind.type, "_fields") else data
 
 
 # Putting together, and splitting by a structure.
