@@ -93,6 +93,28 @@ def test_a_predicate_that_is_never_true_changes_nothing(t):
     assert tree.flatten(t, lambda x: False) == tree.flatten(t)
 
 
+@given(st.lists(trees, max_size=3))
+def test_a_tree_met_often_is_taken_apart_as_one_met_first(several):
+    for _ in range(9):
+        for t in several:
+            assert tree.flatten(t) == tree.flatten(t, lambda x: False)
+
+
+def test_a_tree_like_one_met_often_is_not_mistaken_for_it():
+    for _ in range(20):
+        tree.flatten(({"a": 1}, [2]))
+    assert tree.leaves(({"a": (1, 3)}, [2])) == [1, 3, 2]
+    assert tree.structure(({"a": None}, [2])) == tree.structure(({"a": None}, [0]))
+    assert repr(tree.structure(({"a": None}, [2]))) == "PyTreeDef(({'a': None}, [*]))"
+    assert tree.leaves(({"b": 1}, [2])) == [1, 2]
+    assert repr(tree.structure(({"b": 1}, [2]))) == "PyTreeDef(({'b': *}, [*]))"
+    cls = fresh()
+    for _ in range(20):
+        assert len(tree.leaves(({"a": cls(1, 2)}, [2]))) == 2
+    tree_util.register_pytree_node(cls, lambda n: (n.xs, None), lambda _, xs: cls(*xs))
+    assert tree.leaves(({"a": cls(1, 2)}, [3])) == [1, 2, 3]
+
+
 def test_plain_structures_are_shared():
     def make():
         return {"w": [np.ones(2), (1, None)], "b": Point(1, 2)}

@@ -59,7 +59,7 @@ Place = tuple[str, int, str]
 
 # Frames of portax itself, and of what stands between it and the user's function, are not the user's.
 _OURS = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen ")
-_BETWEEN = frozenset({"contextlib", "functools", "optree.ops", "optree.registry", "optree.functools"})
+_BETWEEN = frozenset({"contextlib", "functools"})
 
 
 def user_frame(depth: int = 1) -> Place | None:

@@ -6,7 +6,8 @@ The descriptions of ordinary containers are shared: two trees built alike have t
 comparing them, as every call of a compiled function does, costs next to nothing.
 
 A description that is used often writes two small Python functions for itself: one puts a tree together, and one
-takes trees apart that are expected to be built like it.
+takes trees apart that are expected to be built like it. The latter are tried before a tree is walked: a program takes
+the same few kinds of trees apart again and again.
 
 Invariants: ``unflatten(flatten(x)) == x``, with the keys of dictionaries sorted. Sharing is only a matter of speed:
 equality never depends on it, and nothing is shared between values that are equal but differ (``1`` and ``True``).
@@ -38,8 +39,10 @@ from portax.errors import TreeError
 Leaf = Any
 IsLeaf = Callable[[Any], bool] | None
 
-_OFTEN = 3
-"""After how many uses a description writes its builder."""
+_OFTEN, _MET_OFTEN = 3, 6
+"""After how many uses a description writes its builder, and after how many walks its opener."""
+_TRIED = 6
+"""How many descriptions are tried on a tree before it is walked."""
 
 
 # Descriptions.
@@ -69,6 +72,7 @@ class PyTreeDef:
         "__weakref__",
         "_builder",
         "_hash",
+        "_met",
         "_nodes",
         "_opener",
         "_uses",
@@ -77,6 +81,7 @@ class PyTreeDef:
         "kids",
         "kind",
         "num_leaves",
+        "plain",
     )
 
     kind: Kind
@@ -87,6 +92,8 @@ class PyTreeDef:
     _hash: int | None
     _nodes: int | None
     _uses: int
+    _met: int
+    plain: bool
     _builder: Callable[[Any], Any] | None
     _opener: Callable[[Any], list[Any] | None] | None
 
@@ -252,7 +259,13 @@ def _new(kind: Kind, data: Any, kids: tuple[PyTreeDef, ...]) -> PyTreeDef:
     self.num_leaves = sum(kid.num_leaves for kid in kids)
     self.flat = self.num_leaves == len(kids) and all(kid is LEAF for kid in kids)
     self._hash = self._nodes = self._builder = self._opener = None
-    self._uses = 0
+    self._uses = self._met = 0
+    # Whether what is built like this is described by this: no metadata that may be equal and yet differ.
+    self.plain = (
+        kind.own
+        and (data is None or (kind is DICT and all(type(k) is str for k in data)))
+        and all(kid.plain for kid in kids)
+    )
     return self
 
 
@@ -421,11 +434,38 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Leaf], PyTreeDef]:
     is_leaf : function, optional
         True for a subtree that shall count as a leaf.
     """
-    leaves: list[Any] = []
     if is_leaf is not None:
+        leaves: list[Any] = []
         return leaves, _walk_until(tree, is_leaf, leaves)
-    walker = _walkers[type(tree)]
-    return ([tree], LEAF) if walker is None else (leaves, walker(tree, leaves))
+    cls = type(tree)
+    walker = _walkers[cls]
+    if walker is None:
+        return [tree], LEAF
+    if cls is tuple or cls is dict or cls is list:
+        for opener, structure in _expected.get((cls, len(tree)), ()):
+            found = opener(tree)
+            if found is not None and _leaf_types.issuperset(map(type, found)):
+                return found, structure
+    leaves = []
+    structure = walker(tree, leaves)
+    if not structure.flat and structure.plain:
+        structure._met += 1
+        if structure._met > _MET_OFTEN:
+            _expect(structure, (cls, len(tree)))
+    return leaves, structure
+
+
+_expected: dict[tuple[type, int], tuple[tuple[Callable[[Any], list[Any] | None], PyTreeDef], ...]] = {}
+"""By the type and length of a tree's root: structures met often, with their openers, the latest first."""
+
+
+def _expect(structure: PyTreeDef, root: tuple[type, int]) -> None:
+    """Have a structure tried before walking, in the place of the one that came in first."""
+    structure._met = 0
+    if len(_expected) > BOUND:
+        _expected.clear()
+    others = [pair for pair in _expected.get(root, ()) if pair[1] is not structure]
+    _expected[root] = ((structure.opener(), structure), *others[: _TRIED - 1])
 
 
 def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Any]:
