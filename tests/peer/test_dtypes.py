@@ -35,7 +35,10 @@ def typed(dtype, weak):
 
 
 # Under x64=False JAX warns where a join has 64 bits, and truncates it.
-pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning")
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+]
 
 
 def jax_join(a, a_weak, b, b_weak):

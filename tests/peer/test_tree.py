@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from portax import tree, tree_util
 
+pytestmark = pytest.mark.peer
+
 Point = collections.namedtuple("Point", "x y")
 
 

@@ -170,6 +170,10 @@ class Config(threading.local):
     check_tracer_leaks: bool
     enable_checks: bool
     traceback_filtering: str
+    explicit_x64_dtypes: str
+    canonical_dtypes: Any
+    scalar_dtypes: Any
+    promotions: Any
 
     def update(self, name: str, value: Any) -> None:
         """Set the global value of a setting; threads inside an override of it keep the override.

@@ -365,7 +365,7 @@ def canonicalize_dtype(dtype: Any) -> DType:
     (dtype('float32'), dtype('int32'))
     """
     try:
-        return config.canonical_dtypes[dtype]  # pyright: ignore[reportAttributeAccessIssue]
+        return config.canonical_dtypes[dtype]
     except TypeError:  # not hashable, such as a list that describes a structured dtype
         return _canonical[config.enable_x64].__missing__(dtype)
 
@@ -394,7 +394,7 @@ def user_dtype(dtype: Any, function: str = "") -> DType:
     asked = np.dtype(dtype)
     if asked not in _TO_32:
         return found
-    mode = config.explicit_x64_dtypes  # pyright: ignore[reportAttributeAccessIssue]
+    mode = config.explicit_x64_dtypes
     wrong = f"the dtype {asked.name}" + (f" asked for in {function}" if function else "") + " has 64 bits"
     if mode == "error":
         raise DtypeError(wrong=wrong, fix='Turn them on: portax.config.update("enable_x64", True)')
@@ -418,7 +418,7 @@ def dtype_of_python_scalar(x: Any) -> np.dtype:
     DtypeError
         ``x`` is no Python number.
     """
-    dtypes = config.scalar_dtypes  # pyright: ignore[reportAttributeAccessIssue]
+    dtypes = config.scalar_dtypes
     dtype = dtypes.get(type(x))
     if dtype is None:
         if isinstance(x, type) and x in _BY_SIZE:
@@ -429,7 +429,8 @@ def dtype_of_python_scalar(x: Any) -> np.dtype:
                 break
         else:
             raise DtypeError(wrong=f"{x!r} is not a Python number", fix="Give a bool, int, float or complex")
-    if (dtype is int32 and not -0x80000000 <= x <= 0x7FFFFFFF) or (dtype is int64 and not -(2**63) <= x < 2**63):
+    n: Any = x
+    if (dtype is int32 and not -0x80000000 <= n <= 0x7FFFFFFF) or (dtype is int64 and not -(2**63) <= n < 2**63):
         raise ScalarRangeError(
             wrong=f"the Python int {x} is too large to convert to {dtype.name}",
             fix="Give a float, or a NumPy array with the dtype you want"
@@ -449,7 +450,7 @@ def python_type(dtype: DType) -> type:
 
 def default_like(dtype: DType) -> np.dtype:
     """The default dtype of the same kind: float32 for bfloat16, int32 for uint8; 64 bits with ``enable_x64``."""
-    return config.scalar_dtypes[python_type(dtype)]  # pyright: ignore[reportAttributeAccessIssue]
+    return config.scalar_dtypes[python_type(dtype)]
 
 
 def to_inexact(dtype: DType) -> DType:
@@ -622,7 +623,7 @@ def promote(a: DType, a_weak: bool, b: DType, b_weak: bool) -> tuple[DType, bool
     >>> promote(int32, False, float32, True)
     (dtype('float32'), True)
     """
-    return config.promotions[a, a_weak, b, b_weak]  # pyright: ignore[reportAttributeAccessIssue]
+    return config.promotions[a, a_weak, b, b_weak]
 
 
 def result_type(operands: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
@@ -636,7 +637,7 @@ def result_type(operands: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
         raise ArgumentError(wrong="no operand was given to take a dtype from", fix="Give at least one array or dtype")
     if len(all_operands) == 1:
         return all_operands[0]
-    table = config.promotions  # pyright: ignore[reportAttributeAccessIssue]
+    table = config.promotions
     result = table.many.get(all_operands)
     if result is None:
         if len(table.many) > _BOUND:

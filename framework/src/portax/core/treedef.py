@@ -515,8 +515,8 @@ def _split(node: PyTreeDef, tree: Any, parts: list[Any]) -> None:
     if node is LEAF:
         parts.append(tree)
         return
-    kind = kinds[type(tree)]
-    if kind is not node.kind:
+    kind = node.kind
+    if kinds[type(tree)] is not kind:
         raise Mismatch
     children, data = kind.flatten(tree)
     if type(children) is not list and type(children) is not tuple:
