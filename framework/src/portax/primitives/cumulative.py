@@ -24,7 +24,7 @@ from portax.primitives.arithmetic import abs_, add, max_, min_, mul, neg, sub
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.comparison import eq, select_n
 from portax.primitives.elementwise import like
-from portax.primitives.exponential import exp, log1p
+from portax.primitives.exponential import exp, log1p, logistic
 from portax.primitives.reductions import highest, lowest
 from portax.primitives.slicing import concatenate, part
 from portax.primitives.zeros import add_any
@@ -87,7 +87,7 @@ class Cumulative(Primitive):
         if wide != x.dtype:
             y = self.ufunc.accumulate(y.astype(wide), axis)
         else:
-            y = self.ufunc.accumulate(y, axis, dtype=None if x.dtype.kind == "V" else x.dtype)
+            y = self.ufunc.accumulate(y, axis, dtype=None if dtypes.is_narrow(x.dtype) else x.dtype)
         y = y.astype(x.dtype, copy=False)
         return np.flip(y, axis) if reverse else y
 
@@ -238,21 +238,19 @@ class Cumlogsumexp(Cumulative):
 
     def join(self, x: Any, y: Any) -> Any:
         top = max_(x, y)
-        apart = sub(x, y)
-        # Equal operands are log(2) above both; equal infinities have no difference and stay.
-        apart = select_n(eq(x, y), apart, _nothing_like(apart))
-        high = add(top, log1p(exp(neg(abs_(apart)))))
+        high = add(top, log1p(exp(neg(abs_(_apart(x, y))))))
         return select_n(eq(abs_(top), like(top, np.inf)), high, top)
 
     def join_tangents(self, x: Sequence[Any], y: Sequence[Any]) -> list[Any]:
-        out = self.join(x[0], y[0])
-        return [out, add_any(mul(x[1], _weight(x[0], out)), mul(y[1], _weight(y[0], out)))]
+        # The weights exp(x - out) and exp(y - out), but out is never formed: it may be large, and its rounding with it.
+        apart = _apart(x[0], y[0])
+        return [self.join(x[0], y[0]), add_any(mul(x[1], logistic(apart)), mul(y[1], logistic(neg(apart))))]
 
 
-def _weight(x: Any, out: Any) -> Any:
-    """``exp(x - out)``, also 1 where both are the same infinity."""
-    apart = sub(x, out)
-    return exp(select_n(eq(x, out), apart, _nothing_like(apart)))
+def _apart(x: Any, y: Any) -> Any:
+    """``x - y``, 0 also where both are the same infinity."""
+    difference = sub(x, y)
+    return select_n(eq(x, y), difference, _nothing_like(difference))
 
 
 def _nothing_like(x: Any) -> Any:
