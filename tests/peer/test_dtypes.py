@@ -11,6 +11,7 @@ import pytest
 from jax._src import dtypes as jax_dtypes
 from jax._src.lax.lax import _convert_element_type as convert_element_type
 
+from portax import dtypes as public
 from portax.core import dtypes
 from portax.core.config import override
 from portax.errors import TypePromotionError
@@ -195,3 +196,21 @@ def test_python_integers_fit_or_not_as_in_jax(x64, value):
     with jax.enable_x64(x64), override("enable_x64", x64):
         ours = outcome(lambda: dtypes.dtype_of_python_scalar(value))
         assert ours == outcome(lambda: jax_dtypes.scalar_type_to_dtype(int, value))
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_the_public_result_type(x64):
+    values = [True, 1, 1.0, 1j, int, float, bool, None, "int8", np.float32, np.dtype("bfloat16"), np.ones(2, "float16")]
+    with jax.enable_x64(x64), override("enable_x64", x64):
+        for a, b in itertools.product(values, values):
+            ours = public.result_type(a, b, return_weak_type_flag=True)
+            assert ours == jax.dtypes.result_type(a, b, return_weak_type_flag=True), (a, b)
+        for a in values[:7]:
+            assert public.result_type(a) == jax.dtypes.result_type(a), a
+            assert public.scalar_type_of(a) is jax.dtypes.scalar_type_of(a), a
+
+
+def test_every_public_name_is_there():
+    assert not {n for n in dir(jax.dtypes) if n[0] != "_"} - set(dir(public))
+    for d in dtypes.ALL:
+        assert public.itemsize_bits(d) == jax.dtypes.itemsize_bits(d)

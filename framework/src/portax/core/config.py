@@ -28,6 +28,7 @@ __all__ = [
     "Override",
     "Setting",
     "SettingContext",
+    "check_tracer_leaks",
     "checking_leaks",
     "config",
     "debug_infs",
@@ -468,7 +469,7 @@ numpy_rank_promotion = SettingContext("numpy_rank_promotion")
 debug_nans = SettingContext("debug_nans", when_omitted=True)
 debug_infs = SettingContext("debug_infs", when_omitted=True)
 debug_key_reuse = SettingContext("debug_key_reuse", when_omitted=True)
-checking_leaks = SettingContext("check_tracer_leaks", when_omitted=True)
+checking_leaks = check_tracer_leaks = SettingContext("check_tracer_leaks", when_omitted=True)
 default_prng_impl = SettingContext("default_prng_impl")
 default_matmul_precision = SettingContext("default_matmul_precision")
 default_device = SettingContext("default_device")
