@@ -5,9 +5,9 @@ from typing import Any as _Any
 import numpy as _np
 from ml_dtypes import bfloat16
 
+from portax.core import dtypes as _core
 from portax.core.aval import aval_of as _aval_of
 from portax.core.config import config as _config
-from portax.core import dtypes as _core
 from portax.core.dtypes import extended, finfo, float0, iinfo, issubdtype, prng_key
 from portax.errors import DtypeError as _DtypeError
 from portax.errors import TypePromotionError
@@ -51,7 +51,7 @@ def canonicalize_dtype(dtype: _Any, allow_extended_dtype: bool = False) -> _Any:
     return found
 
 
-def itemsize_core.bits(dtype: _Any) -> int:
+def itemsize_bits(dtype: _Any) -> int:
     """Bits of one element: 4 for int4.
 
     Examples
