@@ -57,7 +57,7 @@ def itemsize_bits(dtype: _Any) -> int:
     Examples
     --------
     >>> from portax import dtypes
-    >>> dtypes.itemsize_core.bits("int4"), dtypes.itemsize_core.bits("float32")
+    >>> dtypes.itemsize_bits("int4"), dtypes.itemsize_bits("float32")
     (4, 32)
     """
     return _core.bits(dtype if type(dtype) is _core.KeyDtype else _np.dtype(dtype))
