@@ -7,6 +7,7 @@ transposition: the cotangent of an operand is a contraction of the cotangent wit
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -72,6 +73,21 @@ def canonical_precision(precision: Any) -> tuple[Precision, Precision] | None:
         raise ArgumentError(
             wrong=f"there is no precision {precision!r}", fix="Give 'default', 'high', 'highest', or a Precision"
         ) from None
+
+
+@functools.lru_cache(1024)
+def _plan(x: Shape, y: Shape, dimension_numbers: Any) -> tuple[Any, ...]:
+    """How two arrays become a batch of matrices: the order of axes and the shape of each, and the result's shape."""
+    (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
+    x_free, y_free = _free(len(x), x_sum, x_batch), _free(len(y), y_sum, y_batch)
+    batch = [x[d] for d in x_batch]
+    rows, columns = [x[d] for d in x_free], [y[d] for d in y_free]
+    n = math.prod(x[d] for d in x_sum)
+    return (
+        (*x_batch, *x_free, *x_sum), (*batch, math.prod(rows), n),
+        (*y_batch, *y_sum, *y_free), (*batch, n, math.prod(columns)),
+        (*batch, *rows, *columns),
+    )  # fmt: skip
 
 
 class DotGeneral(Primitive):
@@ -142,21 +158,17 @@ class DotGeneral(Primitive):
         preferred_element_type: Any = None,
         out_sharding: Any = None,
     ) -> np.ndarray:
-        (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
         if preferred_element_type is not None:
             dtype = preferred_element_type
         else:
             dtype = x.dtype if x.dtype == y.dtype else dtypes.promote(x.dtype, False, y.dtype, False)[0]
         # Narrow integers are summed in 32 bits and cut at the end, which gives the same low bits.
         wide = np.dtype(np.int32) if dtypes.is_narrow(dtype) and dtypes.is_integer(dtype) else dtypes.accumulator(dtype)
-        x, y = x.astype(wide, copy=False), y.astype(wide, copy=False)
-        x_free, y_free = _free(x.ndim, x_sum, x_batch), _free(y.ndim, y_sum, y_batch)
-        shape = [x.shape[d] for d in x_batch]
-        rows, columns = [x.shape[d] for d in x_free], [y.shape[d] for d in y_free]
-        n = math.prod(x.shape[d] for d in x_sum)
-        left = x.transpose(*x_batch, *x_free, *x_sum).reshape(*shape, math.prod(rows), n)
-        right = y.transpose(*y_batch, *y_sum, *y_free).reshape(*shape, n, math.prod(columns))
-        return np.matmul(left, right).reshape((*shape, *rows, *columns)).astype(dtype, copy=False)
+        x_order, x_shape, y_order, y_shape, shape = _plan(x.shape, y.shape, dimension_numbers)
+        left = (x if x.dtype is wide else x.astype(wide)).transpose(x_order).reshape(x_shape)
+        right = (y if y.dtype is wide else y.astype(wide)).transpose(y_order).reshape(y_shape)
+        out = np.matmul(left, right).reshape(shape)
+        return out if out.dtype is dtype else out.astype(dtype, copy=False)
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
         x, y = primals

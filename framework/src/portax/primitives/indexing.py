@@ -103,7 +103,9 @@ class Windows:
     offsets : int64 array of shape (1, w), distances within a window, in elements
     """
 
-    __slots__ = ("base", "batch_shape", "count", "limits", "offsets", "start_map", "strides", "window_shape")
+    __slots__ = (
+        "base", "batch_shape", "bounds", "count", "limits", "offsets", "sizes", "start_map", "strides", "window_shape"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,6 +121,8 @@ class Windows:
         self.start_map = tuple(start_map)
         self.strides = np.array([strides[d] for d in start_map], np.int64)
         self.limits = np.array([operand[d] - sizes[d] for d in start_map], np.int64)
+        self.bounds = [(d, operand[d] - sizes[d]) for d in start_map]
+        self.sizes = sizes
         self.batch_shape = indices[:-1]
         self.count = math.prod(self.batch_shape)
         self.window_shape = tuple(sizes[d] for d in kept)
@@ -138,6 +142,18 @@ class Windows:
             indices = np.minimum(indices, np.uint64(2**62))
         return indices.reshape(self.count, len(self.start_map)).astype(np.int64, copy=False)
 
+    def only(self, indices: np.ndarray) -> tuple[tuple[slice, ...], bool]:
+        """Where the window is, moved inside, and whether it was inside: for indices that hold one vector.
+
+        Most programs read and write one place at a time, and then slices cost half of what places do.
+        """
+        first = [0] * len(self.sizes)
+        inside = True
+        for i, (d, limit) in zip(indices.reshape(-1).tolist(), self.bounds, strict=True):
+            first[d] = i if 0 <= i <= limit else limit if i > limit else 0
+            inside = inside and first[d] == i
+        return tuple([slice(i, i + n) for i, n in zip(first, self.sizes, strict=True)]), inside
+
     def clipped(self, starts: np.ndarray) -> np.ndarray:
         return np.minimum(np.maximum(starts, 0), self.limits)
 
@@ -156,8 +172,10 @@ class Windows:
 
 
 @functools.lru_cache(1024)
-def _gather_plan(operand: Shape, indices: Shape, d: GatherDimensionNumbers, sizes: Shape) -> tuple[Windows, Any]:
-    """The windows, and the permutation from (vectors, window) to the axes of the result, None if they agree."""
+def _gather_plan(
+    operand: Shape, indices: Shape, d: GatherDimensionNumbers, sizes: Shape
+) -> tuple[Windows, tuple[int, ...] | None, Shape]:
+    """The windows, the permutation from (vectors, window) to the axes of the result (None if they agree), its shape."""
     gone = {*d.collapsed_slice_dims, *d.operand_batching_dims}
     kept = [a for a in range(len(operand)) if a not in gone]
     windows = Windows(
@@ -171,7 +189,8 @@ def _gather_plan(operand: Shape, indices: Shape, d: GatherDimensionNumbers, size
         else:
             order.append(lead)
             lead += 1
-    return windows, None if order == sorted(order) else tuple(order)
+    shape = windows.batch_shape + windows.window_shape
+    return windows, None if order == sorted(order) else tuple(order), tuple([shape[a] for a in order])
 
 
 def check_axes(name: str, what: str, axes: Sequence[int], rank: int) -> None:
@@ -299,7 +318,12 @@ class Gather(Primitive):
         unique_indices: bool = False,
         indices_are_sorted: bool = False,
     ) -> np.ndarray:
-        windows, order = _gather_plan(x.shape, indices.shape, dimension_numbers, tuple(slice_sizes))
+        windows, order, shape = _gather_plan(x.shape, indices.shape, dimension_numbers, slice_sizes)
+        if windows.count == 1:
+            window, whole = windows.only(indices)
+            if whole or (mode is not FILL_OR_DROP and mode is not ONE_HOT):
+                return x[window].reshape(shape)
+            return np.full(shape, _fill(x.dtype, mode, fill_value))
         starts = windows.starts(indices)
         inside = windows.clipped(starts)
         out = x.reshape(-1)[windows.places(inside)]

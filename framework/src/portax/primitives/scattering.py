@@ -139,6 +139,13 @@ class Scattering(Primitive):
         self, x: np.ndarray, indices: np.ndarray, updates: np.ndarray, *, dimension_numbers: Any, mode: Any, **_: Any
     ) -> np.ndarray:
         windows, order = _plan(x, indices, updates, dimension_numbers)
+        if windows.count == 1:
+            window, whole = windows.only(indices)
+            out = x.copy()
+            if whole or (mode is CLIP and (windows.limits >= 0).all()):
+                updates = updates.reshape(windows.sizes)
+                out[window] = updates if self.join is None else self.join(out[window], updates)
+            return out
         starts = windows.starts(indices)
         if order is not None:
             updates = updates.transpose(order)
