@@ -163,7 +163,9 @@ Notes
 ``sign(-0.0)`` is ``-0.0`` and ``sign(nan)`` is NaN. The derivative is 0, also at 0.
 """,
     derivatives=[lambda t, out, x: None],
-    stablehlo="sign",
+    stablehlo=lambda b, x: b.unary("sign", x)
+    if dtypes.kind(x.aval.dtype) != "uint"
+    else b.binary("minimum", x, b.full(x.aval.shape, 1, x.aval.dtype)),
     budget={"complex64": 4, "complex128": 4},
 )
 

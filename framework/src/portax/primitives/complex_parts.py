@@ -39,6 +39,10 @@ class _Parts(Elementwise):
                 fix="Convert to float32 or float64 first",
             )
 
+    def samples(self, make: Any) -> Any:
+        if make(()).dtype in (dtypes.float32, dtypes.float64, *dtypes.COMPLEX):
+            yield from super().samples(make)
+
 
 real = registry.add(
     _Parts(

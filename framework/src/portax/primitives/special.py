@@ -17,7 +17,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.primitive import Sample, registry
 from portax.errors import NotDifferentiableError
-from portax.primitives import special_functions
+from portax.primitives import special_formulas, special_functions
 from portax.primitives.arithmetic import abs_, add, div, mul, neg, sign, square, sub
 from portax.primitives.comparison import gt
 from portax.primitives.decomposing import where
@@ -29,11 +29,14 @@ from portax.primitives.terms import decomposition, lowering
 
 def _row(name: str, **slots: Any) -> Elementwise:
     row = slots.pop("row", Elementwise)
-    formula = getattr(portable, name, None)
-    if formula is not None:
-        slots.setdefault("decompose", decomposition(formula))
+    known_to_xla = getattr(special_formulas, name, None)
+    if known_to_xla is None:
+        formula = getattr(portable, name)
         slots.setdefault("stablehlo", lowering(formula))
-    slots.setdefault("stablehlo", name)
+    else:
+        formula = known_to_xla
+        slots.setdefault("stablehlo", name)
+    slots["decompose"] = decomposition(formula)
     reference = getattr(special_functions, name)
     return registry.add(row(name, reference, kinds=("float",), **slots))
 
@@ -155,7 +158,7 @@ a, x : Arrays of one floating dtype, ``a > 0``, ``x >= 0``
         lambda t, out, a, x: _gamma_density(t, a, x),
     ],
     domain=_SHAPE_AND_BOUND,
-    budget={"default": 1024},
+    budget={"default": 512, "float32": 128},
 )
 
 igammac = _row(
@@ -172,7 +175,7 @@ a, x : Arrays of one floating dtype, ``a > 0``, ``x >= 0``
         lambda t, out, a, x: neg(_gamma_density(t, a, x)),
     ],
     domain=_SHAPE_AND_BOUND,
-    budget={"default": 1024},
+    budget={"default": 512, "float32": 128},
 )
 
 igamma_grad_a = _row(
@@ -185,7 +188,7 @@ Parameters
 a, x : Arrays of one floating dtype, ``a > 0``, ``x >= 0``
 """,
     domain=_SHAPE_AND_BOUND,
-    budget={"default": 1024},
+    budget={"default": 512, "float32": 128},
 )
 
 random_gamma_grad = _row(
@@ -202,7 +205,7 @@ References
 Figurnov, Mohamed and Mnih, Implicit Reparameterization Gradients, NeurIPS 2018.
 """,
     domain=_SHAPE_AND_BOUND,
-    budget={"default": 1024},
+    budget={"default": 512, "float32": 128},
 )
 
 bessel_i0e = _row(
@@ -253,5 +256,5 @@ a, b, x : Arrays of one floating dtype, ``a > 0``, ``b > 0``, ``0 <= x <= 1``
         _beta_density,
     ],
     domain=((0.5, 6.0), (0.5, 6.0), (0.05, 0.95)),
-    budget={"default": 1024},
+    budget={"default": 1024, "float32": 512},
 )

@@ -21,13 +21,13 @@ from portax.primitives.comparison import eq, ge, gt, le, lt, ne
 from portax.primitives.conversion import convert
 from portax.primitives.decomposing import where
 from portax.primitives.elementwise import like
-from portax.primitives.exponential import exp, expm1, log, log1p
+from portax.primitives.exponential import exp, expm1, log, log1p, pow_
 from portax.primitives.trigonometric import cos, sin
 
 #: ``while_loop(cond, body, init)`` over a tuple of arrays, joined by ``portax._wiring``.
 loops: dict[str, Callable[..., Any]] = {}
 
-_BINARY = {"add": add, "subtract": sub, "multiply": mul, "divide": div, "and": and_, "or": or_}
+_BINARY = {"power": pow_, "add": add, "subtract": sub, "multiply": mul, "divide": div, "and": and_, "or": or_}
 _COMPARE = {"EQ": eq, "NE": ne, "LT": lt, "LE": le, "GT": gt, "GE": ge}
 _UNARY = {
     "negate": neg, "not": not_, "abs": abs_, "exponential": exp, "exponential_minus_one": expm1, "log": log,
@@ -164,6 +164,10 @@ class Algebra:
     def convert(self, x: Term, dtype: Any) -> Term:
         """``x`` in another dtype."""
         return Term(self, self.cast(x.value, dtype))
+
+    def power(self, x: Term, y: Term) -> Term:
+        """``x`` to the power ``y``."""
+        return Term(self, self.binary("power", x.value, y.value))
 
     abs = _function("abs")
     exp = _function("exponential")
