@@ -297,7 +297,8 @@ class Concatenate(Primitive):
         )
 
     def stablehlo(self, b: Any, *xs: Any, dimension: int) -> Any:
-        return b.concatenate(xs, dimension)
+        # Empty operands stay out: jaxlib 0.10 aborts in simplifying a slice of a concatenation that has one.
+        return b.concatenate([x for x in xs if x.aval.size] or xs, dimension)
 
     def samples(self, make: Any) -> Any:
         yield Sample(make((2, 3)), make((1, 3)), dimension=0, id="two")
