@@ -22,6 +22,7 @@ from portax.core.jaxpr import ClosedJaxpr
 from portax.core.trace import state
 from portax.higher_order.checks import check_output
 from portax.higher_order.calls import jit_p, target_device
+from portax.higher_order.stages import Lowered, Traced
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
@@ -259,9 +260,19 @@ class JitFunction:
         return tuple(tree.leaves((marked_args, marked_kwargs)))
 
     # -- for people ---------------------------------------------------------------------------------------------------
-    def signature_of(self, *args: Any, **kwargs: Any) -> Signature:
-        """The staged program for these arguments; nothing is compiled or run."""
-        return self._signature(args, kwargs)
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """Stage for these arguments (arrays, or ShapeDtypeStructs) and show the program; nothing runs."""
+        leaves, key, rebuild = self._flatten(args, kwargs)
+        signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
+        return Traced(signature, rebuild[0], key[1])
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Stage for these arguments and write the program as StableHLO."""
+        return self.trace(*args, **kwargs).lower()
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Shapes and dtypes of what a call would return; nothing runs."""
+        return self.trace(*args, **kwargs).out_info
 
     def clear_cache(self) -> None:
         """Forget all staged programs."""

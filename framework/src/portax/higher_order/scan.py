@@ -507,9 +507,7 @@ def scan(
     avals = [*carry_avals, *rows]
     staged = stage_function(step, in_tree, avals)
     if outer[0] == carry_tree:
-        avals, leaves, staged = settle(
-            "scan", "the carry", step, in_tree, avals, [*carry_leaves, *x_leaves], staged, len(rows)
-        )
+        avals, leaves, staged = settle(step, in_tree, avals, [*carry_leaves, *x_leaves], staged, n)
         carry_leaves = leaves[:n]
     _check_carry(f, carry_tree, outer[0], avals[:n], staged.out_avals[:n])
     staged = weaken(staged, avals[:n])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
-from portax.core import tree
+from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
@@ -263,7 +263,15 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     leaves, in_tree = tree.flatten((init_val,))
     avals = avals_of(leaves, "while_loop")
     body = stage_function(body_fun, in_tree, avals)
-    avals, leaves, body = settle("while_loop", "the carry", body_fun, in_tree, avals, leaves, body, 0)
+    avals, leaves, body = settle(body_fun, in_tree, avals, leaves, body, len(avals))
+    different = describe_change(
+        "while_loop", "the carry", in_tree.children()[0], body.out_tree, avals, body.out_avals
+    )
+    if different:
+        raise errors.ArgumentError(
+            wrong=different, fix="Make the body return the carry with the same tree, shapes and dtypes"
+        )
+    body = weaken(body, avals)
     cond = stage_function(cond_fun, in_tree, avals)
     if len(cond.out_avals) != 1 or cond.out_avals[0].shape or cond.out_avals[0].dtype != bool:
         given = ", ".join(map(str, cond.out_avals))
@@ -279,44 +287,35 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     return tree.unflatten(body.out_tree, outs)
 
 
-def settle(
-    name: str, what: str, f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged: Any, extra: int
-) -> Any:
-    """Make the carry going in and coming out of a body agree on weak types, or say where they differ.
+def settle(f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged: Any, carry: int) -> Any:
+    """``(avals, leaves, staged)`` with a weakly typed carry made firm where it comes out firm; then staged again.
 
-    A weakly typed carry that comes out firm is made firm before it goes in; then the body is staged again.
-    ``extra`` counts the leaves after the carry (a scan's slices), and its results after the carry are not compared.
+    ``carry`` is how many of the first leaves and results are the carry.
     """
-    n = len(avals) - extra
-    for _ in range(n + 1):
-        outs = staged.out_avals[:n]
-        if len(staged.out_avals) < n:
+    for _ in range(carry + 1):
+        outs = staged.out_avals[:carry]
+        if len(outs) < carry:
             break
         fixed = [
             Aval(a.shape, b.dtype, False)
-            if a.weak_type and not b.weak_type and a.shape == b.shape and a.dtype != b.dtype
-            else Aval(a.shape, a.dtype, False) if a.weak_type and not b.weak_type and a == b.update(weak_type=True)
+            if a.weak_type and not b.weak_type and a.shape == b.shape and _widens(a.dtype, b.dtype)
             else a
-            for a, b in zip(avals[:n], outs, strict=True)
-        ]  # fmt: skip
-        if fixed == list(avals[:n]):
+            for a, b in zip(avals[:carry], outs, strict=True)
+        ]
+        if fixed == list(avals[:carry]):
             break
         leaves = [
             convert_element_type(x, new_dtype=b.dtype, weak_type=False, sharding=None) if a is not b else x
-            for x, a, b in zip(leaves, avals, [*fixed, *avals[n:]], strict=True)
+            for x, a, b in zip(leaves, avals, [*fixed, *avals[carry:]], strict=True)
         ]
-        avals = [*fixed, *avals[n:]]
+        avals = [*fixed, *avals[carry:]]
         staged = stage_function(f, in_tree, avals)
-    if extra == 0:
-        out_tree = staged.out_tree
-        wanted = in_tree.children()[0]
-        different = describe_change(name, what, wanted, out_tree, avals, staged.out_avals)
-        if different:
-            raise errors.ArgumentError(
-                wrong=different, fix="Make the body return the carry with the same tree, shapes and dtypes"
-            )
-        staged = weaken(staged, avals)
     return avals, leaves, staged
+
+
+def _widens(weak: Any, firm: Any) -> bool:
+    """Whether promoting a weak type with a firm one gives the firm one."""
+    return dtypes.promote(weak, True, firm, False)[0] == firm
 
 
 def weaken(staged: Any, avals: Sequence[Aval]) -> Any:

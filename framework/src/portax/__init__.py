@@ -1,0 +1,89 @@
+"""portax: JAX's programming model on any device.
+
+NumPy-style arrays, pure functions, and the transformations ``grad``, ``jit`` and ``vmap``, which compose to any depth.
+The rooms below load when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from portax import _wiring, dtypes, errors, lax, numpy, tree, tree_util
+from portax.api import (
+    block_until_ready,
+    closure_convert,
+    copy_to_host_async,
+    custom_gradient,
+    default_backend,
+    device_count,
+    device_get,
+    device_put,
+    devices,
+    ensure_compile_time_eval,
+    eval_shape,
+    grad,
+    hessian,
+    jacfwd,
+    jacrev,
+    jvp,
+    linear_transpose,
+    linearize,
+    local_device_count,
+    local_devices,
+    make_jaxpr,
+    named_call,
+    named_scope,
+    process_count,
+    process_index,
+    value_and_grad,
+    vjp,
+    vmap,
+)
+from portax.core.array import Array
+from portax.core.config import (
+    check_tracer_leaks,
+    checking_leaks,
+    config,
+    debug_infs,
+    debug_nans,
+    default_device,
+    default_matmul_precision,
+    default_prng_impl,
+    disable_jit,
+    enable_x64,
+    log_compiles,
+    numpy_dtype_promotion,
+    numpy_rank_promotion,
+)
+from portax.core.dtypes import float0
+from portax.higher_order import (
+    checkpoint,
+    checkpoint_policies,
+    clear_caches,
+    custom_jvp,
+    custom_vjp,
+    jit,
+)
+from portax.higher_order.stages import ShapeDtypeStruct
+from portax.runtime.contract import Device
+from portax.version import __version__, __version_info__
+
+if TYPE_CHECKING:
+    from portax import nn, random, scipy
+
+jacobian = jacrev
+remat = checkpoint
+
+#: Rooms that load when first used.
+_ROOMS = frozenset({"backend", "image", "nn", "random", "scipy", "stages", "testing", "cli"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"portax.{name}")
+    raise AttributeError(f"module 'portax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -1,0 +1,134 @@
+"""Where arrays live: devices, and moving values to and from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from portax.core import tree
+from portax.core.trace import Tracer
+from portax.runtime import devices as runtime_devices
+from portax.runtime import eager
+from portax.runtime.array import ConcreteArray
+from portax.runtime.contract import Device
+
+
+def devices(backend: str | None = None) -> list[Device]:
+    """All devices of a backend.
+
+    Parameters
+    ----------
+    backend : str, optional
+        Such as ``"cpu"`` or ``"reference"``; by default the default device's.
+
+    Raises
+    ------
+    UnknownBackendError
+        None of that name is installed.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.devices("reference")
+    [reference:0]
+    """
+    return runtime_devices.devices(backend)
+
+
+def local_devices(process_index: int | None = None, backend: str | None = None) -> list[Device]:
+    """The devices of this process."""
+    found = devices(backend)
+    mine = process_index if process_index is not None else 0
+    return [d for d in found if d.process_index == mine]
+
+
+def device_count(backend: str | None = None) -> int:
+    """How many devices a backend has."""
+    return len(devices(backend))
+
+
+def local_device_count(backend: str | None = None) -> int:
+    """How many devices of a backend belong to this process."""
+    return len(local_devices(backend=backend))
+
+
+def process_index(backend: str | None = None) -> int:
+    """The number of this process among those that work together: 0 where there is one."""
+    return 0
+
+
+def process_count(backend: str | None = None) -> int:
+    """How many processes work together."""
+    return 1
+
+
+def default_backend() -> str:
+    """The name of the backend where computations go by default."""
+    return runtime_devices.default_device().platform
+
+
+def device_put(x: Any, device: Any = None, *, src: Any = None, donate: bool = False, may_alias: bool | None = None) -> Any:
+    """Copy a tree of arrays to a device, and commit them to it.
+
+    Parameters
+    ----------
+    x : tree of arrays
+    device : Device, str or None
+        None uses the default device and commits nothing.
+
+    Returns
+    -------
+    tree of Arrays
+        Computations on committed arrays run where they are.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.device_put(1.0, portax.devices("reference")[0]).device
+    reference:0
+    """
+    del src, donate, may_alias
+    target = None if device is None else runtime_devices.as_device(device)
+    return tree.tree_map(lambda leaf: _put(leaf, target), x)
+
+
+def _put(x: Any, target: Device | None) -> Any:
+    if isinstance(x, Tracer):
+        return x  # a program has one device: where its operands are committed
+    array = x if type(x) is ConcreteArray else eager.asarray(x, copy=True)
+    if target is None:
+        return array
+    return ConcreteArray(array.aval, None, array.buffer_on(target), target, True)
+
+
+def device_get(x: Any) -> Any:
+    """A tree of arrays as NumPy arrays in host memory.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.device_get(portax.numpy.arange(3)).tolist()
+    [0, 1, 2]
+    """
+
+    def get(leaf: Any) -> Any:
+        return np.asarray(leaf) if isinstance(leaf, ConcreteArray) else np.asarray(leaf) if np.isscalar(leaf) else leaf
+
+    return tree.tree_map(get, x)
+
+
+def block_until_ready(x: Any) -> Any:
+    """Wait until every array of a tree is computed; gives the tree."""
+    for leaf in tree.leaves(x):
+        wait = getattr(leaf, "block_until_ready", None)
+        if wait is not None:
+            wait()
+    return x
+
+
+def copy_to_host_async(x: Any) -> None:
+    """Begin to copy a tree of arrays to the host; on host memory there is nothing to copy."""
+    for leaf in tree.leaves(x):
+        if isinstance(leaf, ConcreteArray) and leaf.is_ready():
+            leaf.host()

@@ -1,0 +1,254 @@
+"""A jitted function taken apart: traced, lowered, compiled.
+
+Each stage is an object with what is known at that point, and the way to the next one. They are what a call of the
+jitted function goes through without showing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from portax import errors
+from portax.core import tree
+from portax.core.aval import Aval, aval_of
+from portax.core.dtypes import user_dtype
+from portax.core.jaxpr import ClosedJaxpr
+from portax.core.trace import Tracer
+from portax.runtime import devices, eager
+from portax.runtime.array import ConcreteArray
+from portax.runtime.programs import Program, prepare, program_text
+
+if TYPE_CHECKING:
+    from portax.higher_order.jitted import Signature
+
+
+class ShapeDtypeStruct:
+    """Shape and dtype of an array that does not exist: stands for one where only these matter.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    sharding : optional, kept
+    weak_type : bool
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.ShapeDtypeStruct((2, 3), "float32")
+    ShapeDtypeStruct(shape=(2, 3), dtype=float32)
+    """
+
+    __slots__ = ("aval", "sharding")
+
+    def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None, weak_type: bool = False) -> None:
+        if dtype is None:
+            raise errors.ArgumentError(wrong="ShapeDtypeStruct was given no dtype", fix="Give a dtype")
+        self.aval = Aval(tuple(shape), user_dtype(dtype), weak_type)
+        self.sharding = sharding
+
+    @classmethod
+    def of(cls, aval: Aval) -> ShapeDtypeStruct:
+        """The struct of an aval."""
+        return cls(aval.shape, aval.dtype, weak_type=aval.weak_type)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        return self.aval.size
+
+    @property
+    def weak_type(self) -> bool:
+        return self.aval.weak_type
+
+    def __len__(self) -> int:
+        return self.aval.shape[0]
+
+    def __repr__(self) -> str:
+        weak = ", weak_type=True" if self.weak_type else ""
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype.name}{weak})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and self.aval is other.aval
+
+    def __hash__(self) -> int:
+        return hash(self.aval)
+
+
+class Traced:
+    """A function staged at one signature.
+
+    Attributes
+    ----------
+    jaxpr : ClosedJaxpr
+    fun_name : str
+    out_info : tree of ShapeDtypeStruct
+    """
+
+    def __init__(self, signature: Signature, in_tree: Any, in_avals: Sequence[Aval]) -> None:
+        self._signature = signature
+        self.in_tree, self.in_avals = in_tree, list(in_avals)
+
+    @property
+    def jaxpr(self) -> ClosedJaxpr:
+        return self._signature.closed
+
+    @property
+    def fun_name(self) -> str:
+        return self._signature.options.name
+
+    @property
+    def out_tree(self) -> Any:
+        return self._signature.out_tree
+
+    @property
+    def out_info(self) -> Any:
+        return tree.unflatten(self.out_tree, [ShapeDtypeStruct.of(a) for a in self._signature.out_avals])
+
+    @property
+    def out_avals(self) -> list[Aval]:
+        return self._signature.out_avals
+
+    def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
+        """Write the program as StableHLO.
+
+        Raises
+        ------
+        ArgumentError
+            The function closes over a value that is being traced.
+        """
+        if any(isinstance(c, Tracer) for c in self._signature.consts):
+            raise errors.ArgumentError(
+                wrong=f"{self.fun_name} closes over a value that is being traced, so it cannot be lowered alone",
+                fix="Pass the value as an argument",
+            )
+        return Lowered(self)
+
+
+class Lowered:
+    """A program written as StableHLO, not compiled yet."""
+
+    def __init__(self, traced: Traced) -> None:
+        self._traced = traced
+        signature = traced._signature
+        self._text, *_ = program_text(signature.closed, signature.options)
+
+    @property
+    def in_tree(self) -> Any:
+        return self._traced.in_tree
+
+    @property
+    def out_tree(self) -> Any:
+        return self._traced.out_tree
+
+    @property
+    def out_info(self) -> Any:
+        return self._traced.out_info
+
+    @property
+    def args_info(self) -> Any:
+        """The arguments as a tree of ShapeDtypeStruct."""
+        return tree.unflatten(self.in_tree, [ShapeDtypeStruct.of(a) for a in self._traced.in_avals])
+
+    def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
+        """The StableHLO text.
+
+        Parameters
+        ----------
+        dialect : {"stablehlo"}, optional
+        """
+        if dialect not in (None, "stablehlo"):
+            raise errors.ArgumentError(
+                wrong=f"a lowered program has no {dialect!r} text", fix='Ask for "stablehlo", or compile it first'
+            )
+        return self._text
+
+    def compile(self, compiler_options: Mapping[str, Any] | None = None) -> Compiled:
+        """Compile for the default device."""
+        if compiler_options:
+            raise errors.ArgumentError(
+                wrong=f"compile knows no options, got {sorted(compiler_options)}", fix="Choose with jit(effort=...)"
+            )
+        signature = self._traced._signature
+        return Compiled(self._traced, prepare(signature.closed, devices.default_device(), signature.options))
+
+    def cost_analysis(self) -> Mapping[str, float]:
+        """Estimated costs by name, such as ``flops``; the program is compiled to know them."""
+        return self.compile().cost_analysis()
+
+
+class Compiled:
+    """A program compiled for one device. Calling it runs it, with arguments of just the avals it was made for."""
+
+    def __init__(self, traced: Traced, program: Program) -> None:
+        self._traced, self._program = traced, program
+
+    @property
+    def in_tree(self) -> Any:
+        return self._traced.in_tree
+
+    @property
+    def out_tree(self) -> Any:
+        return self._traced.out_tree
+
+    @property
+    def out_info(self) -> Any:
+        return self._traced.out_info
+
+    def as_text(self) -> str:
+        """The optimised program, as the compiler shows it; StableHLO where it shows nothing."""
+        executable = self._program.executable
+        return (executable.text() if executable is not None else "") or self._program.text
+
+    def cost_analysis(self) -> Mapping[str, float]:
+        """Estimated costs by name, such as ``flops``; empty where the device knows none."""
+        executable = self._program.executable
+        return executable.cost_analysis() if executable is not None else {}
+
+    def memory_analysis(self) -> Any:
+        """Sizes in bytes of arguments, results and temporaries; None where the device knows none."""
+        executable = self._program.executable
+        return executable.memory_analysis() if executable is not None else None
+
+    def runtime_executable(self) -> Any:
+        """The driver's executable, None on a device that interprets."""
+        return self._program.executable
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, in_tree = tree.flatten((args, kwargs))
+        traced = self._traced
+        if in_tree != traced.in_tree:
+            raise errors.ArgumentError(
+                wrong=f"{traced.fun_name} was compiled for arguments {traced.in_tree} and called with {in_tree}",
+                fix="Call it with the same tree, or call the jitted function",
+            )
+        for x, aval in zip(leaves, traced.in_avals, strict=True):
+            given = aval_of(x)
+            if given.shape != aval.shape or given.dtype != aval.dtype:
+                raise errors.ArgumentError(
+                    wrong=f"{traced.fun_name} was compiled for {aval} and called with {given}",
+                    fix="Call it with the same shapes and dtypes, or call the jitted function",
+                )
+        signature = traced._signature
+        arrays = [x if type(x) is ConcreteArray else eager.asarray(x, copy=True) for x in [*signature.consts, *leaves]]
+        device = self._program.device
+        outs = self._program(arrays)
+        for i in signature.donated:
+            arrays[i].delete()
+        committed = any(a.committed for a in arrays)
+        results = [
+            ConcreteArray(a, None, b, device, committed) for a, b in zip(signature.out_avals, outs, strict=True)
+        ]
+        return tree.unflatten(signature.out_tree, results)

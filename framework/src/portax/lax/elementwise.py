@@ -1,0 +1,286 @@
+"""Elementwise functions: each binds the primitive of its name, whose docstring it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portax import primitives as p
+from portax.core import dtypes
+from portax.core.dtypes import user_dtype
+from portax.core.primitive import Primitive, registry
+from portax.errors import ArgumentError
+from portax.lax.operands import as_operand, operands
+
+Operand = Any
+
+
+def _documented(function: Callable[..., Any], name: str, primitive: Primitive, arity: int) -> Callable[..., Any]:
+    function.__name__ = function.__qualname__ = name
+    meaning = (primitive.__doc__ or "").strip()
+    letters = ", ".join(["x", "y", "z"][:arity])
+    function.__doc__ = f"{meaning}\n\nBinds the primitive ``{primitive.name}`` to ``{letters}``: arrays of one dtype and shape, or scalars.\n"
+    return function
+
+
+def _unary(name: str, primitive: Primitive | None = None) -> Callable[[Operand], Any]:
+    bound = registry[name] if primitive is None else primitive
+
+    def function(x: Operand) -> Any:
+        return bound(as_operand(x, name))
+
+    return _documented(function, name, bound, 1)
+
+
+def _accurate(name: str) -> Callable[..., Any]:
+    bound = registry[name]
+
+    def function(x: Operand, *, accuracy: Any = None) -> Any:
+        return bound(as_operand(x, name), accuracy=accuracy)
+
+    return _documented(function, name, bound, 1)
+
+
+def _binary(name: str, primitive: Primitive | None = None) -> Callable[[Operand, Operand], Any]:
+    bound = registry[name] if primitive is None else primitive
+
+    def function(x: Operand, y: Operand) -> Any:
+        return bound(*operands(name, x, y))
+
+    return _documented(function, name, bound, 2)
+
+
+abs = _unary("abs")
+acos = _unary("acos")
+acosh = _unary("acosh")
+asin = _unary("asin")
+asinh = _unary("asinh")
+atan = _unary("atan")
+atanh = _unary("atanh")
+bessel_i0e = _unary("bessel_i0e")
+bessel_i1e = _unary("bessel_i1e")
+bitwise_not = _unary("bitwise_not", registry["not"])
+ceil = _unary("ceil")
+clz = _unary("clz")
+cosh = _unary("cosh")
+digamma = _unary("digamma")
+erf = _unary("erf")
+erf_inv = _unary("erf_inv")
+erfc = _unary("erfc")
+floor = _unary("floor")
+imag = _unary("imag")
+is_finite = _unary("is_finite")
+lgamma = _unary("lgamma")
+neg = _unary("neg")
+population_count = _unary("population_count")
+real = _unary("real")
+sign = _unary("sign")
+sinh = _unary("sinh")
+square = _unary("square")
+
+cbrt = _accurate("cbrt")
+cos = _accurate("cos")
+exp = _accurate("exp")
+exp2 = _accurate("exp2")
+expm1 = _accurate("expm1")
+log = _accurate("log")
+log1p = _accurate("log1p")
+logistic = _accurate("logistic")
+rsqrt = _accurate("rsqrt")
+sin = _accurate("sin")
+sqrt = _accurate("sqrt")
+tan = _accurate("tan")
+tanh = _accurate("tanh")
+
+add = _binary("add")
+atan2 = _binary("atan2")
+bitwise_and = _binary("bitwise_and", registry["and"])
+bitwise_or = _binary("bitwise_or", registry["or"])
+bitwise_xor = _binary("bitwise_xor", registry["xor"])
+complex = _binary("complex")
+div = _binary("div")
+eq = _binary("eq")
+ge = _binary("ge")
+gt = _binary("gt")
+igamma = _binary("igamma")
+igamma_grad_a = _binary("igamma_grad_a")
+igammac = _binary("igammac")
+le = _binary("le")
+lt = _binary("lt")
+max = _binary("max")
+min = _binary("min")
+mulhi = _binary("mulhi")
+ne = _binary("ne")
+nextafter = _binary("nextafter")
+polygamma = _binary("polygamma")
+random_gamma_grad = _binary("random_gamma_grad")
+rem = _binary("rem")
+shift_left = _binary("shift_left")
+shift_right_arithmetic = _binary("shift_right_arithmetic")
+shift_right_logical = _binary("shift_right_logical")
+sub = _binary("sub")
+zeta = _binary("zeta")
+
+
+def mul(x: Operand, y: Operand, *, out_dtype: Any = None) -> Any:
+    """``x * y``. Integers wrap around.
+
+    Parameters
+    ----------
+    x, y : arrays of one dtype and shape, or scalars
+    out_dtype : dtype, optional
+        The dtype to multiply in and to give.
+    """
+    x, y = operands("mul", x, y)
+    if out_dtype is not None:
+        x, y = convert_element_type(x, out_dtype), convert_element_type(y, out_dtype)
+    return p.mul(x, y)
+
+
+def reciprocal(x: Operand) -> Any:
+    """``1 / x``, for floating point and complex ``x``."""
+    return integer_pow(x, -1)
+
+
+def integer_pow(x: Operand, y: int) -> Any:
+    """``x`` to the whole power ``y``, a Python number.
+
+    Parameters
+    ----------
+    x : array of a numeric dtype
+    y : int
+        Not negative for integer ``x``.
+    """
+    x = as_operand(x, "integer_pow")
+    if y < 0 and dtypes.is_integer(x.dtype):
+        raise ArgumentError(
+            wrong=f"integer_pow cannot raise {x.aval} to the negative power {y}", fix="Convert it to floating point first"
+        )
+    return p.integer_pow(x, y=int(y))
+
+
+def pow(x: Operand, y: Operand) -> Any:
+    """``x`` to the power ``y``.
+
+    Parameters
+    ----------
+    x : floating point or complex array
+    y : array of the same dtype, or of integers
+    """
+    if isinstance(y, int) and not isinstance(y, bool):
+        return integer_pow(x, y)
+    x = as_operand(x, "pow")
+    if hasattr(y, "dtype") and dtypes.is_integer(y.dtype):
+        return registry["pow"](x, as_operand(y, "pow"))
+    return registry["pow"](*operands("pow", x, y))
+
+
+def round(x: Operand, rounding_method: Any = 0) -> Any:
+    """``x`` rounded to the nearest whole number.
+
+    Parameters
+    ----------
+    x : floating point array
+    rounding_method : RoundingMethod
+        At ties away from zero (0, the default) or to the even neighbour (1).
+    """
+    return p.round_(as_operand(x, "round"), rounding_method=int(getattr(rounding_method, "value", rounding_method)))
+
+
+def conj(x: Operand) -> Any:
+    """The complex conjugate of ``x``; a real ``x`` becomes complex."""
+    x = as_operand(x, "conj")
+    return registry["conj"](x, input_dtype=x.dtype)
+
+
+def clamp(min: Operand, x: Operand, max: Operand) -> Any:
+    """``x`` limited to ``[min, max]``.
+
+    Parameters
+    ----------
+    min, max : scalars, or arrays of the shape of ``x``
+    x : array
+    """
+    return p.clamp(*operands("clamp", min, x, max))
+
+
+def betainc(a: Operand, b: Operand, x: Operand) -> Any:
+    """The regularized incomplete beta function.
+
+    Parameters
+    ----------
+    a, b, x : floating point arrays of one dtype and shape, or scalars; ``a, b > 0``, ``0 <= x <= 1``
+    """
+    return registry["regularized_incomplete_beta"](*operands("betainc", a, b, x))
+
+
+def select(pred: Operand, on_true: Operand, on_false: Operand) -> Any:
+    """``on_true`` where ``pred`` holds, else ``on_false``.
+
+    Parameters
+    ----------
+    pred : array of bool, of the cases' shape or a scalar
+    on_true, on_false : arrays of one dtype and shape
+    """
+    return select_n(pred, on_false, on_true)
+
+
+def select_n(which: Operand, *cases: Operand) -> Any:
+    """``cases[which[i]][i]`` at each element.
+
+    Parameters
+    ----------
+    which : array of bool (two cases) or int32, of the cases' shape or a scalar
+    *cases : arrays of one dtype and shape
+    """
+    if not cases:
+        raise ArgumentError(wrong="select_n was given no cases", fix="Give at least one")
+    return p.select_n(as_operand(which, "select_n"), *operands("select_n", *cases))
+
+
+def convert_element_type(operand: Operand, new_dtype: Any) -> Any:
+    """``operand`` in another dtype.
+
+    Parameters
+    ----------
+    operand : array or number
+    new_dtype : dtype
+        Floats are cut off towards zero on their way to integers; complex numbers lose their imaginary part.
+    """
+    x = as_operand(operand, "convert_element_type")
+    if isinstance(new_dtype, type) and new_dtype in (bool, int, float, complex):
+        dtype, weak = dtypes.canonicalize_dtype(np.dtype(new_dtype)), new_dtype is not bool
+    else:
+        dtype, weak = user_dtype(new_dtype, "convert_element_type"), False
+    if x.dtype == dtype and x.aval.weak_type == weak:
+        return x
+    return p.convert_element_type(x, new_dtype=dtype, weak_type=weak, sharding=None)
+
+
+def bitcast_convert_type(operand: Operand, new_dtype: Any) -> Any:
+    """The bits of ``operand`` read as another dtype.
+
+    Parameters
+    ----------
+    operand : array
+    new_dtype : dtype
+        A wider one takes the last axis away, a narrower one adds one.
+    """
+    return p.bitcast_convert_type(
+        as_operand(operand, "bitcast_convert_type"), new_dtype=user_dtype(new_dtype, "bitcast_convert_type")
+    )
+
+
+def reduce_precision(operand: Operand, exponent_bits: int, mantissa_bits: int) -> Any:
+    """``operand`` rounded to a floating point format with fewer bits, in its own dtype.
+
+    Parameters
+    ----------
+    operand : floating point array
+    exponent_bits, mantissa_bits : int
+    """
+    return p.reduce_precision(
+        as_operand(operand, "reduce_precision"), exponent_bits=int(exponent_bits), mantissa_bits=int(mantissa_bits)
+    )
