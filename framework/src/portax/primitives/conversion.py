@@ -7,6 +7,7 @@ integer there is, NaN gives 0, integers wrap around.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def to_integers(x: np.ndarray, dtype: Any) -> np.ndarray:
         return x.astype(dtype)
     low, above, wide = _bounds(x.dtype, dtype)
     # False for NaN too. The rest is for the rare array in which something does not fit.
-    if low <= x.min() and x.max() < above:
+    if low <= np.minimum.reduce(x, axis=None) and np.maximum.reduce(x, axis=None) < above:
         return x.astype(wide).astype(dtype, copy=False)
     info = dtypes.iinfo(dtype)
     fits = np.where((x >= low) & (x < above), x, x.dtype.type(0)).astype(wide)
@@ -51,21 +52,28 @@ def _bounds(source: Any, dtype: Any) -> tuple[Any, Any, Any]:
 
 def converted(x: np.ndarray, dtype: Any) -> np.ndarray:
     """``x`` in another dtype, as ``convert_element_type`` defines it."""
-    source = x.dtype
+    return _converter(x.dtype, dtype)(x)
+
+
+@functools.cache
+def _converter(source: Any, dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """How arrays of one dtype become another; found out once."""
     if source == dtype or dtypes.is_key(dtype):
-        return x
+        return lambda x: x
     if dtypes.is_complex(source):
         if dtype == dtypes.bool_:
-            return x != 0
-        return x.astype(dtype) if dtypes.is_complex(dtype) else converted(x.real, dtype)
+            return lambda x: x != 0
+        if not dtypes.is_complex(dtype):
+            of_real = _converter(dtypes.real_dtype(source), dtype)
+            return lambda x: of_real(x.real)
     if dtypes.is_integer(dtype):
         if dtypes.is_float(source):
-            return to_integers(x, dtype)
+            return lambda x: to_integers(x, dtype)
         if dtypes.is_narrow(dtype):
-            return _wrapped(x, dtype)
+            return lambda x: _wrapped(x, dtype)
     if dtypes.is_narrow(source) and dtypes.is_complex(dtype):
-        x = x.astype(np.float32)
-    return x.astype(dtype)
+        return lambda x: x.astype(np.float32).astype(dtype)
+    return lambda x: x.astype(dtype)
 
 
 def _wrapped(x: np.ndarray, dtype: Any) -> np.ndarray:
