@@ -65,7 +65,7 @@ def _converter(source: Any, dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
             return lambda x: x != 0
         if not dtypes.is_complex(dtype):
             of_real = _converter(dtypes.real_dtype(source), dtype)
-            return lambda x: of_real(x.real)
+            return lambda x: of_real(np.real(x))
     if dtypes.is_integer(dtype):
         if dtypes.is_float(source):
             return lambda x: to_integers(x, dtype)
