@@ -147,7 +147,7 @@ class Cumsum(Cumulative):
     )  # fmt: skip
     name = "cumsum"
     linear_in = (0,)
-    jvp = None
+    jvp: Any = None  # that of a linear map
     ufunc, op = np.add, "add"
     budget = {"default": 8}
 
@@ -234,7 +234,7 @@ class Cumlogsumexp(Cumulative):
     dtypes = ("float",)
     ufunc = np.logaddexp
     budget = {"default": 8}
-    stablehlo = None
+    stablehlo: Any = None  # it has no single op: decomposed
 
     def join(self, x: Any, y: Any) -> Any:
         top = max_(x, y)

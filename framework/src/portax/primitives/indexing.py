@@ -159,7 +159,7 @@ class Windows:
 
     def inside(self, starts: np.ndarray) -> np.ndarray:
         """Which windows lie inside the operand."""
-        return ((starts >= 0) & (starts <= self.limits)).all(1)
+        return np.all((starts >= 0) & (starts <= self.limits), axis=1)
 
     def places(self, starts: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Flat places in the operand, of shape (windows, w); of the windows ``rows`` only if that is given."""

@@ -25,7 +25,7 @@ _INT32 = np.dtype(np.int32)
 
 def _keys(x: np.ndarray) -> list[np.ndarray]:
     """The arrays to order by, the foremost first: a complex number has two."""
-    return [x.real, x.imag] if dtypes.is_complex(x.dtype) else [sortable(x)]
+    return [np.real(x), np.imag(x)] if dtypes.is_complex(x.dtype) else [sortable(x)]
 
 
 class Sort(Primitive):
