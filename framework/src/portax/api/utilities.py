@@ -9,7 +9,7 @@ from typing import Any
 
 from portax import errors
 from portax.api.staging import closure_of
-from portax.core.trace import State, push
+from portax.core.trace import State, push, state
 from portax.higher_order.custom_vjp import custom_vjp
 
 
@@ -47,7 +47,12 @@ def named_scope(name: str) -> Iterator[None]:
     """
     if not isinstance(name, str):
         raise errors.ArgumentError(wrong=f"named_scope needs a name, got {name!r}", fix="Give a string")
-    yield
+    saved = state.scope
+    state.scope = (*saved, name)
+    try:
+        yield
+    finally:
+        state.scope = saved
 
 
 @contextlib.contextmanager

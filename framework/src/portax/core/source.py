@@ -36,12 +36,14 @@ class Source:
     ----------
     file, function : str
     line : int, from 1; 0 where Python does not know it
+    scope : tuple of str
+        The names of the parts of the program it belongs to, outermost first.
     """
 
-    __slots__ = ("code", "lasti")
+    __slots__ = ("code", "lasti", "scope")
 
-    def __init__(self, code: CodeType, lasti: int) -> None:
-        self.code, self.lasti = code, lasti
+    def __init__(self, code: CodeType, lasti: int, scope: tuple[str, ...] = ()) -> None:
+        self.code, self.lasti, self.scope = code, lasti, scope
 
     @property
     def file(self) -> str:
@@ -62,7 +64,7 @@ class Source:
         return f"{self.file}:{self.line} ({self.function})"
 
 
-def here() -> Source | None:
+def here(scope: tuple[str, ...] = ()) -> Source | None:
     """The innermost place of the calling thread that is the user's; None where there is none."""
     frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     internal = _internal
@@ -72,6 +74,6 @@ def here() -> Source | None:
         if inside is None:
             inside = is_internal(code)
         if not inside:
-            return Source(code, frame.f_lasti)
+            return Source(code, frame.f_lasti, scope)
         frame = frame.f_back
     return None

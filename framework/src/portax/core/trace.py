@@ -61,10 +61,13 @@ class State(threading.local):
         The current trace. The bottom of the stack is put on the class by ``portax._wiring``.
     axes : tuple of (name, size)
         The named axes in scope, outermost first.
+    scope : tuple of str
+        The named parts of the program that operations staged now belong to, outermost first.
     """
 
     trace: Trace
     axes: tuple[tuple[Any, int], ...] = ()
+    scope: tuple[str, ...] = ()
 
 
 state = State()

@@ -10,6 +10,18 @@ from portax.higher_order import (
     while_loop,
 )
 from portax.higher_order.reduce import reduce
+from portax.lax.collectives import (
+    all_gather,
+    all_to_all,
+    axis_index,
+    axis_size,
+    pmax,
+    pmean,
+    pmin,
+    ppermute,
+    pshuffle,
+    psum,
+)
 from portax.lax.elementwise import (
     abs,
     acos,

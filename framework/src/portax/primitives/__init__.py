@@ -43,6 +43,15 @@ from portax.primitives.broadcasting import (
     squeeze,
     transpose,
 )
+from portax.primitives.collectives import (
+    all_gather,
+    all_to_all,
+    axis_index,
+    pmax,
+    pmin,
+    ppermute,
+    psum,
+)
 from portax.primitives.comparison import (
     clamp,
     eq,

@@ -92,7 +92,7 @@ class StageTrace(Trace):
         avals = primitive.out_avals(tuple([a.aval for a in atoms]), params)
         outvars = [Var(aval) for aval in avals]
         effects = primitive.effects(**params) if type(primitive).effects is not Primitive.effects else NO_EFFECTS
-        self.eqns.append(Eqn(primitive, atoms, outvars, params, source.here(), effects))
+        self.eqns.append(Eqn(primitive, atoms, outvars, params, source.here(state.scope), effects))
         if primitive.multiple_results:
             return [StageTracer(self, v) for v in outvars]
         return StageTracer(self, outvars[0])

@@ -1,0 +1,151 @@
+"""Collectives on trees: sums, extremes, exchanges along a named axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax import primitives as p
+from portax.core import tree
+from portax.core.aval import aval_of
+from portax.errors import ArgumentError
+from portax.lax.operands import as_operand
+from portax.primitives.collectives import size_of
+
+Names = Any
+
+
+def _names(axis_name: Names) -> tuple[Any, ...]:
+    return tuple(axis_name) if isinstance(axis_name, tuple | list) else (axis_name,)
+
+
+def _no_groups(name: str, groups: Any) -> None:
+    if groups is not None:
+        raise ArgumentError(
+            wrong=f"{name} was given axis_index_groups, which are for meshes of several devices",
+            fix="Leave axis_index_groups out, and give the axis a shape of its own",
+        )
+
+
+def psum(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
+    """The sum of a tree of arrays over the slices of one or several named axes.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> f = portax.vmap(lambda x: x / portax.lax.psum(x, "i"), axis_name="i")
+    >>> f(pnp.array([1.0, 3.0])).tolist()
+    [0.25, 0.75]
+    """
+    _no_groups("psum", axis_index_groups)
+    names = _names(axis_name)
+
+    def total(leaf: Any) -> Any:
+        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+            return leaf * int(np.prod([size_of(n) for n in names]))  # a constant: known while tracing
+        return p.psum(as_operand(leaf, "psum"), axes=names, axis_index_groups=None)
+
+    return tree.tree_map(total, x)
+
+
+def pmean(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
+    """The mean of a tree of arrays over the slices of one or several named axes."""
+    size = psum(1, axis_name, axis_index_groups=axis_index_groups)
+
+    def mean(leaf: Any) -> Any:
+        total = psum(as_operand(leaf, "pmean"), axis_name)
+        return p.div(total, np.asarray(size).astype(aval_of(total).dtype))
+
+    return tree.tree_map(mean, x)
+
+
+def _extreme(name: str, primitive: Any, word: str) -> Callable[..., Any]:
+    def function(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
+        _no_groups(name, axis_index_groups)
+        names = _names(axis_name)
+        return tree.tree_map(lambda leaf: primitive(as_operand(leaf, name), axes=names, axis_index_groups=None), x)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The {word} of a tree of arrays over the slices of one or several named axes."
+    return function
+
+
+pmax = _extreme("pmax", p.pmax, "greatest")
+pmin = _extreme("pmin", p.pmin, "least")
+
+
+def axis_index(axis_name: Names) -> Any:
+    """The number of this slice along a named axis; of several axes the first counts slowest."""
+    index: Any = None
+    for name in _names(axis_name):
+        mine = p.axis_index(axis_name=name)
+        index = mine if index is None else p.add(p.mul(index, np.asarray(size_of(name), np.int32)), mine)
+    return index
+
+
+def axis_size(axis_name: Names) -> int:
+    """How many slices one or several named axes have."""
+    return int(np.prod([size_of(n) for n in _names(axis_name)]))
+
+
+def all_gather(
+    x: Any, axis_name: Any, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False, to: str = "varying"
+) -> Any:
+    """All slices of a named axis, stacked on a new axis, or laid one after the other where ``tiled``."""
+    _no_groups("all_gather", axis_index_groups)
+    size = size_of(axis_name)
+
+    def gather(leaf: Any) -> Any:
+        leaf = as_operand(leaf, "all_gather")
+        d = axis % (leaf.ndim + (not tiled))
+        return p.all_gather(leaf, all_gather_dimension=d, axis_name=axis_name, axis_size=size, tiled=bool(tiled))
+
+    return tree.tree_map(gather, x)
+
+
+def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
+    """Slices sent along a named axis from source to target; a slice nobody sends to gets zeros."""
+    pairs = tuple((int(i), int(j)) for i, j in perm)
+    return tree.tree_map(lambda leaf: p.ppermute(as_operand(leaf, "ppermute"), axis_name=axis_name, perm=pairs), x)
+
+
+def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
+    """Slices in another order: slice ``i`` gets the value of ``perm[i]``."""
+    return ppermute(x, axis_name, [(source, target) for target, source in enumerate(perm)])
+
+
+def all_to_all(
+    x: Any, axis_name: Any, split_axis: int, concat_axis: int, *, axis_index_groups: Any = None, tiled: bool = False
+) -> Any:
+    """Slices exchange parts along a named axis.
+
+    Parameters
+    ----------
+    x : tree of arrays
+    split_axis, concat_axis : int
+        Where the parts are cut from, and where they are put.
+    tiled : bool
+        The split axis is cut into as many parts as there are slices, instead of being as long as there are slices.
+    """
+    _no_groups("all_to_all", axis_index_groups)
+    size = size_of(axis_name)
+
+    def exchange(leaf: Any) -> Any:
+        leaf = as_operand(leaf, "all_to_all")
+        s, c = split_axis % leaf.ndim, concat_axis % leaf.ndim
+        if not tiled:
+            return p.all_to_all(leaf, axis_name=axis_name, split_axis=s, concat_axis=c)
+        shape = leaf.shape
+        parts = p.reshape(
+            leaf, new_sizes=(*shape[:s], size, shape[s] // size, *shape[s + 1 :]), dimensions=None
+        )
+        out = p.all_to_all(parts, axis_name=axis_name, split_axis=s, concat_axis=c)
+        wide = aval_of(out).shape
+        return p.reshape(
+            out, new_sizes=(*wide[:c], wide[c] * wide[c + 1], *wide[c + 2 :]), dimensions=None
+        )
+
+    return tree.tree_map(exchange, x)
