@@ -27,6 +27,7 @@ __all__ = [
     "DtypeError",
     "GapError",
     "InconclusiveDimensionOperation",
+    "IndexingError",
     "JAXIndexError",
     "JAXTypeError",
     "JaxRuntimeError",
@@ -34,6 +35,7 @@ __all__ = [
     "KeyReuseError",
     "LeakedTracerError",
     "NonConcreteBooleanIndexError",
+    "NonConcreteSliceError",
     "NonFiniteError",
     "NotBatchableError",
     "NotDifferentiableError",
@@ -202,6 +204,19 @@ class AxisError(PortaxError, ValueError, IndexError):
     """
 
 
+class IndexingError(PortaxError, IndexError):
+    """An index that does not fit the array: too many entries, or a mask of another shape.
+
+    Fails::
+
+        pnp.ones((2, 3))[0, 0, 0]
+
+    Repaired: at most one entry for each axis::
+
+        pnp.ones((2, 3))[0, 0]
+    """
+
+
 class ArgumentError(PortaxError, TypeError, ValueError):
     """An argument of the wrong kind or with a value out of its range.
 
@@ -351,6 +366,19 @@ class NonConcreteBooleanIndexError(ConcretizationError, IndexError):
     Repaired: keep the shape, and mask the values::
 
         portax.jit(lambda x: pnp.where(x > 0, x, 0).sum())(x)
+    """
+
+
+class NonConcreteSliceError(ConcretizationError, IndexError):
+    """A slice with a traced bound: the shape of the result would depend on its value.
+
+    Fails::
+
+        portax.jit(lambda x, i: x[i:i + 3])(x, 2)
+
+    Repaired: a slice of fixed length may begin anywhere::
+
+        portax.jit(lambda x, i: lax.dynamic_slice(x, (i,), (3,)))(x, 2)
     """
 
 

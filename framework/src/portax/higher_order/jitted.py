@@ -100,30 +100,52 @@ class JitFunction:
         self.keep_unused, self.inline, self.effort = keep_unused, inline, effort
         self.device = device
         self._plain = not static_argnums and not static_argnames and device is None
-        self._signatures = _table(fun, (
-            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, effort
-        ))  # fmt: skip
+        #: Calls with array arguments only, by epoch and avals: what to run, and how to wrap the results.
+        options = (static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, effort)
+        self._ready: dict[Any, tuple[Any, Any, Any, Any]] = _table(fun, ("ready", *options))
+        self._signatures: dict[Any, Signature] = _table(fun, options)
 
     # -- calling ------------------------------------------------------------------------------------------------------
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if type(state.trace) is EvalTrace and not config.disable_jit:
-            if self._plain and not kwargs:
-                avals: list[Any] = [config.epoch]
+        if type(state.trace) is not EvalTrace:
+            return self._bind(args, kwargs)
+        if not kwargs:
+            # The settings' epoch covers disable_jit and default_device: no entry was made under others.
+            try:
+                ready = self._ready.get((config.epoch, *[x.aval for x in args]))
+            except AttributeError:  # an argument that is no array
+                ready = None
+            if ready is not None:
+                run, device, out_avals, out_tree = ready
+                committed = False
+                buffers: list[Any] = []
                 for x in args:
-                    if type(x) is not ConcreteArray:
+                    if type(x) is not ConcreteArray or x._device is not device:  # pyright: ignore
                         break
-                    avals.append(x.aval)
+                    if x.committed:
+                        committed = True
+                    buffer = x._buffer  # pyright: ignore[reportPrivateUsage]
+                    if buffer is None:
+                        break
+                    buffers.append(buffer)
                 else:
-                    key = tuple(avals)
-                    signature = self._signatures.get(key)
-                    if signature is None:
-                        signature = self._signature(args, kwargs)
-                        if not signature.consts:
-                            self._signatures[key] = signature
-                    return self._run(signature, args)
-            leaves, key, rebuild = self._flatten(args, kwargs)
-            signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
-            return self._run(signature, leaves)
+                    outs = run(buffers)
+                    if out_tree is None:
+                        return ConcreteArray(out_avals[0], None, outs[0], device, committed)
+                    return out_tree.unflatten(
+                        [
+                            ConcreteArray(aval, None, buffer, device, committed)
+                            for aval, buffer in zip(out_avals, outs, strict=True)
+                        ]
+                    )
+        if config.disable_jit:
+            return self.fun(*args, **kwargs)
+        leaves, key, rebuild = self._flatten(args, kwargs)
+        signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
+        return self._run(signature, leaves, args if not kwargs else None)
+
+    def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """The call as one operation of the program that is being traced."""
         if config.disable_jit:
             return self.fun(*args, **kwargs)
         leaves, key, rebuild = self._flatten(args, kwargs)
@@ -134,8 +156,12 @@ class JitFunction:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
-    def _run(self, signature: Signature, leaves: Sequence[Any]) -> Any:
-        """Run a staged program on the leaves of its arguments."""
+    def _run(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None) -> Any:
+        """Run a staged program on the leaves of its arguments.
+
+        ``args`` are the arguments of a call without keywords: where they are arrays and nothing needs to be looked at
+        again, the next such call takes the short way.
+        """
         committed = False
         device = self.device or config.default_device
         for x in leaves:
@@ -153,6 +179,14 @@ class JitFunction:
             device = devices.as_device(device)
             program = signature.programs[device] = prepare(signature.closed, device, signature.options)
         kept = program.kept
+        if args is not None and self._plain and kept is None and not (
+            program.extra or signature.consts or signature.donated
+        ) and all(type(x) is ConcreteArray for x in args):  # fmt: skip
+            if len(self._ready) >= SIGNATURES:
+                self._ready.clear()
+            out_tree = None if signature.single else signature.out_tree
+            entry = (program.run, device, signature.out_avals, out_tree)
+            self._ready[(config.epoch, *[x.aval for x in args])] = entry
         buffers = program.extra.copy()
         if signature.consts:
             leaves = [*signature.consts, *leaves]
@@ -206,10 +240,6 @@ class JitFunction:
 
     def _name(self) -> str:
         return getattr(self.fun, "__name__", type(self.fun).__name__)
-
-    def _signature(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Signature:
-        leaves, key, rebuild = self._flatten(args, kwargs)
-        return self._signatures.get(key) or self._stage(leaves, key, rebuild)
 
     def _stage(self, leaves: Sequence[Any], key: Any, rebuild: Any) -> Signature:
         structure, statics, count = rebuild
@@ -277,6 +307,7 @@ class JitFunction:
     def clear_cache(self) -> None:
         """Forget all staged programs."""
         self._signatures.clear()
+        self._ready.clear()
 
     def _cache_size(self) -> int:
         return len({id(s) for s in self._signatures.values()})
@@ -290,10 +321,10 @@ def _argument(x: Any) -> ConcreteArray:
     return x if type(x) is ConcreteArray else eager.asarray(x, copy=True)
 
 
-_tables: weakref.WeakKeyDictionary[Any, dict[Any, dict[Any, Signature]]] = weakref.WeakKeyDictionary()
+_tables: weakref.WeakKeyDictionary[Any, dict[Any, dict[Any, Any]]] = weakref.WeakKeyDictionary()
 
 
-def _table(fun: Callable[..., Any], options: Any) -> dict[Any, Signature]:
+def _table(fun: Callable[..., Any], options: Any) -> dict[Any, Any]:
     """The signatures of a function under some options: one table, however often it is jitted."""
     if not isinstance(fun, types.FunctionType):
         return {}

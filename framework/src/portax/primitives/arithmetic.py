@@ -21,9 +21,20 @@ def _row(*args: Any, **slots: Any) -> Elementwise:
     return registry.add(Elementwise(*args, **slots))
 
 
+def _narrow(f: Any) -> Any:
+    """NumPy computes four-bit integers in bytes; the result goes back to the operands' dtype."""
+
+    def g(*xs: np.ndarray) -> np.ndarray:
+        out = f(*xs)
+        dtype = xs[0].dtype
+        return out if out.dtype is dtype or dtype.kind != "V" else out.astype(dtype, copy=False)
+
+    return g
+
+
 neg = _row(
     "neg",
-    np.negative,
+    _narrow(np.negative),
     doc="``-x``. The least integer is its own negative; an unsigned ``x`` gives ``2^n - x``.\n",
     derivatives=[lambda t, out, x: neg(t)],
     linear_in=(0,),
@@ -229,8 +240,8 @@ def _complex_extreme(b: Any, x: Any, y: Any, direction: str) -> Any:
     return b.select(b.binary("or", nan, b.binary("or", first, tie)), x, y)
 
 
-max_ = _extreme("max", np.maximum, "maximum", "greater")
-min_ = _extreme("min", np.minimum, "minimum", "less")
+max_ = _extreme("max", _narrow(np.maximum), "maximum", "greater")
+min_ = _extreme("min", _narrow(np.minimum), "minimum", "less")
 
 square = _row(
     "square",

@@ -193,10 +193,6 @@ class ConcreteArray(Array):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._numpy().__dlpack_device__()
 
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        return self._numpy().__array_interface__
-
 
 def _restore(value: np.ndarray, weak_type: bool) -> ConcreteArray:
     return ConcreteArray(Aval(value.shape, value.dtype, weak_type), value)

@@ -1,0 +1,153 @@
+"""Functions that are one primitive each, made from a row of a table: promote the operands, then bind.
+
+What promotion decides depends on the avals of the operands only. So each function keeps, for the avals it has met, the
+primitive to bind where nothing has to be converted or broadcast; a call with the same avals again costs one look-up
+more than the primitive. All that is particular is done the slow way, and not kept.
+
+Invariant: an entry (avals -> primitive) holds under every setting, because operands of one dtype stay as they are under
+all of them. Entries for a Python number beside an array hold for one ``config.epoch``, which is in their key.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from portax.core import dtypes
+from portax.core.array import Array
+from portax.core.config import config
+from portax.core.primitive import Primitive
+from portax.core.trace import state
+from portax.errors import DtypeError
+from portax.numpy.promotion import PYTHON_NUMBERS, literal, promote_args
+
+_BOUND = 2048
+
+#: From a dtype to what runs it: a primitive, or a function of arrays of that dtype.
+Choice = Callable[[Any], Any]
+
+
+def _always(primitive: Any) -> Choice:
+    return lambda dtype: primitive
+
+
+def documented(f: Callable[..., Any], name: str, line: str, example: str, doc: dict[str, str]) -> Callable[..., Any]:
+    """Name ``f`` and write its docstring: NumPy's sections from a table's row."""
+    f.__name__ = f.__qualname__ = name
+    parameters = "\n".join(f"{k}\n    {v}" for k, v in doc.items() if k not in ("returns", "notes"))
+    notes = f"\nNotes\n-----\n{doc['notes']}\n" if "notes" in doc else ""
+    f.__doc__ = (
+        f"{line}\n\nParameters\n----------\n{parameters}\n\nReturns\n-------\n{doc['returns']}\n"
+        f"{notes}\nExamples\n--------\n{example}\n"
+    )
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    if frame is not None:
+        f.__module__ = frame.f_globals["__name__"]
+    return f
+
+
+def unary(
+    name: str,
+    choose: Primitive | Choice,
+    line: str,
+    example: str,
+    *,
+    to: Callable[[Any], Any] | None = None,
+    x: str = "Any shape.",
+    returns: str = "Array of the shape of ``x``",
+    notes: str = "",
+) -> Callable[[Any], Array]:
+    """A function of one array.
+
+    Parameters
+    ----------
+    choose : Primitive, or function from the promoted dtype to a primitive or a function
+    to : function of a dtype
+        What promotion does, such as ``dtypes.to_inexact``.
+    """
+    chosen: Choice = _always(choose) if isinstance(choose, Primitive) else choose
+    direct: dict[Any, Primitive] = {}
+
+    def f(x: Any, /) -> Array:
+        if isinstance(x, Array):
+            primitive = direct.get(x.aval)
+            if primitive is not None:
+                return state.trace.process(primitive, (x,), {})
+        return slow(x)
+
+    def slow(x: Any) -> Array:
+        (operand,) = promote_args(name, x, to=to)
+        run = chosen(operand.aval.dtype)
+        if operand is x and isinstance(run, Primitive):
+            if len(direct) >= _BOUND:
+                direct.clear()
+            direct[operand.aval] = run
+        return run(operand)
+
+    doc = {"x : Array or number": x, "returns": returns} | ({"notes": notes} if notes else {})
+    return documented(f, name, line, example, doc)
+
+
+def binary(
+    name: str,
+    choose: Primitive | Choice,
+    line: str,
+    example: str,
+    *,
+    to: Callable[[Any], Any] | None = None,
+    returns: str = "Array of the broadcast shape",
+    notes: str = "",
+) -> Callable[[Any, Any], Array]:
+    """A function of two arrays, as `unary` is of one."""
+    chosen: Choice = _always(choose) if isinstance(choose, Primitive) else choose
+    direct: dict[Any, Primitive] = {}
+    beside_number: dict[Any, tuple[Primitive, Any]] = {}
+
+    def f(x1: Any, x2: Any, /) -> Array:
+        if isinstance(x1, Array):
+            if isinstance(x2, Array):
+                primitive = direct.get((x1.aval, x2.aval))
+                if primitive is not None:
+                    return state.trace.process(primitive, (x1, x2), {})
+            else:
+                known = beside_number.get((x1.aval, type(x2), config.epoch))
+                if known is not None:
+                    return state.trace.process(known[0], (x1, literal(x2, known[1])), {})
+        return slow(x1, x2)
+
+    def slow(x1: Any, x2: Any) -> Array:
+        a, b = promote_args(name, x1, x2, to=to)
+        run = chosen(a.aval.dtype)
+        if a is x1 and isinstance(run, Primitive):
+            if b is x2:
+                if len(direct) >= _BOUND:
+                    direct.clear()
+                direct[a.aval, b.aval] = run
+            elif type(x2) in PYTHON_NUMBERS:
+                if len(beside_number) >= _BOUND:
+                    beside_number.clear()
+                beside_number[a.aval, type(x2), config.epoch] = run, b.aval.dtype
+        return run(a, b)
+
+    doc = {"x1, x2 : Array or number": "Shapes that broadcast together.", "returns": returns}
+    return documented(f, name, line, example, doc | ({"notes": notes} if notes else {}))
+
+
+def by_kind(
+    *, bool: Any = None, int: Any = None, float: Any = None, complex: Any = None, otherwise: Any = None
+) -> Choice:
+    """A choice by the kind of the dtype; ``int`` stands for the unsigned ones too."""
+    table = {"bool": bool, "int": int, "uint": int, "float": float, "complex": complex}
+
+    def choose(dtype: Any) -> Any:
+        return table.get(dtypes.kind(dtype)) or otherwise
+
+    return choose
+
+
+def refused(name: str, dtype: Any, fix: str) -> DtypeError:
+    """The error for a dtype that a function has no meaning for."""
+    return DtypeError(wrong=f"{name} is not defined for {dtypes.name_of(dtype)}", fix=fix)

@@ -1,0 +1,665 @@
+"""What an index means for an array of one shape: which elements, and how a slice, a gather or a scatter finds them.
+
+An index is read once, by `read`, into entries that say for every axis of the array what becomes of it. From the entries
+come three plans. A `BasicPlan` holds ints and slices known beforehand: cut, reverse, drop and insert axes. A
+`DynamicPlan` has scalars among them that are known only later: one window at a computed place. A `VectorPlan` covers the
+rest: an index vector for each window, which a gather reads and a scatter writes alike.
+
+Invariant: with the same entries every plan gives the same elements in the same order, so whoever has several may take
+the cheapest. Basic plans are kept by (aval, index): reading an index costs more than following it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from portax import errors
+from portax.core import dtypes
+from portax.core.array import Array
+from portax.core.aval import Aval
+from portax.core.trace import Tracer, state
+from portax.numpy.promotion import as_array
+from portax.primitives.arithmetic import add
+from portax.primitives.broadcasting import broadcast_in_dim, reshape, squeeze
+from portax.primitives.comparison import lt, select_n
+from portax.primitives.conversion import convert
+from portax.primitives.dynamic_slicing import dynamic_slice
+from portax.primitives.indexing import GatherDimensionNumbers
+from portax.primitives.slicing import concatenate, rev, slice_
+from portax.runtime.array import ConcreteArray
+from portax.runtime.eager import EvalTrace
+
+Shape = tuple[int, ...]
+
+#: Plans kept; past it the memo starts afresh.
+PLANS = 8192
+#: Index arrays of at most this many elements are worked out while tracing, larger ones by the program.
+SMALL = 1024
+
+_INT32 = np.dtype(np.int32)
+_INT64 = np.dtype(np.int64)
+
+
+# -- reading an index -------------------------------------------------------------------------------------------------
+class Flag(NamedTuple):
+    """A scalar bool as index: an axis of length 1 or 0 that the array does not have."""
+
+    value: bool
+
+
+class Mask(NamedTuple):
+    """An array of bools as index: it names as many axes as it has, and picks where it is true."""
+
+    value: np.ndarray
+
+
+#: One entry: None, a slice, an int, a NumPy array of ints of rank at least 1, an array of ints, or a `Flag`.
+Entry = Any
+
+
+def read(shape: Shape, idx: Any) -> list[Entry]:
+    """The entries of ``idx`` for an array of ``shape``: None and `Flag` stand between axes, all others for one each.
+
+    Raises
+    ------
+    DtypeError
+        A list, a string, or an array that is neither integer nor bool.
+    IndexingError
+        More entries than axes, two ellipses, or a mask of another shape.
+    NonConcreteBooleanIndexError
+        A mask that is being traced.
+    """
+    given = [i if i is Ellipsis else _entry(i) for i in (idx if type(idx) is tuple else _alone(idx))]
+    taken = sum(map(_width, given))
+    if taken > len(shape):
+        raise errors.IndexingError(
+            wrong=f"the index has {taken} entries, but the array has {len(shape)} axes (shape {shape})",
+            fix="Drop entries, or add axes with None",
+        )
+    full = [slice(None)] * (len(shape) - taken)
+    places = [k for k, i in enumerate(given) if i is Ellipsis]
+    if len(places) > 1:
+        raise errors.IndexingError(wrong="the index has two ellipses (...)", fix="Keep one of them")
+    place = places[0] if places else len(given)
+    given[place : place + 1] = full
+    if not any(type(i) is Mask for i in given):
+        return given
+    entries: list[Entry] = []
+    axis = 0
+    for i in given:
+        entries += _positions(i.value, shape, axis) if type(i) is Mask else [i]
+        axis += _width(i)
+    return entries
+
+
+def _width(i: Any) -> int:
+    """How many axes an element of an index names."""
+    if i is None or i is Ellipsis or type(i) is Flag:
+        return 0
+    return i.value.ndim if type(i) is Mask else 1
+
+
+def _positions(mask: np.ndarray, shape: Shape, axis: int) -> tuple[np.ndarray, ...]:
+    found = shape[axis : axis + mask.ndim]
+    if found != mask.shape:
+        raise errors.IndexingError(
+            wrong=f"a mask of shape {mask.shape} cannot pick from axes of shape {found} "
+            f"(axis {axis} on, of an array of shape {shape})",
+            fix="Make the mask from the array itself, as in x[x > 0], or give it the shape of those axes",
+        )
+    return mask.nonzero()
+
+
+def _alone(idx: Any) -> tuple[Any, ...]:
+    """The elements of an index that is no plain tuple."""
+    if isinstance(idx, tuple):
+        return tuple(idx)
+    if isinstance(idx, (list, bytes)):
+        raise errors.DtypeError(
+            wrong=f"a {type(idx).__name__} cannot be an index: {_shown(idx)}",
+            fix="Write x[pnp.array([...])] to pick elements, or x[tuple(...)] to index several axes",
+        )
+    return (idx,)
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, (Array, np.ndarray, np.generic)) or hasattr(x, "__jax_array__")
+
+
+def _shown(x: Any) -> str:
+    text = repr(x)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def _entry(i: Any) -> Any:
+    """One element of an index: None, a slice, an int, a NumPy array of ints, an array, a `Flag` or a `Mask`."""
+    kind = type(i)
+    if kind is int or kind is slice or i is None:
+        return i
+    if kind is bool or kind is np.bool_:
+        return Flag(bool(i))
+    if isinstance(i, str):
+        raise errors.DtypeError(
+            wrong=f"a string cannot be an index: {_shown(i)}", fix="Arrays have no named fields; use a dict of arrays"
+        )
+    if isinstance(i, (list, tuple)):
+        i = _from_sequence(i)
+    elif not _is_array(i):
+        try:
+            return operator.index(i)
+        except TypeError:
+            if isinstance(i, (float, complex)):
+                raise _not_integer(i, type(i).__name__) from None
+            raise errors.IndexingError(
+                wrong=f"{_shown(i)} of type {type(i).__name__} cannot be an index",
+                fix="Index with integers, slices, ..., None, and arrays of integers or bools",
+            ) from None
+    if not isinstance(i, (np.ndarray, np.generic)):
+        i = as_array(i, "indexing")
+    dtype = i.dtype
+    if dtype == np.bool_:
+        return _mask(i)
+    if not dtypes.is_integer(dtype):
+        raise _not_integer(i, str(dtypes.name_of(dtype)))
+    host = host_value(i)
+    if host is None:
+        return i
+    canonical = dtypes.canonicalize_dtype(host.dtype)
+    if host.dtype != canonical:
+        host = host.astype(canonical)
+    return host if host.ndim else int(host)
+
+
+def _not_integer(i: Any, dtype: str) -> errors.DtypeError:
+    return errors.DtypeError(
+        wrong=f"an index must be integer or bool, not {dtype}: {_shown(i)}", fix="Convert it with .astype(int) or int()"
+    )
+
+
+def _from_sequence(i: Sequence[Any]) -> Any:
+    """A list within an index, as an array."""
+    if not len(i):
+        return np.zeros(0, np.int32)
+    rows = [_from_sequence(v) if isinstance(v, (list, tuple)) else v for v in i]
+    if not any(isinstance(v, Array) for v in rows):
+        return np.asarray(rows)
+    values = [host_value(as_array(v, "indexing")) for v in rows]
+    known = [v for v in values if v is not None]
+    if len(known) == len(rows):
+        return np.stack(known)
+    arrays = [as_array(v, "indexing") for v in rows]
+    dtype = dtypes.result_type([(v.dtype, v.weak_type) for v in arrays])[0]
+    rows = [broadcast_in_dim(convert(v, dtype), shape=(1, *v.shape), broadcast_dimensions=tuple(range(1, v.ndim + 1)))
+            for v in arrays]  # fmt: skip
+    return concatenate(*rows, dimension=0)
+
+
+def host_value(i: Any) -> np.ndarray | None:
+    """The value of an array that is in host memory already, or can be viewed from there; else None."""
+    if isinstance(i, (np.ndarray, np.generic)):
+        return np.asarray(i)
+    if type(i) is ConcreteArray:
+        device = i._device  # pyright: ignore[reportPrivateUsage]
+        if i._host is not None or device is None or device.host_memory:  # pyright: ignore[reportPrivateUsage]
+            return i.host()
+    return None
+
+
+def concrete_value(x: Any) -> ConcreteArray | None:
+    """The concrete array behind ``x``: itself, or the primal of a value being differentiated; None if only traced."""
+    while not isinstance(x, ConcreteArray):
+        x = getattr(x, "primal", None)
+        if x is None:
+            return None
+    return x
+
+
+def _mask(i: Any) -> Flag | Mask:
+    if isinstance(i, Array):
+        value = concrete_value(i)
+        if value is None:
+            raise errors.NonConcreteBooleanIndexError(
+                wrong=f"a traced mask ({i.aval}) cannot be an index: how many elements it picks is not known "
+                "while tracing",
+                fix="Keep the shape and mask the values, pnp.where(mask, x, 0); or say how many there are at most, "
+                "x[pnp.nonzero(mask, size=n)]",
+            )
+        i = value.host()
+    return Mask(np.asarray(i)) if i.ndim else Flag(bool(i))
+
+
+class Run(NamedTuple):
+    """A slice along an axis: ``size`` elements from ``start`` on, ``step`` apart (which may be negative)."""
+
+    start: int
+    size: int
+    step: int
+
+    @property
+    def low(self) -> int:
+        """The least position taken."""
+        return self.start if self.step > 0 else self.start + (self.size - 1) * self.step
+
+
+def run_of(s: slice, n: int) -> Run:
+    """The elements that ``s`` takes of an axis of length ``n``."""
+    try:
+        start, stop, step = s.indices(n)
+    except TypeError as error:
+        traced = next((b for b in (s.start, s.stop, s.step) if isinstance(b, Tracer)), None)
+        if traced is not None:
+            raise errors.NonConcreteSliceError(
+                wrong=f"a slice was given a traced bound ({traced.aval}); the length of the result must be known "
+                "while tracing",
+                fix="Use lax.dynamic_slice(x, (start,), (size,)) with a fixed size, or make the bound static",
+            ) from error
+        raise errors.DtypeError(
+            wrong=f"{s} cannot be an index: its bounds must be integers or None", fix="Convert them with int()"
+        ) from None
+    except ValueError:
+        raise errors.ArgumentError(wrong=f"{s} has step 0", fix="Give a step other than 0") from None
+    size = len(range(start, stop, step))
+    return Run(start if size else 0, size, step if size > 1 else 1)
+
+
+def check_int(i: int) -> None:
+    """Refuse a Python int that no index dtype holds."""
+    if not -0x80000000 <= i <= 0x7FFFFFFF:
+        dtypes.dtype_of_python_scalar(i)
+
+
+def _within(i: int, axis: int, n: int, shape: Shape, wrap: bool = True) -> int:
+    """An int counted from the front, perhaps out of range; the axis must have elements."""
+    if not n:
+        raise errors.IndexingError(
+            wrong=f"index {i} is out of bounds: axis {axis} of the array (shape {shape}) has length 0",
+            fix="Check the length first, or take an empty slice",
+        )
+    check_int(i)
+    return i + n if i < 0 and wrap else i
+
+
+# -- ints and slices known beforehand ---------------------------------------------------------------------------------
+class BasicPlan:
+    """Which part of the array ints and slices mean, with ints out of range moved inside.
+
+    Attributes
+    ----------
+    aval : Aval of the result
+    host : what to index a NumPy array with to get the same
+    cut : (starts, limits, strides) of a slice, or None where everything is taken
+    reversed, squeezed : axes of the array
+    inserted : axes of the result that the array does not have
+    in_bounds : whether no int was out of range
+    vectors : the `VectorPlan` of the same index, made when first asked for
+    """
+
+    __slots__ = ("aval", "cut", "entries", "host", "in_bounds", "inserted", "reversed", "squeezed", "_vectors")
+
+    def __init__(self, aval: Aval, entries: Sequence[Entry]) -> None:
+        starts, limits, strides = [], [], []
+        host: list[Any] = []
+        shape: list[int] = []
+        inserted, squeezed, backwards = [], [], []
+        in_bounds = True
+        axis = 0
+        for e in entries:
+            if e is None:
+                inserted.append(len(shape))
+                shape.append(1)
+                host.append(None)
+                continue
+            n = aval.shape[axis]
+            if type(e) is int:
+                i = _within(e, axis, n, aval.shape)
+                at = min(max(i, 0), n - 1)
+                in_bounds = in_bounds and i == at
+                starts.append(at)
+                limits.append(at + 1)
+                strides.append(1)
+                squeezed.append(axis)
+                host.append(at)
+            else:
+                run = run_of(e, n)
+                low, step = run.low, abs(run.step)
+                stop = run.start + run.size * run.step
+                starts.append(low)
+                limits.append(min(low + run.size * step, n) if run.size else low)
+                strides.append(step)
+                if run.step < 0:
+                    backwards.append(axis)
+                host.append(slice(run.start, None if stop < 0 else stop, run.step))
+                shape.append(run.size)
+            axis += 1
+        self.aval = Aval(tuple(shape), aval.dtype, aval.weak_type)
+        self.host = (*host, Ellipsis)
+        whole = not any(starts) and tuple(limits) == aval.shape and strides == [1] * len(strides)
+        stepped = any(step != 1 for step in strides)
+        self.cut = None if whole else (tuple(starts), tuple(limits), tuple(strides) if stepped else None)
+        self.reversed, self.squeezed, self.inserted = tuple(backwards), tuple(squeezed), tuple(inserted)
+        self.in_bounds = in_bounds
+        self.entries = entries
+        self._vectors: VectorPlan | None = None
+
+    def take(self, x: Any) -> Any:
+        """The elements, by slice, rev, squeeze and reshape."""
+        if self.cut is not None:
+            starts, limits, strides = self.cut
+            x = slice_(x, start_indices=starts, limit_indices=limits, strides=strides)
+        if self.reversed:
+            x = rev(x, dimensions=self.reversed)
+        return arrange(x, self.aval.shape, self.squeezed, self.inserted)
+
+    def vectors(self, shape: Shape) -> VectorPlan:
+        """The same elements as windows, for an array of ``shape``."""
+        if self._vectors is None:
+            self._vectors = VectorPlan(shape, self.entries)
+        return self._vectors
+
+
+def arrange(x: Any, shape: Shape, dropped: Sequence[int], inserted: Sequence[int]) -> Any:
+    """``x`` in ``shape``, which lacks its axes ``dropped`` of length 1 and has new ones at ``inserted``."""
+    if not inserted:
+        return squeeze(x, dimensions=tuple(dropped)) if dropped else x
+    if dropped:
+        return reshape(x, new_sizes=shape, dimensions=None, sharding=None)
+    kept = tuple([d for d in range(len(shape)) if d not in inserted])
+    return broadcast_in_dim(x, shape=shape, broadcast_dimensions=kept, sharding=None)
+
+
+_plans: dict[Any, BasicPlan] = {}
+
+
+def static_key(idx: Any) -> Any:
+    """What a plan for an index of ints, slices, None and ... is kept under; None for any other index."""
+    if type(idx) is not tuple:
+        idx = (idx,)
+    parts: list[Any] = []
+    for i in idx:
+        kind = type(i)
+        if kind is int or i is None or i is Ellipsis:
+            parts.append(i)
+        elif kind is slice:
+            bounds = (i.start, i.stop, i.step)
+            # 1.0 and True are equal to 1, and are not the same index.
+            for bound in bounds:
+                if bound is not None and type(bound) is not int:
+                    return None
+            parts.append(bounds)
+        else:
+            return None
+    return tuple(parts)
+
+
+def basic_plan(aval: Aval, idx: Any) -> BasicPlan | None:
+    """The kept plan of an index of ints, slices, None and ...; None for any other index."""
+    key = static_key(idx)
+    if key is None:
+        return None
+    plan = _plans.get((aval, key))
+    if plan is None:
+        plan = BasicPlan(aval, read(aval.shape, idx))
+        if len(_plans) >= PLANS:
+            _plans.clear()
+        _plans[aval, key] = plan
+    return plan
+
+
+def is_static(entries: Sequence[Entry]) -> bool:
+    """Whether a `BasicPlan` can hold the entries."""
+    return all(e is None or type(e) is int or type(e) is slice for e in entries)
+
+
+# -- scalars known later ----------------------------------------------------------------------------------------------
+def is_window(entries: Sequence[Entry]) -> bool:
+    """Whether the entries are ints, slices and scalar arrays only, so that one window holds all they take."""
+    return not any(type(e) is Flag or (hasattr(e, "ndim") and e.ndim) for e in entries)
+
+
+def index_dtype(shape: Shape, entries: Sequence[Any]) -> np.dtype:
+    """int32, or int64 where an axis or an index needs it."""
+    if any(n > 0x7FFFFFFF for n in shape) or any(hasattr(e, "dtype") and e.dtype.itemsize == 8 for e in entries):
+        return _INT64
+    return _INT32
+
+
+def counted_from_front(i: Any, n: int, dtype: np.dtype, wrap: bool = True) -> Any:
+    """An integer array in ``dtype``, negative elements counted from the end of an axis of length ``n``."""
+    signed = dtypes.is_signed(i.dtype)
+    i = convert(i, dtype)
+    if not signed or not wrap:
+        return i
+    return select_n(lt(i, dtype.type(0)), i, add(i, dtype.type(n)))
+
+
+def take_window(x: Any, entries: Sequence[Entry], wrap: bool = True) -> Any:
+    """The elements of ``x`` that ints, slices and scalar arrays take, by ``dynamic_slice``."""
+    dtype = index_dtype(x.shape, entries)
+    starts: list[Any] = []
+    sizes, strides, shape = [], [], []
+    dropped, inserted, backwards = [], [], []
+    axis = 0
+    for e in entries:
+        if e is None:
+            inserted.append(len(shape))
+            shape.append(1)
+            continue
+        n = x.shape[axis]
+        if type(e) is slice:
+            run = run_of(e, n)
+            step = abs(run.step)
+            starts.append(np.asarray(run.low, dtype))
+            sizes.append((run.size - 1) * step + 1 if run.size else 0)
+            strides.append(step)
+            shape.append(run.size)
+            if run.step < 0:
+                backwards.append(axis)
+        else:
+            i = _within(0 if type(e) is not int else e, axis, n, x.shape, wrap)
+            starts.append(np.asarray(i, dtype) if type(e) is int else counted_from_front(e, n, dtype, wrap))
+            sizes.append(1)
+            strides.append(1)
+            dropped.append(axis)
+        axis += 1
+    out = dynamic_slice(x, *starts, slice_sizes=tuple(sizes))
+    if any(step != 1 for step in strides):
+        out = slice_(out, start_indices=(0,) * out.ndim, limit_indices=out.shape, strides=tuple(strides))
+    if backwards:
+        out = rev(out, dimensions=tuple(backwards))
+    return arrange(out, tuple(shape), dropped, inserted)
+
+
+# -- everything else --------------------------------------------------------------------------------------------------
+class Column(NamedTuple):
+    """One component of the index vectors: positions along ``axis``, whose own axes are the axes ``dims`` of them."""
+
+    value: Any
+    axis: int
+    dims: tuple[int, ...]
+    given: bool
+
+
+class VectorPlan:
+    """An index as vectors: one for each window that is read or written.
+
+    Parameters
+    ----------
+    shape : of the array
+    entries : from `read`
+    wrap : whether negative positions count from the end
+
+    Attributes
+    ----------
+    operand : shape of the array with the axes that scalar bools add, None if there are none
+    numbers, sizes : of the gather
+    batch : shape of the index vectors, their last axis left out
+    out : shape of the gather's result
+    reversed : axes of ``out`` that run backwards
+    inserted : axes of ``shape``, the final shape, that ``out`` does not have
+    alone : whether there is no array among the indices, so the windows are sorted and do not meet
+    """
+
+    __slots__ = (
+        "_known", "alone", "batch", "columns", "dtype", "inserted", "lengths", "numbers", "operand", "out", "reversed",
+        "shape", "sizes", "wrap",
+    )  # fmt: skip
+
+    def __init__(self, shape: Shape, entries: Sequence[Entry], wrap: bool = True) -> None:
+        arrays = [type(e) is Flag or bool(hasattr(e, "ndim") and e.ndim) for e in entries]
+        group = [
+            a or (e is not None and type(e) is not slice and any(arrays)) for a, e in zip(arrays, entries, strict=True)
+        ]
+        members = [k for k, g in enumerate(group) if g]
+        together = bool(members) and members[-1] - members[0] + 1 == len(members)
+        common = _common_shape(shape, [_shape_of(e) for e, g in zip(entries, group, strict=True) if g])
+        lengths: list[int] = []
+        final: list[int] = []
+        out: list[int] = []
+        sizes: list[int] = []
+        windows: list[int] = []
+        collapsed: list[int] = []
+        backwards, inserted = [], []
+        first = 0  # where the axes of the arrays begin in ``out``
+        if members and not together:
+            final += common
+            out += common
+        pending: list[tuple[Any, int, int | None, bool]] = []  # position or run, axis, axis of out, given by the user
+        source = iter(shape)
+        for k, e in enumerate(entries):
+            if e is None:
+                inserted.append(len(final))
+                final.append(1)
+                continue
+            axis = len(lengths)
+            n = 1 if type(e) is Flag else next(source)
+            lengths.append(n)
+            if together and members[0] == k:
+                first = len(out)
+                final += common
+                out += common
+            if type(e) is slice:
+                run = run_of(e, n)
+                if abs(run.step) == 1:
+                    sizes.append(run.size)
+                    windows.append(len(out))
+                    if run.size != n:
+                        pending.append((run.low, axis, None, False))
+                    if run.step < 0:
+                        backwards.append(len(out))
+                else:
+                    sizes.append(1)
+                    collapsed.append(axis)
+                    steps = run.start + run.step * np.arange(run.size, dtype=np.int64)
+                    pending.append((steps, axis, len(out), False))
+                final.append(run.size)
+                out.append(run.size)
+                continue
+            sizes.append(1)
+            collapsed.append(axis)
+            if type(e) is Flag:
+                e = np.zeros(int(e.value), np.int32)
+            elif type(e) is int:
+                check_int(e)
+            pending.append((e, axis, None, True))
+        self.lengths = tuple(lengths)
+        self.operand = self.lengths if self.lengths != shape else None
+        self.sizes, self.out, self.shape = tuple(sizes), tuple(out), tuple(final)
+        self.reversed, self.inserted = tuple(backwards), tuple(inserted)
+        self.batch = tuple([s for d, s in enumerate(out) if d not in windows])
+        place = {d: k for k, d in enumerate([d for d in range(len(out)) if d not in windows])}
+        columns: list[Column] = []
+        for value, axis, dim, given in pending:
+            rank = 0 if type(value) is int else value.ndim
+            if dim is not None:
+                dims = (place[dim],)
+            else:
+                dims = tuple([place[first + len(common) - rank + r] for r in range(rank)]) if rank else ()
+            columns.append(Column(value, axis, dims, given))
+        columns.sort(key=lambda c: c.axis)
+        self.columns, self.wrap = columns, wrap
+        self.alone = not any(arrays)
+        self.numbers = GatherDimensionNumbers(
+            tuple(windows),
+            tuple(collapsed),
+            tuple([c.axis for c in columns]),
+        )
+        self.dtype = index_dtype(self.lengths, [c.value for c in columns if c.given])
+        self._known: np.ndarray | None = None
+
+    def vectors(self) -> Any:
+        """The index vectors, of shape ``(*batch, components)``."""
+        if self._known is not None:
+            return self._known
+        tracing = not isinstance(state.trace, EvalTrace)
+        for c in self.columns:
+            if type(c.value) is not int and not (
+                isinstance(c.value, np.ndarray) and (c.value.size <= SMALL or not tracing)
+            ):
+                return self._computed()
+        dtype = self.dtype
+        known = np.empty((*self.batch, len(self.columns)), dtype)
+        rank = len(self.batch)
+        for k, c in enumerate(self.columns):
+            value, n = c.value, self.lengths[c.axis]
+            if type(value) is int:
+                known[..., k] = value + n if value < 0 and self.wrap else value
+                continue
+            if c.given and self.wrap and dtypes.is_signed(value.dtype):
+                value = value.astype(dtype)
+                value = np.where(value < 0, value + dtype.type(n), value)
+            lengths = [1] * rank
+            for length, d in zip(value.shape, c.dims, strict=True):
+                lengths[d] = length
+            known[..., k] = value.reshape(lengths)
+        self._known = known
+        return known
+
+    def _computed(self) -> Any:
+        """The index vectors, by operations of the program."""
+        dtype, shape = self.dtype, (*self.batch, 1)
+        parts = []
+        for c in self.columns:
+            value, n = c.value, self.lengths[c.axis]
+            if type(value) is int:
+                value = np.asarray(value + n if value < 0 and self.wrap else value, dtype)
+            elif c.given:
+                value = counted_from_front(value, n, dtype, self.wrap)
+            else:
+                value = value.astype(dtype)
+            parts.append(_column(value, shape, c.dims))
+        return parts[0] if len(parts) == 1 else concatenate(*parts, dimension=len(self.batch))
+
+    def check_lengths(self) -> None:
+        """Refuse to pick an element of an axis that has none."""
+        for c in self.columns:
+            if not self.lengths[c.axis] and self.sizes[c.axis]:
+                raise errors.IndexingError(
+                    wrong=f"an index picks elements of axis {c.axis}, which has length 0 (shape {self.lengths})",
+                    fix="Check the length first, or pick with an empty array of integers",
+                )
+
+
+def _column(value: Any, shape: Shape, dims: tuple[int, ...]) -> Any:
+    """``value`` with its axes at ``dims`` of ``shape``, where its axes of length 1 are repeated."""
+    return broadcast_in_dim(value, shape=shape, broadcast_dimensions=dims, sharding=None)
+
+
+def _shape_of(e: Entry) -> Shape:
+    if type(e) is Flag:
+        return (int(e.value),)
+    return () if type(e) is int else e.shape
+
+
+def _common_shape(shape: Shape, shapes: Sequence[Shape]) -> Shape:
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise errors.IndexingError(
+            wrong=f"index arrays of shapes {' and '.join(map(str, shapes))} do not fit together",
+            fix="Their axes are matched from the last; the lengths must be equal or 1. "
+            "Use pnp.ix_ to pick rows and columns independently",
+        ) from None

@@ -1,0 +1,335 @@
+"""Exponentials, logarithms, trigonometric and hyperbolic functions, and angles.
+
+All are floating point: integers and bools are read as float32, or float64 where they have 64 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from portax.core import dtypes
+from portax.core.array import Array
+from portax.core.aval import aval_of
+from portax.errors import ArgumentError
+from portax.higher_order.custom_jvp import custom_jvp
+from portax.numpy.families import binary, refused, unary
+from portax.numpy.promotion import converted, literal, promote_args_inexact, spread
+from portax.primitives import bits, comparison, complex_parts, exponential, special, trigonometric
+from portax.primitives.arithmetic import abs_, add, div, max_, min_, mul, neg, round_, sqrt, square, sub
+from portax.primitives.comparison import select_n
+from portax.primitives.elementwise import like
+from portax.primitives.zeros import zeros
+
+_RADIANS = "Any shape; an angle in radians."
+
+
+def _row(name: str, primitive: Any, line: str, example: str, **slots: Any) -> Any:
+    return unary(name, primitive, line, f">>> pnp.{name}{example}", to=dtypes.to_inexact, **slots)
+
+
+exp = _row(
+    "exp", exponential.exp, "e to the power of each element.",
+    "(pnp.array([0.0, 1.0]))\nArray([1.       , 2.7182817], dtype=float32)",
+)  # fmt: skip
+exp2 = _row(
+    "exp2", exponential.exp2, "2 to the power of each element.",
+    "(pnp.array([3.0, 0.5]))\nArray([8.       , 1.4142135], dtype=float32)",
+)  # fmt: skip
+expm1 = _row(
+    "expm1", exponential.expm1, "``exp(x) - 1``, accurate near 0 too.",
+    "(pnp.array([0.0, 1e-7]))\nArray([0.e+00, 1.e-07], dtype=float32)",
+)  # fmt: skip
+log = _row(
+    "log", exponential.log, "Natural logarithm of each element: NaN for negative real ``x``, -inf at 0.",
+    "(pnp.array([1.0, 10.0]))\nArray([0.       , 2.3025851], dtype=float32)",
+)  # fmt: skip
+log1p = _row(
+    "log1p", exponential.log1p, "``log(1 + x)``, accurate near 0 too.",
+    "(pnp.array([0.0, 1e-7]))\nArray([0.e+00, 1.e-07], dtype=float32)",
+)  # fmt: skip
+
+
+def _logarithm(base: float) -> Any:
+    return lambda dtype: lambda x: div(exponential.log(x), exponential.log(like(x, base)))
+
+
+log2 = _row(
+    "log2", _logarithm(2.0), "Logarithm to the base 2.",
+    "(pnp.array([1.0, 8.0]))\nArray([0., 3.], dtype=float32)",
+)  # fmt: skip
+log10 = _row(
+    "log10", _logarithm(10.0), "Logarithm to the base 10.",
+    "(pnp.array([1.0, 100.0]))\nArray([0., 2.], dtype=float32)",
+)  # fmt: skip
+
+sin = _row(
+    "sin", trigonometric.sin, "Sine of an angle in radians.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.       , 0.841471], dtype=float32)", x=_RADIANS,
+)  # fmt: skip
+cos = _row(
+    "cos", trigonometric.cos, "Cosine of an angle in radians.",
+    "(pnp.array([0.0, 1.0]))\nArray([1.       , 0.5403023], dtype=float32)", x=_RADIANS,
+)  # fmt: skip
+tan = _row(
+    "tan", trigonometric.tan, "Tangent of an angle in radians.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.       , 1.5574077], dtype=float32)", x=_RADIANS,
+)  # fmt: skip
+arcsin = asin = _row(
+    "arcsin", trigonometric.asin, "The angle in [-pi/2, pi/2] radians whose sine is ``x``.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.       , 1.5707964], dtype=float32)",
+)  # fmt: skip
+arccos = acos = _row(
+    "arccos", trigonometric.acos, "The angle in [0, pi] radians whose cosine is ``x``.",
+    "(pnp.array([0.0, 1.0]))\nArray([1.5707964, 0.       ], dtype=float32)",
+)  # fmt: skip
+arctan = atan = _row(
+    "arctan", trigonometric.atan, "The angle in (-pi/2, pi/2) radians whose tangent is ``x``.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.       , 0.7853982], dtype=float32)",
+)  # fmt: skip
+sinh = _row(
+    "sinh", trigonometric.sinh, "Hyperbolic sine of each element.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.       , 1.1752012], dtype=float32)",
+)  # fmt: skip
+cosh = _row(
+    "cosh", trigonometric.cosh, "Hyperbolic cosine of each element.",
+    "(pnp.array([0.0, 1.0]))\nArray([1.       , 1.5430806], dtype=float32)",
+)  # fmt: skip
+tanh = _row(
+    "tanh", trigonometric.tanh, "Hyperbolic tangent of each element.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.        , 0.76159415], dtype=float32)",
+)  # fmt: skip
+arcsinh = asinh = _row(
+    "arcsinh", trigonometric.asinh, "The number whose hyperbolic sine is ``x``.",
+    "(pnp.array([0.0, 1.0]))\nArray([0.        , 0.88137364], dtype=float32)",
+)  # fmt: skip
+arccosh = acosh = _row(
+    "arccosh", trigonometric.acosh, "The number, not negative, whose hyperbolic cosine is ``x``.",
+    "(pnp.array([1.0, 2.0]))\nArray([0.       , 1.3169578], dtype=float32)",
+)  # fmt: skip
+arctanh = atanh = _row(
+    "arctanh", trigonometric.atanh, "The number whose hyperbolic tangent is ``x``.",
+    "(pnp.array([0.0, 0.5]))\nArray([0.        , 0.54930615], dtype=float32)",
+)  # fmt: skip
+arctan2 = atan2 = binary(
+    "arctan2",
+    trigonometric.atan2,
+    "The angle in [-pi, pi] radians of the point with ordinate ``x1`` and abscissa ``x2``.",
+    ">>> pnp.arctan2(pnp.array([1.0, -1.0]), 0.0)\nArray([ 1.5707964, -1.5707964], dtype=float32)",
+    to=dtypes.to_inexact,
+    notes="Signed zeros tell the side of the negative axis: of ``(0.0, -1.0)`` it is pi, of ``(-0.0, -1.0)`` -pi.",
+)
+
+
+def _scaled(factor: float) -> Any:
+    return lambda dtype: lambda x: mul(x, _weakly(x, factor))
+
+
+def _weakly(x: Array, value: float) -> Any:
+    return literal(value, x.dtype)
+
+
+deg2rad = radians = _row(
+    "deg2rad", _scaled(math.pi / 180), "Degrees as radians.",
+    "(pnp.array([0.0, 180.0]))\nArray([0.       , 3.1415927], dtype=float32)", x="Any shape; an angle in degrees.",
+)  # fmt: skip
+rad2deg = degrees = _row(
+    "rad2deg", _scaled(180 / math.pi), "Radians as degrees.",
+    "(pnp.array([0.0, pnp.pi]))\nArray([  0., 180.], dtype=float32)", x=_RADIANS,
+)  # fmt: skip
+
+
+def hypot(x1: Any, x2: Any, /) -> Array:
+    """Length of the hypotenuse, ``sqrt(x1**2 + x2**2)``, without overflow on the way.
+
+    Parameters
+    ----------
+    x1, x2 : Array or number, real
+        Shapes that broadcast together.
+
+    Returns
+    -------
+    Array of the broadcast shape, floating point; infinite where either operand is
+
+    Examples
+    --------
+    >>> pnp.hypot(pnp.array([3.0, 5.0]), pnp.array([4.0, 12.0]))
+    Array([ 5., 13.], dtype=float32)
+    """
+    a, b = promote_args_inexact("hypot", x1, x2)
+    if dtypes.is_complex(a.dtype):
+        raise refused("hypot", a.dtype, "Take magnitudes first, with abs")
+    a, b = abs_(a), abs_(b)
+    infinite = bits.or_(comparison.eq(a, like(a, math.inf)), comparison.eq(b, like(b, math.inf)))
+    large, small = max_(a, b), min_(a, b)
+    still = comparison.eq(large, like(large, 0))
+    safe = select_n(still, large, like(large, 1))
+    ratio = div(small, safe)
+    length = mul(large, sqrt(add(square(ratio), like(large, 1))))
+    length = select_n(still, length, large)
+    return select_n(infinite, length, like(length, math.inf))
+
+
+def _sum_of_exponentials(x: Array, y: Array, exp: Any, log1p: Any) -> Array:
+    """max + log1p(exp(-|x - y|)); where both are the same infinity, that infinity."""
+    top, gap = max_(x, y), sub(x, y)
+    if dtypes.is_complex(gap.dtype):
+        first = comparison.eq(top, x)
+        gap = select_n(first, gap, neg(gap))
+        apart = select_n(comparison.ne(gap, gap), add(top, log1p(exp(neg(gap)))), add(x, y))
+        imaginary = complex_parts.imag(apart)
+        turn = like(imaginary, 2 * math.pi)
+        inside = sub(imaginary, mul(turn, _nearest(div(imaginary, turn))))
+        return complex_parts.complex_(complex_parts.real(apart), inside)
+    return select_n(comparison.ne(gap, gap), add(top, log1p(exp(neg(abs_(gap))))), add(x, y))
+
+
+def _nearest(x: Array) -> Array:
+    return round_(x, rounding_method=1)
+
+
+def _share(x: Array, out: Array, exp: Any) -> Array:
+    """exp(x - out), the derivative of the sum with respect to ``x``; 0 where x is -inf, whatever the sum."""
+    if dtypes.is_complex(x.dtype):
+        return exp(sub(x, out))
+    top = like(x, math.inf)
+    gap = sub(x, select_n(comparison.eq(out, like(x, -math.inf)), out, like(x, 0)))
+    return exp(select_n(comparison.eq(x, top), gap, like(x, 0)))
+
+
+@custom_jvp
+def _logaddexp(x: Array, y: Array) -> Array:
+    return _sum_of_exponentials(x, y, exponential.exp, exponential.log1p)
+
+
+@_logaddexp.defjvp
+def _logaddexp_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (x, y), (t, u) = primals, tangents
+    out = _logaddexp(x, y)
+    return out, add(mul(t, _share(x, out, exponential.exp)), mul(u, _share(y, out, exponential.exp)))
+
+
+@custom_jvp
+def _logaddexp2(x: Array, y: Array) -> Array:
+    return _sum_of_exponentials(x, y, exponential.exp2, lambda v: div(exponential.log1p(v), like(v, math.log(2))))
+
+
+@_logaddexp2.defjvp
+def _logaddexp2_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (x, y), (t, u) = primals, tangents
+    out = _logaddexp2(x, y)
+    return out, add(mul(t, _share(x, out, exponential.exp2)), mul(u, _share(y, out, exponential.exp2)))
+
+
+def _of_one_shape(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
+    a, b = promote_args_inexact(name, x1, x2)
+    shape = a.shape or b.shape
+    return spread(a, shape), spread(b, shape)
+
+
+def logaddexp(x1: Any, x2: Any, /) -> Array:
+    """``log(exp(x1) + exp(x2))``, without overflow.
+
+    Parameters
+    ----------
+    x1, x2 : Array or number
+        Shapes that broadcast together.
+
+    Returns
+    -------
+    Array of the broadcast shape, floating point
+
+    Examples
+    --------
+    >>> pnp.logaddexp(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))
+    Array([   0.6931472, 1000.6931   ], dtype=float32)
+    """
+    return _logaddexp(*_of_one_shape("logaddexp", x1, x2))
+
+
+def logaddexp2(x1: Any, x2: Any, /) -> Array:
+    """``log2(2**x1 + 2**x2)``, without overflow.
+
+    Examples
+    --------
+    >>> pnp.logaddexp2(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))
+    Array([   1., 1001.], dtype=float32)
+    """
+    return _logaddexp2(*_of_one_shape("logaddexp2", x1, x2))
+
+
+def sinc(x: Any, /) -> Array:
+    """``sin(pi x) / (pi x)``, and 1 at 0.
+
+    Returns
+    -------
+    Array of the shape of ``x``, floating point
+
+    Notes
+    -----
+    At 0 the Taylor series stands in, so derivatives up to the eighth order hold there.
+
+    Examples
+    --------
+    >>> pnp.sinc(pnp.array([0.0, 0.5]))
+    Array([1.       , 0.6366198], dtype=float32)
+    """
+    (x,) = promote_args_inexact("sinc", x)
+    centre = comparison.eq(x, like(x, 0))
+    turned = mul(like(x, math.pi), x)
+    safe = select_n(centre, turned, like(x, 1))
+    z = square(select_n(centre, like(x, 0), turned))
+    series = like(x, 1 / math.factorial(9))
+    for k in (7, 5, 3, 1):
+        series = sub(like(x, 1 / math.factorial(k)), mul(z, series))
+    return select_n(centre, div(trigonometric.sin(safe), safe), series)
+
+
+def i0(x: Any) -> Array:
+    """Modified Bessel function of the first kind, of order 0.
+
+    Parameters
+    ----------
+    x : Array or number, real
+
+    Returns
+    -------
+    Array of the shape of ``x``, floating point
+
+    Examples
+    --------
+    >>> pnp.i0(pnp.array([0.0, 1.0]))
+    Array([1.       , 1.2660658], dtype=float32)
+    """
+    (x,) = promote_args_inexact("i0", x)
+    if dtypes.is_complex(x.dtype):
+        raise ArgumentError(wrong=f"i0 is not defined for {x.dtype.name}", fix="Give real numbers")
+    return mul(exponential.exp(abs_(x)), special.bessel_i0e(x))
+
+
+def angle(z: Any, deg: bool = False) -> Array:
+    """The angle of complex numbers in the plane, in (-pi, pi] radians; in degrees with ``deg``.
+
+    Parameters
+    ----------
+    z : Array or number
+        Real numbers are 0 or pi.
+
+    Returns
+    -------
+    Array of the shape of ``z``, floating point
+
+    Examples
+    --------
+    >>> pnp.angle(pnp.array([1.0 + 1.0j, -2.0]))
+    Array([0.7853982, 3.1415927], dtype=float32)
+    """
+    (z,) = promote_args_inexact("angle", z)
+    if dtypes.is_complex(z.dtype):
+        re, im = complex_parts.real(z), complex_parts.imag(z)
+    else:
+        wide = dtypes.float64 if z.dtype == dtypes.float64 else dtypes.float32
+        re = converted(converted(z, wide, False), wide, False)
+        im = zeros(aval_of(re).strip_weak_type())
+    out = trigonometric.atan2(im, re)
+    return rad2deg(out) if deg else out
