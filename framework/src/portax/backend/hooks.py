@@ -32,15 +32,9 @@ from typing import Any, TypeAlias
 
 import pluggy
 
-from portax.runtime.contract import Backend
+from portax.runtime.contract import INTERFACE_VERSION, OLDEST_INTERFACE, Backend
 
 PROJECT = "portax"
-
-INTERFACE_VERSION = (1, 0)
-"""Version of the contract in this portax. The minor number grows with additions, the major with breaks."""
-
-OLDEST_INTERFACE = (1, 0)
-"""Oldest version of the contract for which a plugin may have been written and still work."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -34,6 +34,15 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+INTERFACE_VERSION = (1, 0)
+"""Version of the contract in this portax. The minor number grows with additions, the major with breaks."""
+
+OLDEST_INTERFACE = (1, 0)
+"""Oldest version of the contract for which a plugin may have been written and still work."""
+
+OPSETS = ((1,), (1,))
+"""Oldest and newest opset this portax can serve."""
+
 Buffer: TypeAlias = Any
 """A driver's own array object. Opaque to the core."""
 

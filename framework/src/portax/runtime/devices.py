@@ -7,16 +7,14 @@ backend's manifest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from portax.core import dtypes
 from portax.core.config import config
-from portax.errors import ArgumentError, CompileError
-from portax.runtime import plugins
-from portax.runtime.contract import Backend, Buffer, Capabilities, CompileOptions, Device, Executable
+from portax.core.lazy import lazy
+from portax.errors import ArgumentError
+from portax.runtime.contract import Device
+
+plugins = lazy("portax.runtime.plugins")
 
 _default: Device | None = None
 
@@ -88,70 +86,3 @@ def as_device(x: Any) -> Device:
     if isinstance(inner, Device):
         return inner
     raise ArgumentError(wrong=f"{x!r} is not a device", fix="Give one of portax.devices()")
-
-
-class ReferenceDevice(Device):
-    """The host itself; a buffer is a NumPy array that nobody writes to."""
-
-    platform = "reference"
-    kind = "NumPy"
-    host_memory = True
-
-    def __init__(self, backend: Backend, index: int) -> None:
-        self.backend, self.id = backend, index
-
-    def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
-        return array.copy() if copy else array
-
-    def host(self, buffer: Buffer) -> np.ndarray:
-        return buffer
-
-    def wait(self, buffer: Buffer) -> None:
-        return None
-
-    def ready(self, buffer: Buffer) -> bool:
-        return True
-
-    def delete(self, buffer: Buffer) -> None:
-        """Nothing to do: the memory goes with the last reference."""
-
-    def deleted(self, buffer: Buffer) -> bool:
-        return False
-
-    def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
-        return buffer
-
-    def pointer(self, buffer: Buffer) -> int:
-        return buffer.ctypes.data
-
-
-class ReferenceBackend(Backend):
-    """Runs every primitive by its NumPy meaning.
-
-    Parameters
-    ----------
-    options : mapping
-        ``devices``: how many devices to pretend there are (default 1), for programs meant for several.
-    """
-
-    name = "reference"
-    version = np.__version__
-    compiles = False
-
-    def __init__(self, options: Mapping[str, str]) -> None:
-        count = int(options.get("devices", "1"))
-        self._devices = tuple(ReferenceDevice(self, i) for i in range(count))
-
-    def devices(self) -> tuple[Device, ...]:
-        return self._devices
-
-    @property
-    def capabilities(self) -> Capabilities:
-        names = frozenset(d.name for d in dtypes.ALL)
-        return Capabilities(dtypes=names, denormals=names, deterministic=True, multi_device=True)
-
-    def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        raise CompileError(
-            wrong="the reference device runs primitives one by one and takes no StableHLO",
-            fix="Give the program to portax.jit, which hands it over as a jaxpr",
-        )

@@ -40,6 +40,9 @@ import pluggy
 
 from portax.errors import BackendError, BackendRefused, UnknownBackendError
 from portax.runtime.cache import cache_folder
+from portax.runtime.contract import INTERFACE_VERSION, OLDEST_INTERFACE, OPSETS
+from portax.runtime.reference_backend import ReferenceBackend
+from portax.version import __version__
 from portax.runtime.contract import Backend
 
 GROUP = "portax.backends"
@@ -708,7 +711,7 @@ def probed() -> None:
     print("\n" + _SENTINEL + json.dumps(answer), flush=True)
 
 
-# The process has one set of backends; the floor that knows the contract puts it here.
+# The process has one set of backends, made when first asked for.
 
 _installed: Plugins | None = None
 
@@ -721,5 +724,8 @@ def install(plugins: Plugins) -> None:
 
 def installed() -> Plugins:
     """The backends of this process."""
-    assert _installed is not None, "portax is not wired yet"
+    global _installed
+    if _installed is None:
+        host = Host(__version__, Span(OLDEST_INTERFACE, INTERFACE_VERSION), Span(*OPSETS))
+        _installed = Plugins(host, {REFERENCE: ReferenceBackend})
     return _installed

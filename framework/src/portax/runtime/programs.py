@@ -11,12 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portax.core.jaxpr import ClosedJaxpr
-from portax.runtime import cache, devices
+from portax.core.lazy import lazy
+from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions
 from portax.runtime.lowering import lower
 from portax.runtime.reference import ReferenceProgram
 from portax.transforms.stage import LARGE
+
+cache = lazy("portax.runtime.cache")
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device, Executable
