@@ -14,11 +14,9 @@ from portax.core.trace import state
 from portax.errors import ArgumentError, ConcretizationError
 from portax.numpy.families import by_kind, refused, unary
 from portax.numpy.promotion import (
-    PYTHON_NUMBERS,
     as_array,
     converted,
     fit_shapes,
-    literal,
     promote_args,
     promote_args_inexact,
     promote_dtypes,
@@ -195,9 +193,7 @@ isfinite = unary(
 )
 isnan = unary(
     "isnan",
-    by_kind(
-        float=lambda x: comparison.ne(x, x), complex=lambda x: comparison.ne(x, x), otherwise=_nothing(False)
-    ),
+    by_kind(float=lambda x: comparison.ne(x, x), complex=lambda x: comparison.ne(x, x), otherwise=_nothing(False)),
     "Whether each element is NaN.",
     ">>> pnp.isnan(pnp.array([1.0, pnp.nan]))\nArray([False,  True], dtype=bool)",
     **_BOOL,
@@ -220,7 +216,9 @@ def _no_sign(name: str) -> Any:
 
 isposinf = unary(
     "isposinf",
-    by_kind(float=lambda x: comparison.eq(x, like(x, math.inf)), complex=_no_sign("isposinf"), otherwise=_nothing(False)),
+    by_kind(
+        float=lambda x: comparison.eq(x, like(x, math.inf)), complex=_no_sign("isposinf"), otherwise=_nothing(False)
+    ),
     "Whether each element is plus infinity.",
     ">>> pnp.isposinf(pnp.array([pnp.inf, -pnp.inf]))\nArray([ True, False], dtype=bool)",
     **_BOOL,
@@ -293,9 +291,7 @@ def isscalar(element: Any) -> bool:
     return bool(np.isscalar(element))
 
 
-def nan_to_num(
-    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
-) -> Array:
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
     """NaN and infinities replaced by numbers.
 
     Parameters

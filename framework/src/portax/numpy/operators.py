@@ -10,7 +10,6 @@ at once (``if x``, ``int(x)``, ``x[0]`` of a list) a traced array cannot give: t
 from __future__ import annotations
 
 import builtins
-import math
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -22,7 +21,7 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.trace import Tracer
 from portax.numpy import ufuncs
-from portax.numpy.promotion import HOST_TYPES, PYTHON_NUMBERS
+from portax.numpy.promotion import HOST_TYPES, PYTHON_NUMBERS, as_array
 from portax.runtime.array import ConcreteArray
 
 
@@ -92,11 +91,11 @@ METHODS = (
 
 def concrete_value(x: Any) -> ConcreteArray | None:
     """The concrete array behind ``x``: itself, or the primal of a value being differentiated; None if only traced."""
-    while not isinstance(x, ConcreteArray):
+    while isinstance(x, Tracer):
         x = getattr(x, "primal", None)
         if x is None:
             return None
-    return x
+    return x if isinstance(x, ConcreteArray) else as_array(x)  # pyright: ignore[reportReturnType]
 
 
 def _bool(self: Tracer) -> bool:
@@ -286,8 +285,11 @@ def _iter(self: Array) -> Iterator[Array]:
 
 
 def _rows(x: Array) -> Iterator[Array]:
-    if isinstance(x, ConcreteArray) and not isinstance(x.aval.dtype, dtypes.KeyDtype):
-        yield from (_getitem(x, i) for i in range(x.aval.shape[0]))
+    device = x._device if isinstance(x, ConcreteArray) else None  # pyright: ignore[reportPrivateUsage]
+    if isinstance(x, ConcreteArray) and (device is None or device.host_memory):
+        value, aval = x.host(), x.aval.update(shape=x.aval.shape[1:])
+        for i in range(x.aval.shape[0]):
+            yield ConcreteArray(aval, np.asarray(value[i]), None, device, x.committed)
     else:
         yield from _numpy.unstack(x)
 
@@ -319,6 +321,31 @@ def _copy(self: Array) -> Array:
 
 #: ``portax.numpy`` itself, given by `install`: the methods belong to a room that imports this one.
 _numpy: Any = None
+
+
+def _real(self: Array) -> Array:
+    return _numpy.real(self)
+
+
+def _imag(self: Array) -> Array:
+    return _numpy.imag(self)
+
+
+def _own(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda self: function(self)
+
+
+def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Array, *args: Any, **keywords: Any) -> Any:
+        return function(self, *args, **keywords)
+
+    method.__doc__ = f"``portax.numpy.{name}`` of this array."
+    return method
+
+
+def _name(member: Any, name: str) -> None:
+    for f in (member.fget,) if isinstance(member, property) else (member,):
+        f.__name__, f.__qualname__ = name, f"Array.{name}"
 
 
 def _concrete(name: str, check: Callable[[Any], None]) -> Callable[..., Any]:

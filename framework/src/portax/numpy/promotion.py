@@ -1,6 +1,6 @@
 """Operands as `portax.numpy` reads them: anything like an array, of one dtype, of shapes that fit together.
 
-A Python number is a *literal*: a weakly typed array of rank 0 in the dtype that promotion gives it. Rank 0 stays rank 0,
+A Python number is a *literal*: a weakly typed array of rank 0 in the dtype that promotion gives it. Rank 0 stays so,
 because elementwise primitives read a scalar at every element, in every trace, without spreading it. So most calls
 convert nothing and broadcast nothing, and what decides that is a function of the operands' avals alone: who calls often
 keeps the decision (see `families`).

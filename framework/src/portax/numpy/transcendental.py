@@ -14,7 +14,7 @@ from portax.core.aval import aval_of
 from portax.errors import ArgumentError
 from portax.higher_order.custom_jvp import custom_jvp
 from portax.numpy.families import binary, refused, unary
-from portax.numpy.promotion import converted, literal, promote_args_inexact, spread
+from portax.numpy.promotion import as_array, converted, literal, promote_args_inexact, spread
 from portax.primitives import bits, comparison, complex_parts, exponential, special, trigonometric
 from portax.primitives.arithmetic import abs_, add, div, max_, min_, mul, neg, round_, sqrt, square, sub
 from portax.primitives.comparison import select_n
@@ -204,7 +204,7 @@ def _logaddexp(x: Array, y: Array) -> Array:
 
 @_logaddexp.defjvp
 def _logaddexp_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (x, y), (t, u) = primals, tangents
+    (x, y), (t, u) = map(as_array, primals), tangents
     out = _logaddexp(x, y)
     return out, add(mul(t, _share(x, out, exponential.exp)), mul(u, _share(y, out, exponential.exp)))
 
@@ -216,7 +216,7 @@ def _logaddexp2(x: Array, y: Array) -> Array:
 
 @_logaddexp2.defjvp
 def _logaddexp2_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    (x, y), (t, u) = primals, tangents
+    (x, y), (t, u) = map(as_array, primals), tangents
     out = _logaddexp2(x, y)
     return out, add(mul(t, _share(x, out, exponential.exp2)), mul(u, _share(y, out, exponential.exp2)))
 

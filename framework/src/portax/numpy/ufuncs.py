@@ -26,7 +26,7 @@ from portax.numpy.promotion import (
     promote_dtypes_numeric,
     spread,
 )
-from portax.primitives import arithmetic, bits, comparison, complex_parts, conversion, exponential
+from portax.primitives import arithmetic, bits, comparison, complex_parts, exponential
 from portax.primitives.comparison import select_n
 from portax.primitives.conversion import convert_element_type
 from portax.primitives.elementwise import like
@@ -161,9 +161,7 @@ def _rounded_down(x: Array, y: Array) -> Array:
 def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     mod = arithmetic.rem(x, y)
     quotient = arithmetic.div(arithmetic.sub(x, mod), y)
-    wrong_side = bits.and_(
-        _differs(mod, like(mod, 0)), _differs(arithmetic.sign(y), arithmetic.sign(mod))
-    )
+    wrong_side = bits.and_(_differs(mod, like(mod, 0)), _differs(arithmetic.sign(y), arithmetic.sign(mod)))
     mod = select_n(wrong_side, mod, arithmetic.add(mod, y))
     quotient = select_n(wrong_side, quotient, arithmetic.sub(quotient, like(quotient, 1)))
     return arithmetic.round_(quotient, rounding_method=0), mod
