@@ -128,6 +128,8 @@ class Primitive:
     budget: dict[str, float] = {}
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
     opens_for_tangents: bool = False
+    #: Elements from which a compiled call beats NumPy on host memory; None where it never does, as measured.
+    numpy_until: int | None = None
     #: False where params hold programs: memoising shape rules under them would keep every program alive.
     memoize: bool = True
 

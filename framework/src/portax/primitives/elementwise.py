@@ -50,7 +50,7 @@ class Elementwise(Primitive):
     kinds : tuple of str
         Kinds of dtype it takes.
     result : function of avals giving the dtype of the result
-    derivatives, transpose, linear_in, decompose, budget, required
+    derivatives, transpose, linear_in, decompose, budget, required, numpy_until
         As in ``Primitive``. ``transpose`` answers for each operand, as if none were a scalar.
     stablehlo : str or function
         The operation's name, or ``(b, *values, **params)``.
@@ -81,6 +81,7 @@ class Elementwise(Primitive):
         budget: dict[str, float] | None = None,
         required: bool = False,
         mixed: bool = False,
+        numpy_until: int | None = None,
     ) -> None:
         super().__init__()
         self.name, self.arity, self.dtypes, self.result = name, arity, kinds, result
@@ -100,6 +101,7 @@ class Elementwise(Primitive):
         self.domain, self.sample_params = domain, params
         self.budget = budget or {}
         self.required, self.mixed = required, mixed
+        self.numpy_until = numpy_until
 
     # -- what comes out -----------------------------------------------------------------------------------------------
     def abstract(self, *avals: Aval, **params: Any) -> Aval:

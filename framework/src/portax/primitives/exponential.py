@@ -39,6 +39,7 @@ class Accurate(Elementwise):
 
 def _row(*args: Any, **slots: Any) -> Elementwise:
     slots.setdefault("kinds", INEXACT)
+    slots.setdefault("numpy_until", 1 << 16)
     return registry.add((Accurate if slots.get("arity", 1) == 1 else Elementwise)(*args, **slots))
 
 
@@ -346,6 +347,7 @@ pow_ = registry.add(
         arity=2,
         doc=Pow.__doc__ or "",
         kinds=INEXACT,
+        numpy_until=1 << 16,
         derivatives=[_pow_base_term, _pow_exponent_term],
         stablehlo=lambda b, x, y: b.binary("power", x, b.convert(y, x.aval.dtype)),
         domain=((0.1, 3.0), (-2.0, 2.0)),

@@ -38,7 +38,7 @@ def _row(name: str, **slots: Any) -> Elementwise:
         slots.setdefault("stablehlo", name)
     slots["decompose"] = decomposition(formula)
     reference = slots.pop("reference", None) or getattr(special_functions, name)
-    return registry.add(row(name, reference, kinds=("float",), **slots))
+    return registry.add(row(name, reference, kinds=("float",), numpy_until=1 << 12, **slots))
 
 
 #: Elements up to which the standard library's function of one number, in a loop, is the quicker.

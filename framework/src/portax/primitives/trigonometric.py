@@ -31,12 +31,12 @@ _COMPLEX = {"complex64": 32, "complex128": 32}
 def _row(*args: Any, **slots: Any) -> Elementwise:
     slots.setdefault("kinds", INEXACT)
     slots["budget"] = {"default": 4, **_COMPLEX, **slots.get("budget", {})}
-    return registry.add(Elementwise(*args, **slots))
+    return registry.add(Elementwise(*args, numpy_until=1 << 16, **slots))
 
 
 def _accurate(*args: Any, **slots: Any) -> Elementwise:
     slots["budget"] = {"default": 4, **_COMPLEX, **slots.get("budget", {})}
-    return registry.add(Accurate(*args, kinds=INEXACT, **slots))
+    return registry.add(Accurate(*args, kinds=INEXACT, numpy_until=1 << 16, **slots))
 
 
 def _with_sign_of(x: Any, out: Any) -> Any:

@@ -1,8 +1,9 @@
 """The bottom of the stack: operations on concrete arrays happen.
 
-On host memory a small operation is its primitive's NumPy meaning, run at once: nothing is compiled, and a shape never
-seen before costs no more than any other. A large one goes through a compiled call, kept for the next time. Devices with
-memory of their own always take the compiled way.
+On host memory an operation is its primitive's NumPy meaning, run at once: nothing is compiled, and a shape never seen
+before costs no more than any other. Where a primitive says from which size on a compiled call is quicker
+(``numpy_until``), such a call is made, and kept for the next time. Devices with memory of their own always take the
+compiled way.
 
 Invariant: what comes out has the aval that the primitive's shape rule said, whichever way was taken.
 """
@@ -27,10 +28,6 @@ from portax.runtime.array import ConcreteArray
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Device
-
-#: Elements from which a compiled call beats NumPy on host memory (docs/decisions tells how it was measured).
-LARGE = 1 << 16
-
 
 class _Quiet(threading.local):
     """A context in which NumPy does not warn: overflow and NaN are results like any other.
@@ -102,9 +99,10 @@ class EvalTrace(Trace):
         known = tuple(avals)
         out_avals = primitive.out_avals(known, params)
         if not committed and config.default_device is not None:
-            device = config.default_device
+            device = devices.as_device(config.default_device)
+        limit = primitive.numpy_until
         if (
-            (size >= LARGE and devices.compiles(device) and primitive.stablehlo is not None)
+            (limit is not None and size >= limit and devices.compiles(device))
             or (device is not None and not device.host_memory)
             or (device is None and not devices.default_is_host())
         ):
