@@ -8,6 +8,7 @@ stages inside another transformation passes the constants as operands.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -117,12 +118,19 @@ def stage(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = ""
     """The jaxpr of the flat function ``f`` at ``avals``, and its constants, which may be tracers of outer traces."""
     trace = StageTrace(name)
     inputs = [trace.argument(aval) for aval in avals]
+    # Equations are many small objects that all survive: the cycle collector would walk them again and again, to find
+    # nothing (docs/decisions/0007). It is paused by the outermost staging only.
+    collecting = gc.isenabled()
+    if collecting:
+        gc.disable()
     try:
         with push(trace):
             outputs = f(*inputs)
             jaxpr, consts = trace.jaxpr(inputs, outputs)
     finally:
         trace.invalidate()
+        if collecting:
+            gc.enable()
     return jaxpr, consts
 
 
