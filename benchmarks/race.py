@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -68,8 +69,13 @@ class Result:
 
 
 def run(command: list[str]) -> str:
+    # Installers write byte code for what they install; a source tree writes its own at the first start, unless told not
+    # to. Both sides start from byte code.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT)
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=TIME_LIMIT, env=environment
+        )
     except subprocess.TimeoutExpired as late:
         raise ChildFailed(f"no result after {TIME_LIMIT:.0f} s") from late
     if done.returncode:
