@@ -1,5 +1,6 @@
 """NumPy's functions on portax arrays."""
 
+from portax.numpy import indexing
 from portax.numpy.choosing import (
     allclose,
     array_equal,

@@ -1,11 +1,11 @@
 """What an index means for an array of one shape: which elements, and how a slice, a gather or a scatter finds them.
 
 An index is read once, by `read`, into entries that say for every axis of the array what becomes of it. From the entries
-come three plans. A `BasicPlan` holds ints and slices known beforehand: cut, reverse, drop and insert axes. A
-`DynamicPlan` has scalars among them that are known only later: one window at a computed place. A `VectorPlan` covers the
-rest: an index vector for each window, which a gather reads and a scatter writes alike.
+come three ways. A `BasicPlan` holds ints and slices known beforehand: cut, reverse, drop and insert axes. A
+`take_window` is for scalars among them that are known only later: one window at a computed place. A `VectorPlan` covers
+the rest: an index vector for each window, which a gather reads and a scatter writes alike.
 
-Invariant: with the same entries every plan gives the same elements in the same order, so whoever has several may take
+Invariant: with the same entries all ways give the same elements in the same order, so whoever has several may take
 the cheapest. Basic plans are kept by (aval, index): reading an index costs more than following it.
 """
 
@@ -85,7 +85,8 @@ def read(shape: Shape, idx: Any) -> list[Entry]:
     if len(places) > 1:
         raise errors.IndexingError(wrong="the index has two ellipses (...)", fix="Keep one of them")
     place = places[0] if places else len(given)
-    given[place : place + 1] = full
+    # An ellipsis keeps arrays on its two sides apart even where it stands for no axis.
+    given[place : place + 1] = full if full or not places else [Ellipsis] if any(map(_is_picking, given)) else []
     if not any(type(i) is Mask for i in given):
         return given
     entries: list[Entry] = []
@@ -101,6 +102,11 @@ def _width(i: Any) -> int:
     if i is None or i is Ellipsis or type(i) is Flag:
         return 0
     return i.value.ndim if type(i) is Mask else 1
+
+
+def _is_picking(i: Any) -> bool:
+    """Whether an element of an index is an array of rank 1 or more, or a scalar bool."""
+    return type(i) is Flag or type(i) is Mask or (hasattr(i, "ndim") and i.ndim > 0)
 
 
 def _positions(mask: np.ndarray, shape: Shape, axis: int) -> tuple[np.ndarray, ...]:
@@ -417,7 +423,7 @@ def is_static(entries: Sequence[Entry]) -> bool:
 # -- scalars known later ----------------------------------------------------------------------------------------------
 def is_window(entries: Sequence[Entry]) -> bool:
     """Whether the entries are ints, slices and scalar arrays only, so that one window holds all they take."""
-    return not any(type(e) is Flag or (hasattr(e, "ndim") and e.ndim) for e in entries)
+    return not any(map(_is_picking, entries))
 
 
 def index_dtype(shape: Shape, entries: Sequence[Any]) -> np.dtype:
@@ -500,18 +506,20 @@ class VectorPlan:
     out : shape of the gather's result
     reversed : axes of ``out`` that run backwards
     inserted : axes of ``shape``, the final shape, that ``out`` does not have
-    alone : whether there is no array among the indices, so the windows are sorted and do not meet
+    unique, ordered : whether the windows do not meet, and come in order: there is no array among the indices
     """
 
     __slots__ = (
-        "_known", "alone", "batch", "columns", "dtype", "inserted", "lengths", "numbers", "operand", "out", "reversed",
-        "shape", "sizes", "wrap",
+        "_known", "batch", "columns", "dtype", "inserted", "lengths", "numbers", "operand", "ordered", "out",
+        "reversed", "shape", "sizes", "unique", "wrap",
     )  # fmt: skip
 
     def __init__(self, shape: Shape, entries: Sequence[Entry], wrap: bool = True) -> None:
-        arrays = [type(e) is Flag or bool(hasattr(e, "ndim") and e.ndim) for e in entries]
+        arrays = [_is_picking(e) for e in entries]
+        # Beside arrays, ints count as arrays: that decides where the axes of the arrays go.
         group = [
-            a or (e is not None and type(e) is not slice and any(arrays)) for a, e in zip(arrays, entries, strict=True)
+            a or (any(arrays) and not (e is None or e is Ellipsis or type(e) is slice))
+            for a, e in zip(arrays, entries, strict=True)
         ]
         members = [k for k, g in enumerate(group) if g]
         together = bool(members) and members[-1] - members[0] + 1 == len(members)
@@ -523,6 +531,7 @@ class VectorPlan:
         windows: list[int] = []
         collapsed: list[int] = []
         backwards, inserted = [], []
+        falling = False
         first = 0  # where the axes of the arrays begin in ``out``
         if members and not together:
             final += common
@@ -530,6 +539,8 @@ class VectorPlan:
         pending: list[tuple[Any, int, int | None, bool]] = []  # position or run, axis, axis of out, given by the user
         source = iter(shape)
         for k, e in enumerate(entries):
+            if e is Ellipsis:
+                continue
             if e is None:
                 inserted.append(len(final))
                 final.append(1)
@@ -553,6 +564,7 @@ class VectorPlan:
                 else:
                     sizes.append(1)
                     collapsed.append(axis)
+                    falling = falling or run.step < 0
                     steps = run.start + run.step * np.arange(run.size, dtype=np.int64)
                     pending.append((steps, axis, len(out), False))
                 final.append(run.size)
@@ -581,7 +593,8 @@ class VectorPlan:
             columns.append(Column(value, axis, dims, given))
         columns.sort(key=lambda c: c.axis)
         self.columns, self.wrap = columns, wrap
-        self.alone = not any(arrays)
+        self.unique = not any(arrays)
+        self.ordered = self.unique and not falling
         self.numbers = GatherDimensionNumbers(
             tuple(windows),
             tuple(collapsed),

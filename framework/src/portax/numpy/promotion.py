@@ -10,7 +10,6 @@ Literals are cached by value: the same number in a program is the same object, w
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,8 +37,8 @@ _SHAPES: dict[tuple[tuple[int, ...], ...], tuple[int, ...]] = {}
 
 def literal(value: Any, dtype: Any) -> ConcreteArray:
     """The Python number ``value`` as a weakly typed scalar of ``dtype``, for use as an operand, never as a result."""
-    # 0.0 equals -0.0, so only the sign tells them apart; complex numbers have two of them and are not kept.
-    key = (dtype, value) if value else (dtype, math.copysign(1.0, value) if type(value) is float else type(value))
+    # 0.0 equals -0.0, and only their texts tell them apart; complex numbers have two signs and are not kept.
+    key = (dtype, value) if value else (dtype, repr(value))
     known = _LITERALS.get(key)
     # An array that was moved to a device would draw other operands there.
     if known is not None and known._device is None:  # pyright: ignore[reportPrivateUsage]
