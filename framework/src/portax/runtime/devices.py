@@ -14,6 +14,7 @@ from portax.core.lazy import lazy
 from portax.errors import ArgumentError
 from portax.runtime.contract import Device
 
+discovery = lazy("portax.runtime.discovery")
 plugins = lazy("portax.runtime.plugins")
 
 _default: Device | None = None
@@ -32,22 +33,24 @@ def default_device() -> Device:
 
 def default_is_host() -> bool:
     """Whether the default device's memory is the host's; opens nothing if the manifest says so."""
-    global _default_is_host
+    global host_is_default
     chosen = config.default_device
     if chosen is not None:
         return as_device(chosen).host_memory
-    if _default_is_host is None:
-        _default_is_host = plugins.installed().default_shares_host_memory()
-    return _default_is_host
+    if host_is_default is None:
+        told = discovery.default_shares_host_memory() if _default is None else None
+        host_is_default = default_device().host_memory if told is None else told
+    return host_is_default
 
 
-_default_is_host: bool | None = None
+#: What `default_is_host` says where the setting ``default_device`` is None; None as long as nobody asked.
+host_is_default: bool | None = None
 
 
 def forget() -> None:
     """Look for backends afresh at the next question."""
-    global _default, _default_is_host
-    _default = _default_is_host = None
+    global _default, host_is_default
+    _default = host_is_default = None
     plugins.installed().refresh()
 
 
