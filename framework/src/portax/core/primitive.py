@@ -146,6 +146,8 @@ class Primitive:
 
     def __init__(self) -> None:
         self._memo: dict[Any, tuple[Aval, ...]] = {}
+        #: The runtime's: by (avals, params) of operands that go to the reference at once, the aval of its result.
+        self.small: dict[Any, Aval] = {}
         #: Derived by transformations, once: they may keep their own findings about a primitive here.
         self.derived: dict[str, Any] = {}
 

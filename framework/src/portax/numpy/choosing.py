@@ -10,15 +10,18 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.config import config
 from portax.core.trace import state
 from portax.errors import ArgumentError, ConcretizationError
-from portax.numpy.families import by_kind, refused, unary
+from portax.numpy.composition import composite
+from portax.numpy.families import binary, by_kind, refused, unary
 from portax.numpy.promotion import (
+    PYTHON_NUMBERS,
     as_array,
     converted,
     fit_shapes,
+    literal,
     promote_args,
-    promote_args_inexact,
     promote_dtypes,
     spread,
 )
@@ -33,8 +36,8 @@ from portax.primitives.slicing import pad, slice_
 from portax.primitives.sorting import sort
 from portax.runtime.array import ConcreteArray
 
-_direct: set[Any] = set()
-_beside_number: dict[Any, Any] = {}
+#: By the avals, or types of numbers, of what ``where`` was given: the dtype that its numbers take.
+_known: dict[Any, Any] = {}
 _BOUND = 2048
 
 
@@ -60,9 +63,19 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None =
     >>> pnp.where(x > 0, x, 0.0)
     Array([1., 0.], dtype=float32)
     """
-    if isinstance(condition, Array) and isinstance(x, Array) and isinstance(y, Array):
-        # Entries hold under every setting, as those of `families` do: nothing is converted or spread.
-        if (condition.aval, x.aval, y.aval) in _direct:
+    kinds = None
+    if isinstance(condition, Array):
+        # Kept as in `families`: what is here needs no conversion and no spreading.
+        kinds = (
+            condition.aval,
+            x.aval if isinstance(x, Array) else type(x),
+            y.aval if isinstance(y, Array) else type(y),
+            config.epoch,
+        )
+        dtype = _known.get(kinds)
+        if dtype is not None:
+            x = x if isinstance(x, Array) else literal(x, dtype)
+            y = y if isinstance(y, Array) else literal(y, dtype)
             return state.trace.process(select_n, (condition, y, x), {})
     if x is None and y is None:
         return nonzero(condition, size=size, fill_value=fill_value)
@@ -74,14 +87,13 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None =
         raise ArgumentError(
             wrong="where was given size or fill_value together with x and y", fix="They are for where(condition) alone"
         )
-    which = truth(condition, "where")
     a, b = promote_dtypes("where", x, y)
-    fitted = fit_shapes("where", [which, a, b])
-    if fitted[0] is condition and fitted[1] is x and fitted[2] is y:
-        if len(_direct) >= _BOUND:
-            _direct.clear()
-        _direct.add((condition.aval, x.aval, y.aval))
-    return select_n(fitted[0], fitted[2], fitted[1])
+    which, a, b = fit_shapes("where", [truth(condition, "where"), a, b])
+    if which is condition and all([u is v or type(v) in PYTHON_NUMBERS for u, v in ((a, x), (b, y))]):
+        if len(_known) >= _BOUND:
+            _known.clear()
+        _known[kinds] = a.dtype
+    return select_n(which, b, a)
 
 
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Array:
@@ -150,18 +162,23 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
     return out
 
 
-def heaviside(x1: Any, x2: Any, /) -> Array:
-    """The step function: 0 where ``x1`` is negative, 1 where it is positive, ``x2`` at 0.
+def _step(x: Array, y: Array) -> Array:
+    zero = like(x, 0)
+    positive = select_n(comparison.gt(x, zero), y, like(x, 1))
+    return select_n(comparison.lt(x, zero), positive, zero)
 
-    Examples
-    --------
-    >>> pnp.heaviside(pnp.array([-1.0, 0.0, 2.0]), 0.5)
-    Array([0. , 0.5, 1. ], dtype=float32)
-    """
-    a, b = promote_args_inexact("heaviside", x1, x2)
-    zero = like(a, 0)
-    positive = select_n(comparison.gt(a, zero), b, like(a, 1))
-    return select_n(comparison.lt(a, zero), positive, zero)
+
+def _refuse_step(x: Array, y: Array) -> Array:
+    raise refused("heaviside", x.dtype, "Complex numbers have no order; work on the real and imaginary parts")
+
+
+heaviside = binary(
+    "heaviside",
+    by_kind(complex=_refuse_step, otherwise=_step),
+    "The step function: 0 where ``x1`` is negative, 1 where it is positive, ``x2`` at 0.",
+    ">>> pnp.heaviside(pnp.array([-1.0, 0.0, 2.0]), 0.5)\nArray([0. , 0.5, 1. ], dtype=float32)",
+    to=dtypes.to_inexact,
+)
 
 
 # Asking about values.
@@ -347,19 +364,20 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: boo
     Array([ True, False], dtype=bool)
     """
     a, b = promote_args("isclose", a, b)
-    dtype = a.dtype
-    if dtype == dtypes.bool_:
+    if a.dtype == dtypes.bool_:
         return comparison.eq(a, b)
-    if dtypes.is_integer(dtype):
+    if dtypes.is_integer(a.dtype):
         a, b = promote_dtypes("isclose", a, b, to=dtypes.to_inexact)
     real = dtypes.real_dtype(a.dtype)
-    rtol, atol = _in(rtol, real), _in(atol, real)
+    operands = fit_shapes("isclose", [a, b, _in(rtol, real), _in(atol, real)])
+    return _close(*operands, equal_nan=bool(equal_nan))
+
+
+@composite
+def _close(a: Array, b: Array, rtol: Array, atol: Array, *, equal_nan: bool) -> Array:
     apart = arithmetic.abs_(arithmetic.sub(a, b))
-    scale = arithmetic.abs_(b)
-    first, second = fit_shapes("isclose", [rtol, scale])
-    allowed = arithmetic.add(*fit_shapes("isclose", [atol, arithmetic.mul(first, second)]))
-    out = comparison.le(*fit_shapes("isclose", [apart, allowed]))
-    out = bits.and_(*fit_shapes("isclose", [out, bits.and_(isfinite(a), isfinite(b))]))
+    allowed = arithmetic.add(atol, arithmetic.mul(rtol, arithmetic.abs_(b)))
+    out = bits.and_(comparison.le(apart, allowed), bits.and_(isfinite(a), isfinite(b)))
     out = bits.or_(out, comparison.eq(a, b))
     if equal_nan:
         out = bits.or_(out, bits.and_(comparison.ne(a, a), comparison.ne(b, b)))

@@ -16,6 +16,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.aval import Aval
+from portax.core.config import config
 from portax.errors import ArgumentError, ConcretizationError, DtypeError, ShapeError
 from portax.numpy.promotion import PYTHON_NUMBERS, as_array, converted, not_an_array
 from portax.primitives.barriers import copy as copy_p
@@ -380,15 +381,27 @@ def as_shape(shape: Any) -> tuple[int, ...]:
     return tuple(out)
 
 
-_FILL: dict[Any, np.ndarray] = {}
+#: Scalars to fill arrays with, by value, dtype as given, and settings.
+_SCALARS: dict[Any, ConcreteArray] = {}
 
 
-def _filled(shape: Any, value: float, dtype: Any, name: str, device: Any) -> Array:
-    dtype = dtypes.user_dtype(float if dtype is None else dtype, name)
-    key = (dtype, value)
-    scalar = _FILL.get(key)
-    if scalar is None:
-        scalar = _FILL[key] = np.asarray(value, dtype)
+def _scalar(value: int, dtype: Any, name: str) -> ConcreteArray:
+    try:
+        known = _SCALARS.get((value, dtype, config.epoch))
+    except TypeError:  # a dtype described by a list
+        known = None
+    # As with literals: one that was moved to a device would draw others there.
+    if known is not None and known._device is None:  # pyright: ignore[reportPrivateUsage]
+        return known
+    wanted = dtypes.user_dtype(float if dtype is None else dtype, name)
+    made = _from_host(np.asarray(value, wanted), wanted)
+    if wanted is dtype or dtype is None or isinstance(dtype, type):
+        _SCALARS[value, dtype, config.epoch] = made
+    return made
+
+
+def _filled(shape: Any, value: int, dtype: Any, name: str, device: Any) -> Array:
+    scalar = _scalar(value, dtype, name)
     return placed(broadcast_in_dim(scalar, shape=as_shape(shape), broadcast_dimensions=(), sharding=None), device)
 
 

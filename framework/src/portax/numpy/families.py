@@ -14,13 +14,16 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.config import config
 from portax.core.primitive import Primitive
 from portax.core.trace import state
 from portax.errors import DtypeError
-from portax.numpy.promotion import PYTHON_NUMBERS, literal, promote_args
+from portax.numpy.composition import runnable
+from portax.numpy.promotion import PYTHON_NUMBERS, as_array, literal, promote_args
 
 _BOUND = 2048
 
@@ -49,6 +52,18 @@ def documented(f: Callable[..., Any], name: str, line: str, example: str, doc: d
     return f
 
 
+class _Choice(dict[Any, Any]):
+    """What runs each dtype, chosen when first met."""
+
+    def __init__(self, choose: Any) -> None:
+        super().__init__()
+        self.choose = _always(choose) if isinstance(choose, Primitive) else choose
+
+    def __missing__(self, dtype: Any) -> Any:
+        run = self[dtype] = runnable(self.choose(dtype))
+        return run
+
+
 def unary(
     name: str,
     choose: Primitive | Choice,
@@ -68,27 +83,35 @@ def unary(
     to : function of a dtype
         What promotion does, such as ``dtypes.to_inexact``.
     """
-    chosen: Choice = _always(choose) if isinstance(choose, Primitive) else choose
+    chosen = _Choice(choose)
     direct: dict[Any, Primitive] = {}
+    composed: dict[Any, Any] = {}
 
     def f(x: Any, /) -> Array:
         if isinstance(x, Array):
             primitive = direct.get(x.aval)
             if primitive is not None:
                 return state.trace.process(primitive, (x,), {})
+            run = composed.get(x.aval)
+            if run is not None:
+                return run(x)
         return slow(x)
 
     def slow(x: Any) -> Array:
         (operand,) = promote_args(name, x, to=to)
-        run = chosen(operand.aval.dtype)
-        if operand is x and isinstance(run, Primitive):
-            if len(direct) >= _BOUND:
-                direct.clear()
-            direct[operand.aval] = run
+        run = chosen[operand.aval.dtype]
+        if operand is x:
+            _keep(direct if isinstance(run, Primitive) else composed, operand.aval, run)
         return run(operand)
 
     doc = {"x : Array or number": x, "returns": returns} | ({"notes": notes} if notes else {})
     return documented(f, name, line, example, doc)
+
+
+def _keep(table: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(table) >= _BOUND:
+        table.clear()
+    table[key] = value
 
 
 def binary(
@@ -100,36 +123,43 @@ def binary(
     to: Callable[[Any], Any] | None = None,
     returns: str = "Array of the broadcast shape",
     notes: str = "",
-) -> Callable[[Any, Any], Array]:
+) -> Callable[[Any, Any], Any]:
     """A function of two arrays, as `unary` is of one."""
-    chosen: Choice = _always(choose) if isinstance(choose, Primitive) else choose
+    chosen = _Choice(choose)
     direct: dict[Any, Primitive] = {}
-    beside_number: dict[Any, tuple[Primitive, Any]] = {}
+    composed: dict[Any, Any] = {}
+    beside_number: dict[Any, tuple[Any, Any]] = {}
 
-    def f(x1: Any, x2: Any, /) -> Array:
+    def f(x1: Any, x2: Any, /) -> Any:
         if isinstance(x1, Array):
             if isinstance(x2, Array):
-                primitive = direct.get((x1.aval, x2.aval))
+                key = x1.aval, x2.aval
+                primitive = direct.get(key)
                 if primitive is not None:
                     return state.trace.process(primitive, (x1, x2), {})
-            else:
-                known = beside_number.get((x1.aval, type(x2), config.epoch))
-                if known is not None:
-                    return state.trace.process(known[0], (x1, literal(x2, known[1])), {})
+                run = composed.get(key)
+                if run is not None:
+                    return run(x1, x2)
+                return slow(x1, x2)
+            known = beside_number.get((x1.aval, type(x2), config.epoch))
+            if known is not None:
+                return known[0](x1, literal(x2, known[1]))
+        elif isinstance(x2, Array):
+            known = beside_number.get((type(x1), x2.aval, config.epoch))
+            if known is not None:
+                return known[0](literal(x1, known[1]), x2)
         return slow(x1, x2)
 
-    def slow(x1: Any, x2: Any) -> Array:
+    def slow(x1: Any, x2: Any) -> Any:
+        x1, x2 = (as_array(x, name) if isinstance(x, (np.ndarray, np.generic)) else x for x in (x1, x2))
         a, b = promote_args(name, x1, x2, to=to)
-        run = chosen(a.aval.dtype)
-        if a is x1 and isinstance(run, Primitive):
-            if b is x2:
-                if len(direct) >= _BOUND:
-                    direct.clear()
-                direct[a.aval, b.aval] = run
-            elif type(x2) in PYTHON_NUMBERS:
-                if len(beside_number) >= _BOUND:
-                    beside_number.clear()
-                beside_number[a.aval, type(x2), config.epoch] = run, b.aval.dtype
+        run = chosen[a.aval.dtype]
+        if a is x1 and b is x2:
+            _keep(direct if isinstance(run, Primitive) else composed, (a.aval, b.aval), run)
+        elif a is x1 and type(x2) in PYTHON_NUMBERS:
+            _keep(beside_number, (a.aval, type(x2), config.epoch), (run, b.aval.dtype))
+        elif b is x2 and type(x1) in PYTHON_NUMBERS:
+            _keep(beside_number, (type(x1), b.aval, config.epoch), (run, a.aval.dtype))
         return run(a, b)
 
     doc = {"x1, x2 : Array or number": "Shapes that broadcast together.", "returns": returns}

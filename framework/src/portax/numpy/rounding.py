@@ -201,18 +201,16 @@ signbit = unary(
 )
 
 
-def copysign(x1: Any, x2: Any, /) -> Array:
-    """The magnitude of ``x1`` with the sign of ``x2``.
-
-    Examples
-    --------
-    >>> pnp.copysign(pnp.array([1.0, -2.0]), -0.0)
-    Array([-1., -2.], dtype=float32)
-    """
-    a, b = promote_args_inexact("copysign", x1, x2)
-    if dtypes.is_complex(a.dtype):
-        raise refused("copysign", a.dtype, "Work on the real and imaginary parts")
-    return select_n(*fit_shapes("copysign", [comparison.ne(_sign_bit(a), _sign_bit(b)), a, arithmetic.neg(a)]))
+copysign = binary(
+    "copysign",
+    by_kind(
+        float=lambda x, y: select_n(comparison.ne(_sign_bit(x), _sign_bit(y)), x, arithmetic.neg(x)),
+        complex=_no_complex("copysign"),
+    ),
+    "The magnitude of ``x1`` with the sign of ``x2``.",
+    ">>> pnp.copysign(pnp.array([1.0, -2.0]), -0.0)\nArray([-1., -2.], dtype=float32)",
+    to=dtypes.to_inexact,
+)
 
 
 nextafter = binary(

@@ -11,9 +11,8 @@ from typing import Any
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.aval import aval_of
-from portax.errors import ArgumentError
 from portax.higher_order.custom_jvp import custom_jvp
-from portax.numpy.families import binary, refused, unary
+from portax.numpy.families import binary, by_kind, refused, unary
 from portax.numpy.promotion import as_array, converted, literal, promote_args_inexact, spread
 from portax.primitives import bits, comparison, complex_parts, exponential, special, trigonometric
 from portax.primitives.arithmetic import abs_, add, div, max_, min_, mul, neg, round_, sqrt, square, sub
@@ -139,35 +138,32 @@ rad2deg = degrees = _row(
 )  # fmt: skip
 
 
-def hypot(x1: Any, x2: Any, /) -> Array:
-    """Length of the hypotenuse, ``sqrt(x1**2 + x2**2)``, without overflow on the way.
-
-    Parameters
-    ----------
-    x1, x2 : Array or number, real
-        Shapes that broadcast together.
-
-    Returns
-    -------
-    Array of the broadcast shape, floating point; infinite where either operand is
-
-    Examples
-    --------
-    >>> pnp.hypot(pnp.array([3.0, 5.0]), pnp.array([4.0, 12.0]))
-    Array([ 5., 13.], dtype=float32)
-    """
-    a, b = promote_args_inexact("hypot", x1, x2)
-    if dtypes.is_complex(a.dtype):
-        raise refused("hypot", a.dtype, "Take magnitudes first, with abs")
-    a, b = abs_(a), abs_(b)
-    infinite = bits.or_(comparison.eq(a, like(a, math.inf)), comparison.eq(b, like(b, math.inf)))
-    large, small = max_(a, b), min_(a, b)
+def _hypotenuse(x: Array, y: Array) -> Array:
+    x, y = abs_(x), abs_(y)
+    infinite = bits.or_(comparison.eq(x, like(x, math.inf)), comparison.eq(y, like(y, math.inf)))
+    large, small = max_(x, y), min_(x, y)
     still = comparison.eq(large, like(large, 0))
-    safe = select_n(still, large, like(large, 1))
-    ratio = div(small, safe)
+    ratio = div(small, select_n(still, large, like(large, 1)))
     length = mul(large, sqrt(add(square(ratio), like(large, 1))))
     length = select_n(still, length, large)
     return select_n(infinite, length, like(length, math.inf))
+
+
+def _no_complex(name: str) -> Any:
+    def f(*xs: Array) -> Array:
+        raise refused(name, xs[0].dtype, "Take real numbers, such as magnitudes or real parts")
+
+    return f
+
+
+hypot = binary(
+    "hypot",
+    by_kind(float=_hypotenuse, complex=_no_complex("hypot")),
+    "Length of the hypotenuse, ``sqrt(x1**2 + x2**2)``, without overflow on the way.",
+    ">>> pnp.hypot(pnp.array([3.0, 5.0]), pnp.array([4.0, 12.0]))\nArray([ 5., 13.], dtype=float32)",
+    to=dtypes.to_inexact,
+    notes="Infinite where either operand is, also beside NaN.",
+)
 
 
 def _sum_of_exponentials(x: Array, y: Array, exp: Any, log1p: Any) -> Array:
@@ -221,63 +217,36 @@ def _logaddexp2_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array])
     return out, add(mul(t, _share(x, out, exponential.exp2)), mul(u, _share(y, out, exponential.exp2)))
 
 
-def _of_one_shape(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
-    a, b = promote_args_inexact(name, x1, x2)
-    shape = a.shape or b.shape
-    return spread(a, shape), spread(b, shape)
+def _spread_to(f: Any) -> Any:
+    def g(x: Array, y: Array) -> Array:
+        shape = x.shape or y.shape
+        return f(spread(x, shape), spread(y, shape))
+
+    return lambda dtype: g
 
 
-def logaddexp(x1: Any, x2: Any, /) -> Array:
-    """``log(exp(x1) + exp(x2))``, without overflow.
-
-    Parameters
-    ----------
-    x1, x2 : Array or number
-        Shapes that broadcast together.
-
-    Returns
-    -------
-    Array of the broadcast shape, floating point
-
-    Examples
-    --------
-    >>> pnp.logaddexp(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))
-    Array([   0.6931472, 1000.6931   ], dtype=float32)
-    """
-    return _logaddexp(*_of_one_shape("logaddexp", x1, x2))
+logaddexp = binary(
+    "logaddexp",
+    _spread_to(_logaddexp),
+    "``log(exp(x1) + exp(x2))``, without overflow.",
+    ">>> pnp.logaddexp(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))\n"
+    "Array([6.931472e-01, 1.000693e+03], dtype=float32)",
+    to=dtypes.to_inexact,
+)
+logaddexp2 = binary(
+    "logaddexp2",
+    _spread_to(_logaddexp2),
+    "``log2(2**x1 + 2**x2)``, without overflow.",
+    ">>> pnp.logaddexp2(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))\nArray([   1., 1001.], dtype=float32)",
+    to=dtypes.to_inexact,
+)
 
 
-def logaddexp2(x1: Any, x2: Any, /) -> Array:
-    """``log2(2**x1 + 2**x2)``, without overflow.
-
-    Examples
-    --------
-    >>> pnp.logaddexp2(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))
-    Array([   1., 1001.], dtype=float32)
-    """
-    return _logaddexp2(*_of_one_shape("logaddexp2", x1, x2))
-
-
-def sinc(x: Any, /) -> Array:
-    """``sin(pi x) / (pi x)``, and 1 at 0.
-
-    Returns
-    -------
-    Array of the shape of ``x``, floating point
-
-    Notes
-    -----
-    At 0 the Taylor series stands in, so derivatives up to the eighth order hold there.
-
-    Examples
-    --------
-    >>> pnp.sinc(pnp.array([0.0, 0.5]))
-    Array([1.       , 0.6366198], dtype=float32)
-    """
-    (x,) = promote_args_inexact("sinc", x)
+def _cardinal_sine(x: Array) -> Array:
     centre = comparison.eq(x, like(x, 0))
     turned = mul(like(x, math.pi), x)
     safe = select_n(centre, turned, like(x, 1))
+    # At 0 the Taylor series stands in, so the derivatives hold there too.
     z = square(select_n(centre, like(x, 0), turned))
     series = like(x, 1 / math.factorial(9))
     for k in (7, 5, 3, 1):
@@ -285,26 +254,17 @@ def sinc(x: Any, /) -> Array:
     return select_n(centre, div(trigonometric.sin(safe), safe), series)
 
 
-def i0(x: Any) -> Array:
-    """Modified Bessel function of the first kind, of order 0.
-
-    Parameters
-    ----------
-    x : Array or number, real
-
-    Returns
-    -------
-    Array of the shape of ``x``, floating point
-
-    Examples
-    --------
-    >>> pnp.i0(pnp.array([0.0, 1.0]))
-    Array([1.       , 1.2660658], dtype=float32)
-    """
-    (x,) = promote_args_inexact("i0", x)
-    if dtypes.is_complex(x.dtype):
-        raise ArgumentError(wrong=f"i0 is not defined for {x.dtype.name}", fix="Give real numbers")
-    return mul(exponential.exp(abs_(x)), special.bessel_i0e(x))
+sinc = _row(
+    "sinc", lambda dtype: _cardinal_sine, "``sin(pi x) / (pi x)``, and 1 at 0.",
+    "(pnp.array([0.0, 0.5]))\nArray([1.       , 0.6366198], dtype=float32)",
+    notes="Derivatives up to the eighth order hold at 0.",
+)  # fmt: skip
+i0 = _row(
+    "i0",
+    by_kind(float=lambda x: mul(exponential.exp(abs_(x)), special.bessel_i0e(x)), complex=_no_complex("i0")),
+    "Modified Bessel function of the first kind, of order 0.",
+    "(pnp.array([0.0, 1.0]))\nArray([1.       , 1.2660658], dtype=float32)",
+)
 
 
 def angle(z: Any, deg: bool = False) -> Array:

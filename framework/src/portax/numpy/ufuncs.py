@@ -15,6 +15,7 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.errors import ArgumentError, DtypeError
 from portax.higher_order.while_loop import while_loop
+from portax.numpy.composition import composite
 from portax.numpy.families import binary, by_kind, refused, unary
 from portax.numpy.promotion import (
     as_array,
@@ -144,114 +145,72 @@ def _refuse_complex(name: str, x: Array) -> Array:
 # Quotients and remainders.
 
 
-def _differs(a: Array, b: Any) -> Any:
-    return comparison.ne(a, b)
-
-
 def _rounded_down(x: Array, y: Array) -> Array:
     """The integer quotient rounded down: one less than towards 0 where it is negative and not whole."""
     q = arithmetic.div(x, y)
     if dtypes.is_unsigned(x.dtype):
         return q
-    other_sign = _differs(arithmetic.sign(x), arithmetic.sign(y))
-    less = bits.and_(other_sign, _differs(arithmetic.rem(x, y), like(x, 0)))
+    apart = comparison.ne(arithmetic.sign(x), arithmetic.sign(y))
+    less = bits.and_(apart, comparison.ne(arithmetic.rem(x, y), like(x, 0)))
     return select_n(less, q, arithmetic.sub(q, like(q, 1)))
+
+
+def _modulo(x: Array, y: Array) -> Array:
+    """The remainder with the sign of the divisor."""
+    mod = arithmetic.rem(x, y)
+    if dtypes.is_unsigned(x.dtype):
+        return mod
+    zero = like(mod, 0)
+    wrong_side = bits.and_(comparison.ne(mod, zero), comparison.ne(comparison.lt(mod, zero), comparison.lt(y, zero)))
+    return select_n(wrong_side, mod, arithmetic.add(mod, y))
 
 
 def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     mod = arithmetic.rem(x, y)
     quotient = arithmetic.div(arithmetic.sub(x, mod), y)
-    wrong_side = bits.and_(_differs(mod, like(mod, 0)), _differs(arithmetic.sign(y), arithmetic.sign(mod)))
+    wrong_side = bits.and_(comparison.ne(mod, like(mod, 0)), comparison.ne(arithmetic.sign(y), arithmetic.sign(mod)))
     mod = select_n(wrong_side, mod, arithmetic.add(mod, y))
     quotient = select_n(wrong_side, quotient, arithmetic.sub(quotient, like(quotient, 1)))
     return arithmetic.round_(quotient, rounding_method=0), mod
 
 
-def _no_complex(name: str, x: Array) -> None:
-    if dtypes.is_complex(x.dtype):
-        raise refused(name, x.dtype, "Complex numbers have no order; work on the real and imaginary parts")
+def _no_complex(name: str) -> Any:
+    def f(*xs: Array) -> Array:
+        raise refused(name, xs[0].dtype, "Complex numbers have no order; work on the real and imaginary parts")
+
+    return f
 
 
-def floor_divide(x1: Any, x2: Any, /) -> Array:
-    """Quotient of two arrays rounded down to a whole number.
-
-    Parameters
-    ----------
-    x1, x2 : Array or number, not complex
-        Shapes that broadcast together.
-
-    Returns
-    -------
-    Array of the broadcast shape, in the promoted dtype; int32 for bools
-
-    Notes
-    -----
-    An integer divided by 0 gives -1 (all bits set).
-
-    Examples
-    --------
-    >>> pnp.floor_divide(pnp.array([7, -7]), 2)
-    Array([ 3, -4], dtype=int32)
-    """
-    a, b = promote_args_numeric("floor_divide", x1, x2)
-    _no_complex("floor_divide", a)
-    return _rounded_down(a, b) if dtypes.is_integer(a.dtype) else _float_divmod(a, b)[0]
-
-
-def remainder(x1: Any, x2: Any, /) -> Array:
-    """Remainder of the division rounded down: it has the sign of ``x2``, as Python's ``%`` has.
-
-    Parameters
-    ----------
-    x1, x2 : Array or number, not complex
-        Shapes that broadcast together.
-
-    Returns
-    -------
-    Array of the broadcast shape, in the promoted dtype; int32 for bools
-
-    Examples
-    --------
-    >>> pnp.remainder(pnp.array([7, -7]), 3)
-    Array([1, 2], dtype=int32)
-    """
-    a, b = promote_args_numeric("remainder", x1, x2)
-    _no_complex("remainder", a)
-    mod = arithmetic.rem(a, b)
-    zero = like(mod, 0)
-    if dtypes.is_unsigned(a.dtype):
-        return mod
-    wrong_side = bits.and_(_differs(mod, zero), _differs(comparison.lt(mod, zero), comparison.lt(b, zero)))
-    return select_n(wrong_side, mod, arithmetic.add(mod, b))
-
-
-mod = remainder
-
-
-def fmod(x1: Any, x2: Any, /) -> Array:
-    """Remainder of the division rounded towards 0: it has the sign of ``x1``, as C's ``fmod`` has.
-
-    Examples
-    --------
-    >>> pnp.fmod(pnp.array([7, -7]), 3)
-    Array([ 1, -1], dtype=int32)
-    """
-    a, b = promote_args_numeric("fmod", x1, x2)
-    _no_complex("fmod", a)
-    return arithmetic.rem(a, b)
-
-
-def divmod(x1: Any, x2: Any, /) -> tuple[Array, Array]:
-    """``(floor_divide(x1, x2), remainder(x1, x2))``.
-
-    Examples
-    --------
-    >>> pnp.divmod(pnp.array([7, -7]), 3)
-    (Array([ 2, -3], dtype=int32), Array([1, 2], dtype=int32))
-    """
-    a, b = promote_args_numeric("divmod", x1, x2)
-    _no_complex("divmod", a)
-    return (_rounded_down(a, b), remainder(a, b)) if dtypes.is_integer(a.dtype) else _float_divmod(a, b)
+floor_divide = binary(
+    "floor_divide",
+    by_kind(int=_rounded_down, float=lambda x, y: _float_divmod(x, y)[0], complex=_no_complex("floor_divide")),
+    "Quotient of two arrays rounded down to a whole number.",
+    ">>> pnp.floor_divide(pnp.array([7, -7]), 2)\nArray([ 3, -4], dtype=int32)",
+    to=dtypes.to_numeric,
+    notes="An integer divided by 0 gives -1 (all bits set).",
+)
+remainder = mod = binary(
+    "remainder",
+    by_kind(int=_modulo, float=_modulo, complex=_no_complex("remainder")),
+    "Remainder of the division rounded down: it has the sign of ``x2``, as that of Python's ``%`` has.",
+    ">>> pnp.remainder(pnp.array([7, -7]), 3)\nArray([1, 2], dtype=int32)",
+    to=dtypes.to_numeric,
+)
+fmod = binary(
+    "fmod",
+    by_kind(int=arithmetic.rem, float=arithmetic.rem, complex=_no_complex("fmod")),
+    "Remainder of the division rounded towards 0: it has the sign of ``x1``, as that of C's ``fmod`` has.",
+    ">>> pnp.fmod(pnp.array([7, -7]), 3)\nArray([ 1, -1], dtype=int32)",
+    to=dtypes.to_numeric,
+)
+divmod = binary(
+    "divmod",
+    by_kind(int=lambda x, y: (_rounded_down(x, y), _modulo(x, y)), float=_float_divmod, complex=_no_complex("divmod")),
+    "``(floor_divide(x1, x2), remainder(x1, x2))``.",
+    ">>> pnp.divmod(pnp.array([7, -7]), 3)\n(Array([ 2, -3], dtype=int32), Array([1, 2], dtype=int32))",
+    to=dtypes.to_numeric,
+    returns="Two arrays of the broadcast shape",
+)
 
 
 # Powers.
@@ -324,13 +283,13 @@ def power(x1: Any, x2: Any, /) -> Array:
 pow = power
 
 
+@composite
 def _integer_power(x: Array, n: Array) -> Array:
     """Integers to integer powers by squaring; a negative power is read without its sign's meaning, as its bits."""
-    (x, n) = fit_shapes("power", [x, n])
     zero, one = like(n, 0), like(n, 1)
-    acc = select_n(bits.and_(comparison.eq(x, like(x, 0)), _differs(n, zero)), like(x, 1), like(x, 0))
+    acc = select_n(bits.and_(comparison.eq(x, like(x, 0)), comparison.ne(n, zero)), like(x, 1), like(x, 0))
     for _ in range(6):
-        odd = _differs(bits.and_(n, one), zero)
+        odd = comparison.ne(bits.and_(n, one), zero)
         acc = select_n(odd, acc, arithmetic.mul(acc, x))
         x, n = arithmetic.mul(x, x), bits.shift_right_logical(n, one)
     return acc
@@ -411,34 +370,25 @@ minimum = binary(
 )
 
 
-def fmax(x1: Any, x2: Any) -> Array:
-    """The greater of two arrays, element by element; where one is NaN, the other.
+def _ignoring_nan(extreme: Any) -> Any:
+    def f(x: Array, y: Array) -> Array:
+        return select_n(comparison.ne(x, x), select_n(comparison.ne(y, y), extreme(x, y), x), y)
 
-    Examples
-    --------
-    >>> pnp.fmax(pnp.array([1.0, pnp.nan]), 0.0)
-    Array([1., 0.], dtype=float32)
-    """
-    return _ignoring_nan("fmax", arithmetic.max_, x1, x2)
+    return by_kind(float=f, complex=f, otherwise=extreme)
 
 
-def fmin(x1: Any, x2: Any) -> Array:
-    """The lesser of two arrays, element by element; where one is NaN, the other.
-
-    Examples
-    --------
-    >>> pnp.fmin(pnp.array([1.0, pnp.nan]), 0.0)
-    Array([0., 0.], dtype=float32)
-    """
-    return _ignoring_nan("fmin", arithmetic.min_, x1, x2)
-
-
-def _ignoring_nan(name: str, extreme: Any, x1: Any, x2: Any) -> Array:
-    a, b = promote_args(name, x1, x2)
-    out = extreme(a, b)
-    if not dtypes.is_inexact(a.dtype):
-        return out
-    return select_n(comparison.ne(a, a), select_n(comparison.ne(b, b), out, a), b)
+fmax = binary(
+    "fmax",
+    _ignoring_nan(arithmetic.max_),
+    "The greater of two arrays, element by element; where one is NaN, the other.",
+    ">>> pnp.fmax(pnp.array([1.0, pnp.nan]), 0.0)\nArray([1., 0.], dtype=float32)",
+)
+fmin = binary(
+    "fmin",
+    _ignoring_nan(arithmetic.min_),
+    "The lesser of two arrays, element by element; where one is NaN, the other.",
+    ">>> pnp.fmin(pnp.array([1.0, pnp.nan]), 0.0)\nArray([0., 0.], dtype=float32)",
+)
 
 
 # Logic.

@@ -21,7 +21,7 @@ from portax import errors
 from portax.core.aval import Aval, aval_of, aval_readers
 from portax.core.config import config
 from portax.core.dtypes import KeyDtype
-from portax.core.primitive import Primitive
+from portax.core.primitive import MEMO_LIMIT, Primitive
 from portax.core.trace import Trace, Tracer, leaked
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
 class _Quiet(threading.local):
     """A context in which NumPy does not warn: overflow and NaN are results like any other.
 
-    Entering a prepared context costs a tenth of ``np.errstate``. A context cannot be entered twice at a time, so a
-    reference that calls back into eager operations gets a new one.
+    Entering a prepared context costs a tenth of ``np.errstate``.
     """
 
     def __init__(self) -> None:
-        self.context = contextvars.copy_context()
-        self.context.run(np.seterr, all="ignore")
-        self.busy = False
+        context = contextvars.copy_context()
+        context.run(np.seterr, all="ignore")
+        #: ``run(f, *args, **params)``; RuntimeError where the context is entered already.
+        self.run = context.run
 
 
 _quiet = _Quiet()
+_ENTERED = "cannot enter context"
 
 
 def quietly(f: Callable[..., Any], *args: Any, **params: Any) -> Any:
     """``f(*args, **params)`` without NumPy's floating point warnings."""
-    quiet = _quiet
-    if quiet.busy:
-        return f(*args, **params)
-    quiet.busy = True
     try:
-        return quiet.context.run(f, *args, **params)
-    finally:
-        quiet.busy = False
+        return _quiet.run(f, *args, **params)
+    except RuntimeError as error:
+        if _ENTERED not in str(error):
+            raise
+    # A reference called back into eager operations: it is quiet here already.
+    return f(*args, **params)
 
 
 def as_host(x: Any, aval: Aval) -> np.ndarray:
@@ -69,6 +69,46 @@ class EvalTrace(Trace):
     __slots__ = ()
 
     def process(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        values: list[Any] = []
+        avals: list[Aval] = []
+        device: Device | None = None
+        for x in operands:
+            if type(x) is not ConcreteArray or x.committed:
+                break
+            value = x._host  # pyright: ignore[reportPrivateUsage]
+            if value is None:
+                break
+            if device is None:
+                device = x._device  # pyright: ignore[reportPrivateUsage]
+            values.append(value)
+            avals.append(x.aval)
+        else:
+            try:
+                aval = primitive.small.get((*avals, *params.items()) if params else tuple(avals))
+            except TypeError:  # an unhashable parameter
+                aval = None
+            if (
+                aval is not None
+                and (device.host_memory if device is not None else devices.host_is_default)
+                and config.default_device is None
+            ):
+                out = None
+                try:  # `quietly`, written out: this is the path of every small operation
+                    out = _quiet.run(primitive.reference, *values, **params)
+                except RuntimeError as error:
+                    if _ENTERED not in str(error):
+                        raise
+                if out is None:
+                    out = primitive.reference(*values, **params)
+                if type(out) is not np.ndarray:
+                    out = np.asarray(out)
+                if out.dtype is not aval.dtype or out.shape != aval.shape:
+                    out = _checked(primitive, out, aval)
+                return ConcreteArray(aval, out, None, device)
+        return self.process_any(primitive, operands, params)
+
+    def process_any(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """``process``, for whatever operands, devices and primitives there are."""
         if primitive.impl is not None:
             return primitive.impl(*operands, **params)
         values: list[Any] = []
@@ -111,11 +151,23 @@ class EvalTrace(Trace):
         if primitive.multiple_results:
             return [wrap(o, a, device, committed) for o, a in zip(out, out_avals, strict=True)]
         aval = out_avals[0]
+        if (limit is None or size < limit) and primitive.memoize:
+            _remember(primitive, known, params, aval)
         if type(out) is not np.ndarray:
             out = np.asarray(out)
         if out.dtype is not aval.dtype or out.shape != aval.shape:
             out = _checked(primitive, out, aval)
         return ConcreteArray(aval, out, None, device, committed)
+
+
+def _remember(primitive: Primitive, avals: tuple[Aval, ...], params: dict[str, Any], out: Aval) -> None:
+    """Operands of these avals go to the reference, whose result has the aval ``out``."""
+    if len(primitive.small) >= MEMO_LIMIT:
+        primitive.small.clear()
+    try:
+        primitive.small[(*avals, *params.items()) if params else avals] = out
+    except TypeError:
+        pass  # an unhashable parameter
 
 
 def wrap(out: Any, aval: Aval, device: Device | None, committed: bool) -> ConcreteArray:
