@@ -47,6 +47,20 @@ from portax.numpy.creation import (
     zeros,
     zeros_like,
 )
+from portax.numpy.diagonals import (
+    diag,
+    diag_indices,
+    diag_indices_from,
+    diagflat,
+    diagonal,
+    fill_diagonal,
+    mask_indices,
+    trace,
+    tril_indices,
+    tril_indices_from,
+    triu_indices,
+    triu_indices_from,
+)
 from portax.numpy.grids import (
     arange,
     eye,
@@ -131,6 +145,32 @@ from portax.numpy.scalar_types import (
     uint32,
     uint64,
     unsignedinteger,
+)
+from portax.numpy.shaping import (
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_arrays,
+    broadcast_shapes,
+    broadcast_to,
+    expand_dims,
+    flip,
+    fliplr,
+    flipud,
+    matrix_transpose,
+    moveaxis,
+    ndim,
+    permute_dims,
+    ravel,
+    reshape,
+    roll,
+    rollaxis,
+    rot90,
+    shape,
+    size,
+    squeeze,
+    swapaxes,
+    transpose,
 )
 from portax.numpy.transcendental import (
     acos,
