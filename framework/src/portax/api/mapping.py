@@ -10,7 +10,7 @@ from portax import errors
 from portax.core import tree
 from portax.core.aval import aval_of
 from portax.higher_order.checks import check_output
-from portax.higher_order.closures import avals_of, name_of
+from portax.higher_order.closures import argument_names, avals_of, name_of
 from portax.primitives.broadcasting import transpose
 from portax.transforms.batch import batch, materialize
 
@@ -101,7 +101,7 @@ def vmap(
         _, args_structure = tree.flatten(args)
         arg_axes = _spread(in_axes, args_structure, "in_axes", name)
         axes = [*arg_axes, *[0] * (len(leaves) - len(arg_axes))]
-        size = _mapped_size(name, leaves, axes, axis_size, args, kwargs)
+        size = _mapped_size(fun, leaves, axes, axis_size, args, kwargs)
         values, flags = _to_front(leaves, axes)
         out_trees: list[Any] = []
 
@@ -149,17 +149,18 @@ def _to_place(name: str, x: Any, batched: bool, target: int | None, size: int) -
 
 
 def _mapped_size(
-    name: str, leaves: Sequence[Any], axes: Sequence[int | None], axis_size: int | None, args: Any, kwargs: Any
+    fun: Any, leaves: Sequence[Any], axes: Sequence[int | None], axis_size: int | None, args: Any, kwargs: Any
 ) -> int:
+    name = name_of(fun)
     sizes: dict[int, int] = {}
     for i, (x, axis) in enumerate(zip(leaves, axes, strict=True)):
         if axis is None:
             continue
         [aval] = avals_of([x], f"vmap({name})")
         if not -aval.ndim <= axis < aval.ndim:
-            where = tree.paths((args, kwargs))[i]
+            where = argument_names(fun, args, kwargs)[i]
             raise errors.AxisError(
-                wrong=f"vmap({name}) was asked to map axis {axis} of argument {where}, which is {aval}",
+                wrong=f"vmap({name}) was asked to map axis {axis} of {where}, which is {aval}",
                 fix="Give None for an argument to pass it whole, or an axis it has",
             )
         sizes[i] = aval.shape[axis]
@@ -171,7 +172,7 @@ def _mapped_size(
             wrong=f"vmap({name}) maps over none of its arguments", fix="Give in_axes with at least one axis, or axis_size="
         )
     if len(found) > 1:
-        where = tree.paths((args, kwargs))
+        where = argument_names(fun, args, kwargs)
         shown = "; ".join(
             f"{where[i]} is {aval_of(leaves[i])} with axis {axes[i]} of length {n}" for i, n in sizes.items()
         )

@@ -79,6 +79,21 @@ def paths_of(structure: Any) -> list[str]:
     return tree.paths(tree.unflatten(structure, range(structure.num_leaves)))
 
 
+def argument_names(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> list[str]:
+    """What the user calls each leaf of a call's arguments: ``x``, ``params['w']``."""
+    found = _signature(fun)
+    given = list(found.parameters) if found is not None else []
+    names: list[str] = []
+    for path, _ in tree.leaves_with_path((tuple(args), kwargs)):
+        where, which, *rest = path
+        if where.idx == 0:
+            name = given[which.idx] if which.idx < len(given) else f"argument {which.idx}"
+        else:
+            name = str(which.key)
+        names.append(name + tree.keystr(tuple(rest)))
+    return names
+
+
 def describe_change(name: str, what: str, in_tree: Any, out_tree: Any, ins: Sequence[Aval], outs: Sequence[Aval]) -> str:
     """What differs between a loop's carry before and after its body, in the user's words; empty if nothing does."""
     if in_tree != out_tree:
