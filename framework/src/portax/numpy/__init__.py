@@ -1,6 +1,10 @@
 """NumPy's functions on portax arrays."""
 
 from portax.numpy import indexing
+from portax.numpy.applying import (
+    apply_along_axis,
+    apply_over_axes,
+)
 from portax.numpy.choosing import (
     allclose,
     array_equal,
@@ -61,6 +65,14 @@ from portax.numpy.diagonals import (
     triu_indices,
     triu_indices_from,
 )
+from portax.numpy.editing import (
+    delete,
+    insert,
+    repeat,
+    resize,
+    tile,
+    trim_zeros,
+)
 from portax.numpy.grids import (
     arange,
     eye,
@@ -77,6 +89,26 @@ from portax.numpy.grids import (
     tri,
     tril,
     triu,
+)
+from portax.numpy.joining import (
+    append,
+    array_split,
+    block,
+    column_stack,
+    concat,
+    concatenate,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    split,
+    stack,
+    unstack,
+    vsplit,
+    vstack,
+)
+from portax.numpy.padding import (
+    pad,
 )
 from portax.numpy.rounding import (
     around,
@@ -263,3 +295,31 @@ from portax.numpy.ufuncs import (
     subtract,
     true_divide,
 )
+from portax.numpy.products import (
+    dot,
+    einsum,
+    inner,
+    kron,
+    matmul,
+    outer,
+    tensordot,
+    vdot,
+)
+from portax.numpy.reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumprod,
+    cumsum,
+    max,
+    mean,
+    min,
+    prod,
+    std,
+    sum,
+    var,
+)
+from portax.numpy.sorting import argsort, sort

@@ -1,0 +1,384 @@
+"""Reductions: axes folded away by a sum, a product, an extreme, a mean.
+
+Each is a primitive's reduction on the array that promotion gives: small integers and bools add up in the default
+integer, floats in at least float32 and rounded once. ``where`` puts the reduction's identity in the places left out.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portax import primitives as p
+from portax.core import dtypes
+from portax.core.config import config
+from portax.core.dtypes import user_dtype
+from portax.errors import ArgumentError
+from portax.numpy.axes import normalize_axes, normalize_axis
+from portax.numpy.choosing import where as choose
+from portax.numpy.promotion import as_array, common_shape, spread
+
+Axis = Any
+
+
+def _axes(axis: Axis, ndim: int, name: str) -> tuple[int, ...]:
+    return tuple(range(ndim)) if axis is None else normalize_axes(axis, ndim, name)
+
+
+def _kept(out: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
+    if not keepdims or not axes:
+        return out
+    sizes = tuple(1 if d in axes else n for d, n in enumerate(shape))
+    return p.reshape(out, new_sizes=sizes, dimensions=None)
+
+
+def _converted(x: Any, dtype: Any, weak: bool = False) -> Any:
+    return x if x.dtype == dtype else p.convert_element_type(x, new_dtype=dtype, weak_type=weak, sharding=None)
+
+
+def sum_dtype(dtype: Any) -> Any:
+    """The dtype a sum or product of ``dtype`` is given in: integers at least as wide as the default one."""
+    kind = dtypes.kind(dtype)
+    if kind == "bool":
+        return config.scalar_dtypes[int]  # pyright: ignore[reportAttributeAccessIssue]
+    if kind in ("int", "uint"):
+        default = config.scalar_dtypes[int]  # pyright: ignore[reportAttributeAccessIssue]
+        if dtypes.bits(dtype) < dtypes.bits(default):
+            return default if kind == "int" else np.dtype(f"uint{dtypes.bits(default)}")
+    return dtype
+
+
+def _masked(x: Any, where: Any, identity: Any, name: str) -> Any:
+    if where is None:
+        return x
+    mask = as_array(where, name)
+    shape = common_shape(name, [x.shape, mask.shape])
+    return choose(mask, spread(x, shape), np.asarray(identity).astype(x.dtype))
+
+
+def _fold(
+    name: str, primitive: Any, x: Any, axis: Axis, keepdims: bool, initial: Any, where: Any, identity: Any, join: Any
+) -> Any:
+    x = _masked(x, where, identity if initial is None or identity is not None else initial, name)
+    axes = _axes(axis, x.ndim, name)
+    out = _kept(primitive(x, axes=axes), x.shape, axes, keepdims)
+    if initial is not None:
+        out = join(out, _converted(as_array(initial, name), out.dtype))
+    return out
+
+
+def sum(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    where: Any = None, promote_integers: bool = True,
+) -> Any:  # fmt: skip
+    """The sum of array elements over axes.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    dtype : dtype, optional
+        Of the sum; by default integers are at least as wide as the default integer.
+    keepdims : bool
+        Keep the summed axes with length 1.
+    initial : scalar, optional
+        Added to the sum.
+    where : array of bool, optional
+        Which elements to add.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> float(pnp.sum(pnp.array([1.0, 2.0])))
+    3.0
+    """
+    _no_out("sum", out)
+    x = as_array(a, "sum")
+    target = user_dtype(dtype, "sum") if dtype is not None else sum_dtype(x.dtype) if promote_integers else (
+        config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
+    )
+    return _fold("sum", p.reduce_sum, _converted(x, target, x.aval.weak_type), axis, keepdims, initial, where, 0, p.add)
+
+
+def prod(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, initial: Any = None,
+    where: Any = None, promote_integers: bool = True,
+) -> Any:  # fmt: skip
+    """The product of array elements over axes; parameters as for ``sum``.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> int(pnp.prod(pnp.array([2, 3])))
+    6
+    """
+    _no_out("prod", out)
+    x = as_array(a, "prod")
+    target = user_dtype(dtype, "prod") if dtype is not None else sum_dtype(x.dtype) if promote_integers else (
+        config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
+    )
+    return _fold("prod", p.reduce_prod, _converted(x, target, x.aval.weak_type), axis, keepdims, initial, where, 1, p.mul)
+
+
+def _extreme(name: str, primitive: Any, join: Any, word: str) -> Callable[..., Any]:
+    def function(
+        a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
+    ) -> Any:
+        _no_out(name, out)
+        x = as_array(a, name)
+        if where is not None and initial is None:
+            raise ArgumentError(wrong=f"{name} was given where= and no initial=", fix="Give initial= as well")
+        axes = _axes(axis, x.ndim, name)
+        if initial is None and math.prod(x.shape[d] for d in axes) == 0:
+            raise ArgumentError(
+                wrong=f"{name} of no elements was asked for: {x.aval} over axes {axes}", fix="Give initial="
+            )
+        return _fold(name, primitive, x, axis, keepdims, initial, where, initial, join)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""The {word} of array elements over axes; NaN if one is NaN.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    keepdims : bool
+        Keep the axes with length 1.
+    initial : scalar, optional
+        A value to compare with; needed where there are no elements.
+    where : array of bool, optional
+        Which elements to look at.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> float(pnp.{name}(pnp.array([2.0, 2.0])))
+    2.0
+    """
+    return function
+
+
+max = amax = _extreme("max", p.reduce_max, p.max_, "greatest")
+min = amin = _extreme("min", p.reduce_min, p.min_, "least")
+
+
+def _logical(name: str, primitive: Any, identity: bool, words: str) -> Callable[..., Any]:
+    def function(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
+        _no_out(name, out)
+        x = as_array(a, name)
+        if x.dtype != bool:
+            x = p.ne(x, np.zeros((), x.dtype))
+        return _fold(name, primitive, x, axis, keepdims, None, where, identity, None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""Whether {words} of the elements over axes are true (not zero).
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    keepdims : bool
+        Keep the axes with length 1.
+    where : array of bool, optional
+        Which elements to look at.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> bool(pnp.{name}(pnp.array([True, True])))
+    True
+    """
+    return function
+
+
+all = _logical("all", p.reduce_and, True, "all")
+any = _logical("any", p.reduce_or, False, "any")
+
+
+def mean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, keepdims: bool = False, *, where: Any = None
+) -> Any:
+    """The arithmetic mean over axes.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    dtype : dtype, optional
+        Of the mean; floating point by default.
+    keepdims : bool
+        Keep the axes with length 1.
+    where : array of bool, optional
+        Which elements to look at.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> float(pnp.mean(pnp.array([1.0, 2.0])))
+    1.5
+    """
+    _no_out("mean", out)
+    x = as_array(a, "mean")
+    target = user_dtype(dtype, "mean") if dtype is not None else dtypes.to_inexact(x.dtype)
+    wide = dtypes.accumulator(target)
+    x = _converted(x, wide, x.aval.weak_type)
+    total = sum(x, axis, None, None, keepdims, None, where)
+    if where is None:
+        axes = _axes(axis, x.ndim, "mean")
+        count: Any = np.asarray(math.prod(x.shape[d] for d in axes)).astype(wide)
+    else:
+        mask = spread(as_array(where, "mean"), x.shape)
+        count = _converted(sum(mask, axis, None, None, keepdims), wide)
+    return _converted(p.div(total, count), target, x.aval.weak_type)
+
+
+def var(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *,
+    where: Any = None, mean: Any = None, correction: Any = None,
+) -> Any:  # fmt: skip
+    """The variance over axes: the mean squared distance from the mean.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    dtype : dtype, optional
+    ddof, correction : number
+        Taken off the number of elements divided by.
+    keepdims : bool
+        Keep the axes with length 1.
+    where : array of bool, optional
+    mean : array, optional
+        The mean, with the axes kept, where it is known.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> float(pnp.var(pnp.array([1.0, 3.0])))
+    1.0
+    """
+    _no_out("var", out)
+    x = as_array(a, "var")
+    less = ddof if correction is None else correction
+    target = user_dtype(dtype, "var") if dtype is not None else dtypes.to_inexact(x.dtype)
+    wide = dtypes.accumulator(target)
+    x = _converted(x, wide, x.aval.weak_type)
+    axes = _axes(axis, x.ndim, "var")
+    center = _mean(x, axes, None, None, True, where=where) if mean is None else _converted(as_array(mean, "var"), wide)
+    off = p.sub(x, spread(center, x.shape))
+    if dtypes.is_complex(wide):
+        square = p.add(p.square(p.real(off)), p.square(p.imag(off)))
+        wide, target = dtypes.real_dtype(wide), dtypes.real_dtype(target)
+    else:
+        square = p.square(off)
+    total = sum(square, axes, None, None, keepdims, None, where)
+    if where is None:
+        count: Any = np.asarray(builtins.max(math.prod(x.shape[d] for d in axes) - less, 0)).astype(wide)
+    else:
+        mask = spread(as_array(where, "var"), x.shape)
+        count = p.sub(_converted(sum(mask, axes, None, None, keepdims), wide), np.asarray(less, wide))
+    return _converted(p.div(total, count), target, x.aval.weak_type)
+
+
+_mean = mean
+
+
+def std(
+    a: Any, axis: Axis = None, dtype: Any = None, out: None = None, ddof: int = 0, keepdims: bool = False, *,
+    where: Any = None, mean: Any = None, correction: Any = None,
+) -> Any:  # fmt: skip
+    """The standard deviation over axes: the square root of the variance; parameters as for ``var``.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> float(pnp.std(pnp.array([1.0, 3.0])))
+    1.0
+    """
+    return p.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+def _place(name: str, primitive: Any, word: str) -> Callable[..., Any]:
+    def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
+        _no_out(name, out)
+        x = as_array(a, name)
+        shape = x.shape
+        if axis is None:
+            x, place = p.reshape(x, new_sizes=(x.size,), dimensions=None), 0
+        else:
+            place = normalize_axis(axis, x.ndim, name)
+        if x.shape[place] == 0:
+            raise ArgumentError(wrong=f"{name} of no elements was asked for: {x.aval}", fix="Give an array with elements")
+        index = config.scalar_dtypes[int]  # pyright: ignore[reportAttributeAccessIssue]
+        result = primitive(x, axes=(place,), index_dtype=index)
+        if not keepdims:
+            return result
+        sizes = tuple(1 if axis is None or d == place else n for d, n in enumerate(shape))
+        return p.reshape(result, new_sizes=sizes, dimensions=None)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""The place of the {word} element along an axis, the first of equals; NaN counts as it.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, or None for the place in the flattened array
+    keepdims : bool
+        Keep the axis with length 1.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> int(pnp.{name}(pnp.array([5.0, 5.0])))
+    0
+    """
+    return function
+
+
+argmax = _place("argmax", p.argmax, "greatest")
+argmin = _place("argmin", p.argmin, "least")
+
+
+def _running(name: str, primitive: Any, word: str) -> Callable[..., Any]:
+    def function(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+        _no_out(name, out)
+        x = as_array(a, name)
+        target = user_dtype(dtype, name) if dtype is not None else (
+            config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
+        )
+        x = _converted(x, target, x.aval.weak_type)
+        if axis is None:
+            x, place = p.reshape(x, new_sizes=(x.size,), dimensions=None), 0
+        else:
+            place = normalize_axis(axis, x.ndim, name)
+        return primitive(x, axis=place, reverse=False)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""The running {word} along an axis.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, or None for the flattened array
+    dtype : dtype, optional
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> pnp.{name}(pnp.array([1, 1])).tolist()[0]
+    1
+    """
+    return function
+
+
+cumsum = _running("cumsum", p.cumsum, "sum")
+cumprod = _running("cumprod", p.cumprod, "product")
+
+
+def _no_out(name: str, out: Any) -> None:
+    if out is not None:
+        raise ArgumentError(wrong=f"{name} was given out=, and arrays do not change", fix="Use the result")
