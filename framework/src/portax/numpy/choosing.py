@@ -16,7 +16,7 @@ from portax.errors import ArgumentError, ConcretizationError
 from portax.numpy.composition import composite
 from portax.numpy.families import binary, by_kind, refused, unary
 from portax.numpy.promotion import (
-    PYTHON_NUMBERS,
+    WEAK_NUMBERS,
     as_array,
     converted,
     fit_shapes,
@@ -27,7 +27,7 @@ from portax.numpy.promotion import (
 )
 from portax.numpy.ufuncs import truth
 from portax.primitives import arithmetic, bits, comparison, complex_parts
-from portax.primitives.broadcasting import reshape
+from portax.primitives.broadcasting import broadcast_in_dim, reshape
 from portax.primitives.comparison import select_n
 from portax.primitives.elementwise import like
 from portax.primitives.iota import iota
@@ -89,7 +89,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None =
         )
     a, b = promote_dtypes("where", x, y)
     which, a, b = fit_shapes("where", [truth(condition, "where"), a, b])
-    if which is condition and all([u is v or type(v) in PYTHON_NUMBERS for u, v in ((a, x), (b, y))]):
+    if which is condition and all([u is v or type(v) in WEAK_NUMBERS for u, v in ((a, x), (b, y))]):
         if len(_known) >= _BOUND:
             _known.clear()
         _known[kinds] = a.dtype
@@ -185,10 +185,8 @@ heaviside = binary(
 
 
 def _nothing(answer: bool) -> Any:
-    def f(x: Array) -> Array:
-        return spread(converted(np.bool_(answer), dtypes.bool_, False), x.shape) if x.shape else as_array(answer)
-
-    return f
+    value = np.asarray(answer)
+    return lambda x: broadcast_in_dim(value, shape=x.shape, broadcast_dimensions=(), sharding=None)
 
 
 def _infinite(x: Array) -> Array:

@@ -13,7 +13,6 @@ from typing import Any
 
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
-from portax.core.primitive import Primitive
 from portax.core.trace import state
 from portax.higher_order.calls import jit_p
 from portax.runtime import devices, eager
@@ -97,8 +96,3 @@ def composite(f: Callable[..., Any]) -> Callable[..., Any]:
         return tuple(outs) if program.many else outs[0]
 
     return run
-
-
-def runnable(f: Any) -> Any:
-    """A primitive as it is, any other function as a composite."""
-    return f if f is None or isinstance(f, Primitive) else composite(f)

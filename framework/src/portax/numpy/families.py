@@ -10,6 +10,7 @@ all of them. Entries for a Python number beside an array hold for one ``config.e
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -22,8 +23,9 @@ from portax.core.config import config
 from portax.core.primitive import Primitive
 from portax.core.trace import state
 from portax.errors import DtypeError
-from portax.numpy.composition import runnable
-from portax.numpy.promotion import PYTHON_NUMBERS, as_array, literal, promote_args
+from portax.numpy.composition import composite
+from portax.numpy.promotion import WEAK_NUMBERS, as_array, literal, promote_args
+from portax.primitives.conversion import convert_element_type
 
 _BOUND = 2048
 
@@ -55,13 +57,36 @@ def documented(f: Callable[..., Any], name: str, line: str, example: str, doc: d
 class _Choice(dict[Any, Any]):
     """What runs each dtype, chosen when first met."""
 
-    def __init__(self, choose: Any) -> None:
+    def __init__(self, choose: Any, firm: bool) -> None:
         super().__init__()
         self.choose = _always(choose) if isinstance(choose, Primitive) else choose
+        self.firm = firm
 
     def __missing__(self, dtype: Any) -> Any:
-        run = self[dtype] = runnable(self.choose(dtype))
+        run = self.choose(dtype)
+        if not isinstance(run, Primitive):
+            run = composite(run if self.firm else _as_weak(run))
+        self[dtype] = run
         return run
+
+
+def _as_weak(f: Any) -> Any:
+    """``f`` with results as weak as its operands are together; the constants in it are firm."""
+
+    @functools.wraps(f)
+    def g(*xs: Any) -> Any:
+        out = f(*xs)
+        if not all([x.aval.weak_type for x in xs]):
+            return out
+        return tuple(map(_weak, out)) if isinstance(out, tuple) else _weak(out)
+
+    return g
+
+
+def _weak(x: Any) -> Any:
+    if x.aval.weak_type or x.aval.dtype == dtypes.bool_:
+        return x
+    return convert_element_type(x, new_dtype=x.aval.dtype, weak_type=True, sharding=None)
 
 
 def unary(
@@ -74,6 +99,7 @@ def unary(
     x: str = "Any shape.",
     returns: str = "Array of the shape of ``x``",
     notes: str = "",
+    firm: bool = False,
 ) -> Callable[[Any], Array]:
     """A function of one array.
 
@@ -82,8 +108,10 @@ def unary(
     choose : Primitive, or function from the promoted dtype to a primitive or a function
     to : function of a dtype
         What promotion does, such as ``dtypes.to_inexact``.
+    firm : bool
+        The result of a composed function is never weak.
     """
-    chosen = _Choice(choose)
+    chosen = _Choice(choose, firm)
     direct: dict[Any, Primitive] = {}
     composed: dict[Any, Any] = {}
 
@@ -123,9 +151,10 @@ def binary(
     to: Callable[[Any], Any] | None = None,
     returns: str = "Array of the broadcast shape",
     notes: str = "",
+    firm: bool = False,
 ) -> Callable[[Any, Any], Any]:
     """A function of two arrays, as `unary` is of one."""
-    chosen = _Choice(choose)
+    chosen = _Choice(choose, firm)
     direct: dict[Any, Primitive] = {}
     composed: dict[Any, Any] = {}
     beside_number: dict[Any, tuple[Any, Any]] = {}
@@ -156,9 +185,9 @@ def binary(
         run = chosen[a.aval.dtype]
         if a is x1 and b is x2:
             _keep(direct if isinstance(run, Primitive) else composed, (a.aval, b.aval), run)
-        elif a is x1 and type(x2) in PYTHON_NUMBERS:
+        elif a is x1 and type(x2) in WEAK_NUMBERS:
             _keep(beside_number, (a.aval, type(x2), config.epoch), (run, b.aval.dtype))
-        elif b is x2 and type(x1) in PYTHON_NUMBERS:
+        elif b is x2 and type(x1) in WEAK_NUMBERS:
             _keep(beside_number, (type(x1), b.aval, config.epoch), (run, a.aval.dtype))
         return run(a, b)
 

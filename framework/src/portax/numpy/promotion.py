@@ -27,6 +27,8 @@ from portax.runtime.array import ConcreteArray
 
 #: Types of Python numbers, exactly: numpy.float64 is a subclass of float and is no Python number.
 PYTHON_NUMBERS = frozenset((bool, int, float, complex))
+#: Those whose dtype is weak: what stands beside an array as a literal.
+WEAK_NUMBERS = frozenset((int, float, complex))
 #: What `as_array` takes besides arrays.
 HOST_TYPES = (np.ndarray, np.generic, bool, int, float, complex)
 
@@ -130,7 +132,9 @@ def _described(x: Any, name: str) -> tuple[Any, tuple[Any, bool]]:
 def converted(x: Any, dtype: Any, weak: bool) -> Array:
     """An array or a Python number in ``dtype``; an array that has it stays itself, whether weak or not."""
     if not isinstance(x, Array):
-        return literal(x, dtype)
+        if type(x) is not bool or dtype == dtypes.bool_:
+            return literal(x, dtype)
+        x = as_array(x)  # a bool is firm, so what it becomes is as weak as the others are
     if x.aval.dtype == dtype:
         return x
     return convert_element_type(x, new_dtype=dtype, weak_type=weak, sharding=None)

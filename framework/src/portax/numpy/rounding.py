@@ -68,7 +68,7 @@ def rint(x: Any, /) -> Array:
     """
     x = as_array(x, "rint")
     if not dtypes.is_inexact(x.dtype):
-        return convert_element_type(x, new_dtype=dtypes.to_inexact(x.dtype), weak_type=False, sharding=None)
+        return convert_element_type(x, new_dtype=dtypes.canonicalize_dtype(float), weak_type=False, sharding=None)
     return _each_part(_nearest_even)(x) if dtypes.is_complex(x.dtype) else _nearest_even(x)
 
 
@@ -223,7 +223,15 @@ nextafter = binary(
 
 
 def spacing(x: Any, /) -> Array:
-    """The distance from each element to the next float away from 0, with the sign of the element.
+    """The distance from each element to the next greater float.
+
+    Returns
+    -------
+    Array of the shape of ``x``, floating point; NaN for infinity
+
+    Notes
+    -----
+    *Differences from NumPy:* it is positive for negative numbers too.
 
     Examples
     --------
@@ -234,9 +242,7 @@ def spacing(x: Any, /) -> Array:
     if dtypes.is_complex(x.dtype):
         raise refused("spacing", x.dtype, "Work on the real and imaginary parts")
     x = convert_element_type(x, new_dtype=x.dtype, weak_type=False) if x.weak_type else x
-    away = select_n(_sign_bit(x), like(x, math.inf), like(x, -math.inf))
-    step = arithmetic.sub(conversion.nextafter(x, away if away.ndim == x.ndim else like(x, math.inf)), x)
-    return select_n(comparison.eq(arithmetic.abs_(x), like(x, math.inf)), step, like(x, math.nan))
+    return arithmetic.sub(conversion.nextafter(x, like(x, math.inf)), x)
 
 
 def _layout(dtype: Any) -> tuple[Any, int, int, int]:
