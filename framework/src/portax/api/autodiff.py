@@ -18,7 +18,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Undefined
 from portax.core.trace import state
 from portax.higher_order.checks import check_output
-from portax.higher_order.closures import avals_of, name_of
+from portax.higher_order.closures import as_arrays, avals_of, name_of
 from portax.higher_order.custom_jvp import float0_zeros
 from portax.primitives.broadcasting import reshape
 from portax.primitives.broadcasting import transpose as permute
@@ -135,7 +135,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     primals, tangents = tuple(primals), tuple(tangents)
     _check_same("jvp", primals, tangents)
     leaves, in_tree = tree.flatten(primals)
-    avals_of(leaves, "jvp")
+    leaves = as_arrays(leaves, "jvp")
     dots = [_tangent("jvp", x, t) for x, t in zip(leaves, tree.leaves(tangents), strict=True)]
     flat, seen = _flat(f, in_tree, has_aux)
     outs, out_dots = flat_jvp(flat, leaves, dots)
@@ -151,7 +151,7 @@ def _linear(
     f: Callable[..., Any], primals: Sequence[Any], has_aux: bool = False, moving: Sequence[bool] | None = None
 ) -> tuple[list[Any], Linear, Any, list[Any], list[Any]]:
     leaves, in_tree = tree.flatten(tuple(primals))
-    avals_of(leaves, name_of(f))
+    leaves = as_arrays(leaves, name_of(f))
     flat, seen = _flat(f, in_tree, has_aux)
     outs, linear = flat_linearize(flat, leaves, moving)
     return leaves, linear, in_tree, outs, seen
@@ -506,7 +506,8 @@ def jacfwd(
     def jacfwd_f(*args: Any, **kwargs: Any) -> Any:
         numbers, chosen, partial = _partial(fun, argnums, args, kwargs, "jacfwd")
         leaves, in_tree = tree.flatten(chosen)
-        avals = avals_of(leaves, f"jacfwd of {name_of(fun)}")
+        leaves = as_arrays(leaves, f"jacfwd of {name_of(fun)}")
+        avals = [aval_of(x) for x in leaves]
         _check_inputs(fun, leaves, "jacfwd", holomorphic, False)
         flat, seen = _flat(partial, in_tree, has_aux)
         rows, total = _basis(avals)

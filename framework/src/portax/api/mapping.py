@@ -10,7 +10,7 @@ from portax import errors
 from portax.core import tree
 from portax.core.aval import aval_of
 from portax.higher_order.checks import check_output
-from portax.higher_order.closures import argument_names, avals_of, name_of
+from portax.higher_order.closures import argument_names, as_arrays, avals_of, name_of
 from portax.primitives.broadcasting import transpose
 from portax.transforms.batch import batch, materialize
 
@@ -102,7 +102,7 @@ def vmap(
         arg_axes = _spread(in_axes, args_structure, "in_axes", name)
         axes = [*arg_axes, *[0] * (len(leaves) - len(arg_axes))]
         size = _mapped_size(fun, leaves, axes, axis_size, args, kwargs)
-        values, flags = _to_front(leaves, axes)
+        values, flags = _to_front(as_arrays(leaves, f"vmap({name})"), axes)
         out_trees: list[Any] = []
 
         def flat(*xs: Any) -> list[Any]:

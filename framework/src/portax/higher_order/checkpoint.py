@@ -21,6 +21,7 @@ from portax.higher_order.calls import ProgramCall
 from portax.higher_order.jitted import argument_places
 from portax.primitives.barriers import name as name_p
 from portax.runtime.lowering import lower_closed
+from portax.transforms.dce import dce_closed
 from portax.transforms.jvp import tangent_aval
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
@@ -174,7 +175,7 @@ def _recomputing(closed: ClosedJaxpr, moving: Sequence[bool]) -> tuple[ClosedJax
             return eval_closed(split.linear, *residuals, *xs[n_in:])
 
         avals = [*closed.in_avals, *(tangent_aval(a) for a, m in zip(closed.in_avals, moving, strict=True) if m)]
-        closed.memo[key] = stage_closed(f, avals, closed.jaxpr.name), split.moving_out
+        closed.memo[key] = dce_closed(stage_closed(f, avals, closed.jaxpr.name)), split.moving_out
     return closed.memo[key]
 
 

@@ -11,12 +11,20 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from portax import errors
 from portax.core import tree
+from portax.core.array import Array
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
 from portax.higher_order.checks import check_output
+from portax.runtime import eager
 from portax.transforms.stage import stage_open
+
+
+#: Values that become arrays where a user's function is to get one.
+HOST = (np.ndarray, np.generic, bool, int, float, complex)
 
 
 class Staged:
@@ -77,6 +85,12 @@ def avals_of(leaves: Sequence[Any], name: str) -> list[Aval]:
 def paths_of(structure: Any) -> list[str]:
     """The key path of each leaf of a structure, as text; empty for a bare leaf."""
     return tree.paths(tree.unflatten(structure, range(structure.num_leaves)))
+
+
+def as_arrays(leaves: Sequence[Any], name: str) -> list[Any]:
+    """The leaves of an argument as arrays, so that a user's function meets nothing else; errors name the function."""
+    avals_of(leaves, name)
+    return [x if isinstance(x, Array) else eager.asarray(x) if isinstance(x, HOST) else x for x in leaves]
 
 
 def argument_names(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> list[str]:

@@ -251,6 +251,7 @@ class Ppermute(Collective):
 
     def batch_axis(self, trace: Any, batched: Any, x: Any, *, axis_name: Any, perm: Any) -> Any:
         aval = aval_of(x)
+        self.abstract(aval, axis_name=axis_name, perm=perm)  # refuses what makes no sense
         if not batched[0]:
             x = broadcast_in_dim(x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1)))
             aval = aval_of(x)
