@@ -10,6 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portax.core.aval import Aval
+from portax.core.lazy import lazy
+
+printer = lazy("portax.core.printer")
 
 if TYPE_CHECKING:
     from portax.core.primitive import Primitive
@@ -83,6 +86,11 @@ class Eqn:
         self.invars, self.outvars = invars, outvars
         self.source, self.effects = source, effects
 
+    def __str__(self) -> str:
+        return printer.pretty_eqns([self])
+
+    __repr__ = __str__
+
     def replace(self, **changes: Any) -> Eqn:
         """The equation that differs from this one in the fields given."""
         fields = {name: changes.get(name, getattr(self, name)) for name in self.__slots__}
@@ -126,6 +134,15 @@ class Jaxpr:
         fields = {f: changes.get(f, getattr(self, f)) for f in ("constvars", "invars", "outvars", "eqns", "name")}
         return Jaxpr(**fields)
 
+    def __str__(self) -> str:
+        return printer.pretty(self)
+
+    __repr__ = __str__
+
+    def pretty_print(self, *, source_info: bool = False, **_: Any) -> str:
+        """The text of the program; with ``source_info`` the user's line stands behind each equation."""
+        return printer.pretty(self, source=source_info)
+
     @property
     def in_avals(self) -> list[Aval]:
         return [v.aval for v in self.invars]
@@ -145,6 +162,15 @@ class ClosedJaxpr:
         self.jaxpr, self.consts = jaxpr, list(consts)
         #: Results of transformations of this very program, kept as long as it lives.
         self.memo: dict[Any, Any] = {}
+
+    def __str__(self) -> str:
+        return printer.pretty(self)
+
+    __repr__ = __str__
+
+    def pretty_print(self, *, source_info: bool = False, **_: Any) -> str:
+        """The text of the program; with ``source_info`` the user's line stands behind each equation."""
+        return printer.pretty(self, source=source_info)
 
     @property
     def in_avals(self) -> list[Aval]:

@@ -18,6 +18,9 @@ from portax.core.trace import state
 MEMO_LIMIT = 8192
 
 
+_SAY_NOTHING = frozenset({"accuracy", "dimensions", "out_sharding", "precision", "sharding"})
+
+
 class Sample:
     """Operands and parameters a primitive can be tried on: ``Sample(x, y, axis=0)``.
 
@@ -202,6 +205,11 @@ class Primitive:
 
     def refusals(self, make: Callable[..., Any]) -> Iterable[Refusal]:
         return ()
+
+    # -- how it is shown ----------------------------------------------------------------------------------------------
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The parameters worth printing, in order: all but those that say nothing where they are None."""
+        return {k: v for k, v in sorted(params.items()) if v is not None or k not in _SAY_NOTHING}
 
     def __repr__(self) -> str:
         return self.name

@@ -133,6 +133,13 @@ class Jit(ProgramCall):
             return eval_closed(params["jaxpr"], *operands)
         return trace.record(self, operands, params)
 
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        usual = {"keep_unused": False, "inline": False, "effort": "full"}
+        rest = {k: v for k, v in sorted(params.items()) if k in usual and v != usual[k]}
+        if any(params["donated_invars"]):
+            rest["donated_invars"] = params["donated_invars"]
+        return {"name": params["name"], "jaxpr": params["jaxpr"], **rest}
+
     def stablehlo(self, b: Any, *values: Any, jaxpr: ClosedJaxpr, name: str, **_: Any) -> Any:
         return b.call(jaxpr, name, values, None, lambda b, *xs: lower_closed(b, jaxpr, xs))
 

@@ -78,6 +78,9 @@ class CustomJVPCall(CustomCall):
 
     name = "custom_jvp_call"
 
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {k: params[k] for k in ("name", "call_jaxpr", "symbolic_zeros")}
+
     def with_leading(self, params: dict[str, Any], count: int) -> dict[str, Any]:
         rule = params["rule"]
         if not count:

@@ -38,6 +38,9 @@ class CustomVJPCall(CustomCall):
 
     name = "custom_vjp_call"
 
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {k: params[k] for k in ("name", "call_jaxpr")}
+
     def with_leading(self, params: dict[str, Any], count: int) -> dict[str, Any]:
         if not count:
             return params

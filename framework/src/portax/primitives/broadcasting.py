@@ -82,6 +82,10 @@ class BroadcastInDim(Primitive):
     def stablehlo(self, b: Any, x: Any, *, shape: Any, broadcast_dimensions: Any, sharding: Any = None) -> Any:
         return b.broadcast_in_dim(x, shape, broadcast_dimensions)
 
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        # A scalar goes everywhere, and the shape stands at the result.
+        return super().shown(params) if params["broadcast_dimensions"] else {}
+
     def samples(self, make: Any) -> Any:
         yield Sample(make((3,)), shape=(2, 3), broadcast_dimensions=(1,), id="row")
         yield Sample(make((2, 1)), shape=(2, 3), broadcast_dimensions=(0, 1), id="stretch")

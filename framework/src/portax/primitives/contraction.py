@@ -236,6 +236,11 @@ class DotGeneral(Primitive):
             x, y = b.convert(x, common), b.convert(y, common)
         return b.dot_general(x, y, dimension_numbers, precision, x.aval.dtype if wanted is None else wanted)
 
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        contracting, batch = params["dimension_numbers"]
+        pairs = tuple(tuple(list(axes) for axes in pair) for pair in (contracting, batch))
+        return super().shown({**params, "dimension_numbers": pairs})
+
     def samples(self, make: Any) -> Any:
         def dot(x: Any, y: Any, x_sum: Any, y_sum: Any, x_batch: Any = (), y_batch: Any = (), **more: Any) -> Sample:
             numbers = ((x_sum, y_sum), (x_batch, y_batch))

@@ -16,11 +16,15 @@ import numpy as np
 
 from portax.core import source
 from portax.core.aval import Aval, aval_of
+from portax.core.config import config
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import NO_EFFECTS, Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, leaked, push, state
 
+
+checker = lazy("portax.core.checker")
 
 #: Elements from which a constant is passed as data instead of being written into the program.
 LARGE = 1024
@@ -107,6 +111,8 @@ class StageTrace(Trace):
         # Lifting may have met values that ended up as constants nobody uses; they cost nothing and stay.
         constvars = [v for v, _ in self.constants]
         jaxpr = Jaxpr(constvars, [t.var for t in inputs], outvars, self.eqns, self.name)
+        if config.enable_checks:
+            checker.check_jaxpr(jaxpr)
         return jaxpr, [x for _, x in self.constants]
 
     def invalidate(self) -> None:

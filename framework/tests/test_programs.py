@@ -1,0 +1,145 @@
+"""Programs as data: how they are printed, and what the checker refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import portax as px
+import portax.numpy as pnp
+import pytest
+from portax import errors, lax
+from portax.core import checker
+from portax.core.aval import Aval
+from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from portax.core.printer import letters
+from portax.primitives import add, sin
+
+X = px.ShapeDtypeStruct((3,), "float32")
+F3, F4 = Aval((3,), np.dtype("float32")), Aval((4,), np.dtype("float32"))
+
+
+def text(f, *args):
+    return str(px.make_jaxpr(f)(*args))
+
+
+def test_a_short_program_is_one_line():
+    assert text(lambda x: 2.0 * x, X) == "{ lambda ; a:f32[3]. let b:f32[3] = mul 2.0:f32[] a in (b,) }"
+    assert text(lambda x: (x, x), X) == "{ lambda ; a:f32[3]. let  in (a, a) }"
+
+
+def test_a_long_program_has_an_equation_to_a_line():
+    assert text(lambda x: pnp.sin(x) * 2 + x.sum(), X) == (
+        "{ lambda ; a:f32[3]. let\n"
+        "    b:f32[3] = sin a\n"
+        "    c:f32[3] = mul b 2.0:f32[]\n"
+        "    d:f32[] = reduce_sum[axes=(0,)] a\n"
+        "    e:f32[3] = add c d\n"
+        "  in (e,) }"
+    )
+
+
+def test_a_program_in_a_parameter_is_printed_in_its_place():
+    assert text(lambda x: lax.scan(lambda c, t: (c + t, c * t), x[0], x), X) == (
+        "{ lambda ; a:f32[3]. let\n"
+        "    b:f32[1] = slice[limit_indices=(1,) start_indices=(0,) strides=None] a\n"
+        "    c:f32[] = squeeze[dimensions=(0,)] b\n"
+        "    d:f32[] e:f32[3] = scan[\n"
+        "      jaxpr={ lambda ; f:f32[] g:f32[]. let\n"
+        "          h:f32[] = add f g\n"
+        "          i:f32[] = mul f g\n"
+        "        in (h, i) }\n"
+        "      length=3\n"
+        "      num_carry=1\n"
+        "      num_consts=0\n"
+        "      reverse=False\n"
+        "      unroll=1\n"
+        "    ] c a\n"
+        "  in (d, e) }"
+    )
+
+
+def test_constants_and_unread_results_are_shown():
+    assert text(lambda x: x + np.ones(3, np.float32), X) == (
+        "{ lambda a:f32[3]; b:f32[3]. let c:f32[3] = add b a in (c,) }"
+    )
+    assert "_:f32[] = reduce_sum[axes=(0,)] b" in text(px.grad(lambda x: (x * x).sum()), X)
+
+
+def test_letters_go_on_after_z():
+    assert [letters(n) for n in (0, 25, 26, 27, 26 * 26)] == ["a", "z", "ba", "bb", "baa"]
+
+
+def test_the_users_line_is_shown_when_asked_for():
+    shown = px.make_jaxpr(lambda x: pnp.sin(x))(X).pretty_print(source_info=True)
+    assert "test_programs.py" in shown and "sin a" in shown
+
+
+def test_names_of_parts_belong_to_equations():
+    def f(x):
+        with px.named_scope("outer"), px.named_scope("inner"):
+            return pnp.sin(x)
+
+    [eqn] = px.make_jaxpr(f)(X).eqns
+    assert eqn.source.scope == ("outer", "inner")
+
+
+# -- the checker ------------------------------------------------------------------------------------------------------
+def program(eqns, inputs, outputs, constants=()):
+    return Jaxpr(constants, inputs, outputs, eqns, "f")
+
+
+def test_a_sound_program_passes():
+    checker.check_jaxpr(px.make_jaxpr(px.grad(lambda x: pnp.sin(x).sum()))(X).jaxpr)
+
+
+def unread():
+    a, b = Var(F3), Var(F3)
+    return program([Eqn(sin, [b], [Var(F3)], {})], [a], [a])
+
+
+def wrong_aval():
+    a, b = Var(F3), Var(F4)
+    return program([Eqn(sin, [a], [b], {})], [a], [b])
+
+
+def bound_twice():
+    a, b = Var(F3), Var(F3)
+    return program([Eqn(sin, [a], [b], {}), Eqn(sin, [a], [b], {})], [a], [b])
+
+
+def never_computed():
+    return program([], [Var(F3)], [Var(F3)])
+
+
+def same_input_twice():
+    a = Var(F3)
+    return program([], [a, a], [a])
+
+
+def shaped_literal():
+    a, b = Var(F3), Var(F3)
+    return program([Eqn(add, [a, Literal(np.ones(3, np.float32), Aval((), F3.dtype))], [b], {})], [a], [b])
+
+
+def broken_inside():
+    jit = px.make_jaxpr(px.jit(lambda x: x))(X).eqns[0]
+    a, b = Var(F3), Var(F3)
+    inner = Jaxpr([], [Var(F3)], [Var(F3)], [], "g")
+    params = {**jit.params, "jaxpr": ClosedJaxpr(inner)}
+    return program([Eqn(jit.primitive, [a], [b], params)], [a], [b])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (unread, "reads a variable that was never computed"),
+        (wrong_aval, "and its rule gives"),
+        (bound_twice, "bound already"),
+        (never_computed, "output of the program 'f' was never computed"),
+        (same_input_twice, "an input is bound twice"),
+        (shaped_literal, "writes a literal of shape"),
+        (broken_inside, "output of the program 'g' was never computed"),
+    ],
+)
+def test_a_broken_program_is_refused(make, words):
+    with pytest.raises(errors.JaxprTypeError, match=words):
+        checker.check_jaxpr(make())
