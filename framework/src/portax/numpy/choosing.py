@@ -164,8 +164,9 @@ def clip(arr: Any = None, /, min: Any = None, max: Any = None) -> Array:
 
 def _step(x: Array, y: Array) -> Array:
     zero = like(x, 0)
-    positive = select_n(comparison.gt(x, zero), y, like(x, 1))
-    return select_n(comparison.lt(x, zero), positive, zero)
+    at_zero = select_n(comparison.eq(x, zero), x, y)  # NaN stays NaN
+    out = select_n(comparison.gt(x, zero), at_zero, like(x, 1))
+    return select_n(comparison.lt(x, zero), out, zero)
 
 
 def _refuse_step(x: Array, y: Array) -> Array:

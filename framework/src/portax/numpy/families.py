@@ -71,22 +71,21 @@ class _Choice(dict[Any, Any]):
 
 
 def _as_weak(f: Any) -> Any:
-    """``f`` with results as weak as its operands are together; the constants in it are firm."""
+    """``f`` with results as weak as its operands are together, whatever the constants in it are."""
 
     @functools.wraps(f)
     def g(*xs: Any) -> Any:
         out = f(*xs)
-        if not all([x.aval.weak_type for x in xs]):
-            return out
-        return tuple(map(_weak, out)) if isinstance(out, tuple) else _weak(out)
+        weak = all([x.aval.weak_type for x in xs])
+        return tuple([_made(x, weak) for x in out]) if isinstance(out, tuple) else _made(out, weak)
 
     return g
 
 
-def _weak(x: Any) -> Any:
-    if x.aval.weak_type or x.aval.dtype == dtypes.bool_:
+def _made(x: Any, weak: bool) -> Any:
+    if x.aval.weak_type == weak or x.aval.dtype == dtypes.bool_:
         return x
-    return convert_element_type(x, new_dtype=x.aval.dtype, weak_type=True, sharding=None)
+    return convert_element_type(x, new_dtype=x.aval.dtype, weak_type=weak, sharding=None)
 
 
 def unary(

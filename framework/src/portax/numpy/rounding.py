@@ -10,6 +10,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.errors import ArgumentError
+from portax.numpy.composition import composite
 from portax.numpy.families import binary, by_kind, refused, unary
 from portax.numpy.promotion import as_array, fit_shapes, promote_args_inexact, promote_dtypes
 from portax.primitives import arithmetic, bits, comparison, complex_parts, conversion
@@ -223,15 +224,11 @@ nextafter = binary(
 
 
 def spacing(x: Any, /) -> Array:
-    """The distance from each element to the next greater float.
+    """The distance from each element to the next float away from 0, with the sign of the element.
 
     Returns
     -------
-    Array of the shape of ``x``, floating point; NaN for infinity
-
-    Notes
-    -----
-    *Differences from NumPy:* it is positive for negative numbers too.
+    Array of the shape of ``x``, floating point; NaN for infinities
 
     Examples
     --------
@@ -241,8 +238,13 @@ def spacing(x: Any, /) -> Array:
     (x,) = promote_args_inexact("spacing", x)
     if dtypes.is_complex(x.dtype):
         raise refused("spacing", x.dtype, "Work on the real and imaginary parts")
-    x = convert_element_type(x, new_dtype=x.dtype, weak_type=False) if x.weak_type else x
-    return arithmetic.sub(conversion.nextafter(x, like(x, math.inf)), x)
+    return _step_away(convert_element_type(x, new_dtype=x.dtype, weak_type=False) if x.weak_type else x)
+
+
+@composite
+def _step_away(x: Array) -> Array:
+    outwards = select_n(_sign_bit(x), like(x, math.inf), like(x, -math.inf))
+    return arithmetic.sub(conversion.nextafter(x, outwards), x)
 
 
 def _layout(dtype: Any) -> tuple[Any, int, int, int]:

@@ -181,7 +181,7 @@ def _sum_of_exponentials(x: Array, y: Array, exp: Any, log1p: Any) -> Array:
     top, gap = max_(x, y), sub(x, y)
     if dtypes.is_complex(gap.dtype):
         first = comparison.eq(top, x)
-        gap = select_n(first, gap, neg(gap))
+        gap = select_n(first, neg(gap), gap)
         apart = select_n(comparison.ne(gap, gap), add(top, log1p(exp(neg(gap)))), add(x, y))
         imaginary = complex_parts.imag(apart)
         turn = like(imaginary, 2 * math.pi)

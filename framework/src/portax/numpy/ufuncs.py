@@ -13,7 +13,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
-from portax.errors import ArgumentError, DtypeError
+from portax.errors import DtypeError
 from portax.higher_order.while_loop import while_loop
 from portax.numpy.composition import composite
 from portax.numpy.families import binary, by_kind, refused, unary
@@ -155,9 +155,15 @@ def _rounded_down(x: Array, y: Array) -> Array:
     return select_n(less, q, arithmetic.sub(q, like(q, 1)))
 
 
+def _remainder(x: Array, y: Array) -> Array:
+    """The remainder with the sign of the dividend; 0 for division of integers by 0."""
+    mod = arithmetic.rem(x, y)
+    return mod if dtypes.is_float(x.dtype) else select_n(comparison.eq(y, like(y, 0)), mod, like(mod, 0))
+
+
 def _modulo(x: Array, y: Array) -> Array:
     """The remainder with the sign of the divisor."""
-    mod = arithmetic.rem(x, y)
+    mod = _remainder(x, y)
     if dtypes.is_unsigned(x.dtype):
         return mod
     zero = like(mod, 0)
@@ -171,7 +177,8 @@ def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
     wrong_side = bits.and_(comparison.ne(mod, like(mod, 0)), comparison.ne(arithmetic.sign(y), arithmetic.sign(mod)))
     mod = select_n(wrong_side, mod, arithmetic.add(mod, y))
     quotient = select_n(wrong_side, quotient, arithmetic.sub(quotient, like(quotient, 1)))
-    return arithmetic.round_(quotient, rounding_method=0), mod
+    quotient = arithmetic.round_(quotient, rounding_method=0)
+    return select_n(comparison.eq(y, like(y, 0)), quotient, arithmetic.div(x, y)), mod
 
 
 def _no_complex(name: str) -> Any:
@@ -187,7 +194,7 @@ floor_divide = binary(
     "Quotient of two arrays rounded down to a whole number.",
     ">>> pnp.floor_divide(pnp.array([7, -7]), 2)\nArray([ 3, -4], dtype=int32)",
     to=dtypes.to_numeric,
-    notes="An integer divided by 0 gives -1 (all bits set).",
+    notes="What integers divided by 0 give is not specified; it traps nowhere.",
 )
 remainder = mod = binary(
     "remainder",
@@ -198,7 +205,7 @@ remainder = mod = binary(
 )
 fmod = binary(
     "fmod",
-    by_kind(int=arithmetic.rem, float=arithmetic.rem, complex=_no_complex("fmod")),
+    by_kind(int=_remainder, float=arithmetic.rem, complex=_no_complex("fmod")),
     "Remainder of the division rounded towards 0: it has the sign of ``x1``, as that of C's ``fmod`` has.",
     ">>> pnp.fmod(pnp.array([7, -7]), 3)\nArray([ 1, -1], dtype=int32)",
     to=dtypes.to_numeric,
@@ -500,12 +507,19 @@ def bitwise_count(x: Any, /) -> Array:
 # Whole numbers.
 
 
-def _magnitudes(name: str, x1: Any, x2: Any) -> list[Array]:
-    a, b = promote_args(name, x1, x2)
-    if not dtypes.is_integer(a.dtype):
-        raise ArgumentError(wrong=f"{name} is of integers, not of {a.dtype.name}", fix="Convert with .astype(int)")
-    shape = a.shape or b.shape
-    return [spread(absolute(x), shape) for x in (a, b)]
+def _of_magnitudes(f: Any) -> Any:
+    def g(x: Array, y: Array) -> Array:
+        shape = x.shape or y.shape
+        return f(spread(absolute(x), shape), spread(absolute(y), shape))
+
+    return g
+
+
+def _not_whole(name: str) -> Any:
+    def f(x: Array, y: Array) -> Array:
+        raise refused(name, x.dtype, "Convert to integers, with .astype(int)")
+
+    return f
 
 
 def _gcd(a: Array, b: Array) -> Array:
@@ -522,30 +536,22 @@ def _gcd(a: Array, b: Array) -> Array:
     return while_loop(unfinished, step, (a, b))[0]
 
 
-def gcd(x1: Any, x2: Any) -> Array:
-    """Greatest common divisor of integers; of 0 and ``n`` it is the magnitude of ``n``.
-
-    References
-    ----------
-    Euclid, Elements, VII.2.
-
-    Examples
-    --------
-    >>> pnp.gcd(pnp.array([12, 7, 0]), 18)
-    Array([ 6,  1, 18], dtype=int32)
-    """
-    return _gcd(*_magnitudes("gcd", x1, x2))
-
-
-def lcm(x1: Any, x2: Any) -> Array:
-    """Least common multiple of integers; 0 where one is 0.
-
-    Examples
-    --------
-    >>> pnp.lcm(pnp.array([4, 3, 0]), 6)
-    Array([12,  6,  0], dtype=int32)
-    """
-    a, b = _magnitudes("lcm", x1, x2)
+def _lcm(a: Array, b: Array) -> Array:
     divisor = _gcd(a, b)
     safe = select_n(comparison.eq(divisor, like(divisor, 0)), divisor, like(divisor, 1))
     return arithmetic.mul(a, arithmetic.div(b, safe))
+
+
+gcd = binary(
+    "gcd",
+    by_kind(int=_of_magnitudes(_gcd), otherwise=_not_whole("gcd")),
+    "Greatest common divisor of integers; of 0 and ``n`` it is the magnitude of ``n``.",
+    ">>> pnp.gcd(pnp.array([12, 7, 0]), 18)\nArray([ 6,  1, 18], dtype=int32)",
+    notes="By Euclid's algorithm, Elements, VII.2.",
+)
+lcm = binary(
+    "lcm",
+    by_kind(int=_of_magnitudes(_lcm), otherwise=_not_whole("lcm")),
+    "Least common multiple of integers; 0 where one is 0.",
+    ">>> pnp.lcm(pnp.array([4, 3, 0]), 6)\nArray([12,  6,  0], dtype=int32)",
+)
