@@ -110,6 +110,33 @@ from portax.numpy.joining import (
 from portax.numpy.padding import (
     pad,
 )
+from portax.numpy.products import (
+    dot,
+    einsum,
+    inner,
+    kron,
+    matmul,
+    outer,
+    tensordot,
+    vdot,
+)
+from portax.numpy.reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumprod,
+    cumsum,
+    max,
+    mean,
+    min,
+    prod,
+    std,
+    sum,
+    var,
+)
 from portax.numpy.rounding import (
     around,
     ceil,
@@ -204,6 +231,21 @@ from portax.numpy.shaping import (
     swapaxes,
     transpose,
 )
+from portax.numpy.sorting import argsort, sort
+from portax.numpy.taking import (
+    argwhere,
+    choose,
+    compress,
+    extract,
+    piecewise,
+    place,
+    put,
+    put_along_axis,
+    ravel_multi_index,
+    take,
+    take_along_axis,
+    unravel_index,
+)
 from portax.numpy.transcendental import (
     acos,
     acosh,
@@ -295,31 +337,3 @@ from portax.numpy.ufuncs import (
     subtract,
     true_divide,
 )
-from portax.numpy.products import (
-    dot,
-    einsum,
-    inner,
-    kron,
-    matmul,
-    outer,
-    tensordot,
-    vdot,
-)
-from portax.numpy.reductions import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    cumprod,
-    cumsum,
-    max,
-    mean,
-    min,
-    prod,
-    std,
-    sum,
-    var,
-)
-from portax.numpy.sorting import argsort, sort

@@ -177,7 +177,10 @@ def _entry(i: Any) -> Any:
     canonical = dtypes.canonicalize_dtype(host.dtype)
     if host.dtype != canonical:
         host = host.astype(canonical)
-    return host if host.ndim else int(host)
+    if host.ndim:
+        return host
+    # As an array would: unsigned numbers beyond the index dtype wrap around.
+    return int(host.astype(f"int{8 * host.dtype.itemsize}"))
 
 
 def _not_integer(i: Any, dtype: str) -> errors.DtypeError:
@@ -300,11 +303,12 @@ class BasicPlan:
     cut : (starts, limits, strides) of a slice, or None where everything is taken
     reversed, squeezed : axes of the array
     inserted : axes of the result that the array does not have
+    whole : whether nothing is left out, moved or added
     in_bounds : whether no int was out of range
     vectors : the `VectorPlan` of the same index, made when first asked for
     """
 
-    __slots__ = ("aval", "cut", "entries", "host", "in_bounds", "inserted", "reversed", "squeezed", "_vectors")
+    __slots__ = ("aval", "cut", "entries", "host", "in_bounds", "inserted", "reversed", "squeezed", "whole", "_vectors")
 
     def __init__(self, aval: Aval, entries: Sequence[Entry]) -> None:
         starts, limits, strides = [], [], []
@@ -343,10 +347,11 @@ class BasicPlan:
             axis += 1
         self.aval = Aval(tuple(shape), aval.dtype, aval.weak_type)
         self.host = (*host, Ellipsis)
-        whole = not any(starts) and tuple(limits) == aval.shape and strides == [1] * len(strides)
+        uncut = not any(starts) and tuple(limits) == aval.shape and strides == [1] * len(strides)
         stepped = any(step != 1 for step in strides)
-        self.cut = None if whole else (tuple(starts), tuple(limits), tuple(strides) if stepped else None)
+        self.cut = None if uncut else (tuple(starts), tuple(limits), tuple(strides) if stepped else None)
         self.reversed, self.squeezed, self.inserted = tuple(backwards), tuple(squeezed), tuple(inserted)
+        self.whole = uncut and not (backwards or squeezed or inserted)
         self.in_bounds = in_bounds
         self.entries = entries
         self._vectors: VectorPlan | None = None

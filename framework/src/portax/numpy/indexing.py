@@ -91,6 +91,8 @@ def index(x: Any, idx: Any) -> Array:
     plan = basic_plan(aval, idx)
     if plan is None:
         return take_entries(x, read(aval.shape, idx))
+    if plan.whole:
+        return x
     if type(x) is ConcreteArray:
         value = _at_hand(x)
         if value is not None:
@@ -161,17 +163,17 @@ def get(
         if basic is not None:
             if way is None or basic.in_bounds:
                 return index(x, idx)
-            return take_vectors(x, basic.vectors(x.aval.shape), way, _fill_value(fill_value))
+            return take_vectors(x, basic.vectors(x.aval.shape), way, fill_number(fill_value))
     entries = read(x.aval.shape, idx)
     if way is None and is_window(entries):
         return take_window(x, entries, wrap_negative_indices)
     plan = VectorPlan(x.aval.shape, entries, wrap_negative_indices)
     return take_vectors(
-        x, plan, PROMISE_IN_BOUNDS if way is None else way, _fill_value(fill_value), indices_are_sorted, unique_indices
+        x, plan, PROMISE_IN_BOUNDS if way is None else way, fill_number(fill_value), indices_are_sorted, unique_indices
     )
 
 
-def _fill_value(value: Any) -> Any:
+def fill_number(value: Any) -> Any:
     """A fill value as a Python number: it is a parameter, and must be known."""
     if value is None or type(value) in PYTHON_NUMBERS:
         return value

@@ -27,7 +27,7 @@ from portax.numpy.shaping import broadcast_to
 from portax.numpy.ufuncs import add, divide, multiply, subtract
 from portax.primitives import slicing
 from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum
-from portax.primitives.conversion import convert
+from portax.primitives.conversion import convert, convert_element_type
 from portax.primitives.reductions import reduce_max, reduce_min
 from portax.primitives.sorting import sort
 
@@ -100,7 +100,7 @@ def pad(array: Any, pad_width: Any, mode: str | Callable[..., Any] = "constant",
     if mode == "empty":
         return _constant(x, widths, 0)
     if mode == "linear_ramp":
-        return _ramp(x, widths, kwargs.get("end_values", 0))
+        return _as_firm_as(x, _ramp(x, widths, kwargs.get("end_values", 0)))
     for d, pair in enumerate(widths):
         if any(pair) and not x.shape[d]:
             raise ArgumentError(
@@ -108,7 +108,7 @@ def pad(array: Any, pad_width: Any, mode: str | Callable[..., Any] = "constant",
                 fix='Use mode="constant"',
             )
     if mode in ("maximum", "minimum", "mean", "median"):
-        return _statistic(x, widths, mode, kwargs.get("stat_length"))
+        return _as_firm_as(x, _statistic(x, widths, mode, kwargs.get("stat_length")))
     kind = kwargs.get("reflect_type", "even")
     if kind not in ("even", "odd"):
         raise ArgumentError(wrong=f"pad has no reflect_type {kind!r}", fix='Give "even" or "odd"')
@@ -116,6 +116,13 @@ def pad(array: Any, pad_width: Any, mode: str | Callable[..., Any] = "constant",
         if any(pair):
             x = _odd(x, d, pair, mode) if kind == "odd" else _stretched(x, d, _map(x.shape[d], pair, mode))
     return x
+
+
+def _as_firm_as(x: Array, out: Array) -> Array:
+    """``out``, weakly typed where ``x`` is."""
+    if out.weak_type == x.weak_type:
+        return out
+    return convert_element_type(out, new_dtype=x.dtype, weak_type=x.weak_type, sharding=None)
 
 
 Widths = list[tuple[int, int]]
