@@ -487,6 +487,43 @@ class _Grid:
 mgrid, ogrid = _Grid("mgrid", False), _Grid("ogrid", True)
 
 
+class _Joined:
+    """``r_`` and ``c_``: numbers, ranges and arrays joined by an index expression."""
+
+    def __init__(self, name: str, columns: bool, example: str) -> None:
+        self.__name__, self._columns = name, columns
+        how = "as columns, along the last axis" if columns else "one after the other, along the first axis"
+        self.__doc__ = (
+            f"Numbers, slices (which count, as in ``mgrid``) and arrays joined {how}.\n\nNumPy's directives in strings "
+            f"are not offered.\n\nExamples\n--------\n{example}\n"
+        )
+
+    def __getitem__(self, key: Any) -> Array:
+        parts = []
+        for part in key if isinstance(key, tuple) else (key,):
+            if isinstance(part, str):
+                raise ArgumentError(
+                    wrong=f"{self.__name__} was given the directive {part!r}", fix="Join with concatenate or stack"
+                )
+            x = _of_slice(part) if isinstance(part, slice) else asarray(part)
+            if not x.ndim:
+                x = reshape(x, new_sizes=(1,), dimensions=None)
+            if self._columns and x.ndim == 1:
+                x = reshape(x, new_sizes=(x.size, 1), dimensions=None)
+            parts.append(x)
+        dtype = dtypes.result_type([(x.dtype, x.weak_type) for x in parts])[0]
+        parts = [convert(x, dtype) for x in parts]
+        return concatenate(*parts, dimension=parts[0].ndim - 1 if self._columns else 0) if len(parts) > 1 else parts[0]
+
+    def __repr__(self) -> str:
+        return f"<portax.numpy.{self.__name__}>"
+
+
+r_ = _Joined("r_", False, ">>> pnp.r_[0:3, 9]\nArray([0, 1, 2, 9], dtype=int32)")
+c_ = _Joined("c_", True, ">>> pnp.c_[0:2, 5:7]\nArray([[0, 5],\n       [1, 6]], dtype=int32)")
+s_, index_exp = np.s_, np.index_exp
+
+
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
     """An array from a function of the indices.
 

@@ -86,7 +86,7 @@ def round(a: Any, decimals: int = 0, out: None = None) -> Array:
 
     Examples
     --------
-    >>> pnp.round(pnp.array([1.25, 2.35]), 1)
+    >>> pnp.round(pnp.array([1.25, 2.34]), 1)
     Array([1.2, 2.3], dtype=float32)
     """
     if out is not None:
@@ -218,7 +218,7 @@ nextafter = binary(
     "nextafter",
     conversion.nextafter,
     "The float next to ``x1`` on the way to ``x2``.",
-    ">>> pnp.nextafter(pnp.array([1.0, 1.0]), pnp.array([2.0, 0.0]))\nArray([1.0000001, 0.9999999], dtype=float32)",
+    ">>> pnp.nextafter(pnp.array([1.0, 1.0]), pnp.array([2.0, 0.0]))\nArray([1.0000001 , 0.99999994], dtype=float32)",
     to=dtypes.to_inexact,
 )
 

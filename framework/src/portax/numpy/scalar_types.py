@@ -16,7 +16,7 @@ from portax.dtypes import result_type
 from portax.numpy.creation import asarray
 
 
-class ScalarType(type):
+class _ScalarType(type):
     """The metaclass of the names of dtypes: two are equal where their dtypes are."""
 
     dtype: np.dtype
@@ -49,7 +49,7 @@ def _named(name: str, dtype: Any) -> Any:
     doc = f"The dtype {dtype.name}; called, an array of it.\n\nExamples\n--------\n>>> pnp.{name}(1).dtype\n{dtype!r}\n"
     if (dtype.itemsize == 8 and dtype != dtypes.complex64) or dtype == dtypes.complex128:
         doc = f"The dtype {dtype.name}, of 64-bit numbers; needs the setting ``enable_x64``."
-    return ScalarType(name, (), {"dtype": dtype, "__module__": __name__, "__doc__": doc})
+    return _ScalarType(name, (), {"dtype": dtype, "__module__": __name__, "__doc__": doc})
 
 
 bool_ = _named("bool_", dtypes.bool_)
@@ -58,19 +58,18 @@ uint8, uint16, uint32, uint64 = (_named(f"uint{n}", np.dtype(f"uint{n}")) for n 
 float16, float32, float64 = (_named(f"float{n}", np.dtype(f"float{n}")) for n in (16, 32, 64))
 complex64, complex128 = (_named(f"complex{n}", np.dtype(f"complex{n}")) for n in (64, 128))
 bfloat16 = _named("bfloat16", dtypes.bfloat16)
-int2, int4 = _named("int2", np.dtype("int2")), _named("int4", np.dtype("int4"))
-uint2, uint4 = _named("uint2", np.dtype("uint2")), _named("uint4", np.dtype("uint4"))
+_narrow = {d.name: _named(d.name, d) for d in (*dtypes.NARROW_FLOATS, *dtypes.NARROW_SIGNED, *dtypes.NARROW_UNSIGNED)}
+int2, int4, uint2, uint4 = (_narrow[n] for n in ("int2", "int4", "uint2", "uint4"))
+float4_e2m1fn, float8_e3m4, float8_e4m3, float8_e8m0fnu = (
+    _narrow[n] for n in ("float4_e2m1fn", "float8_e3m4", "float8_e4m3", "float8_e8m0fnu")
+)
+float8_e4m3b11fnuz, float8_e4m3fn, float8_e4m3fnuz = (
+    _narrow[n] for n in ("float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz")
+)
+float8_e5m2, float8_e5m2fnuz = _narrow["float8_e5m2"], _narrow["float8_e5m2fnuz"]
 
 single, double, csingle, cdouble = float32, float64, complex64, complex128
-
-#: Those that ml_dtypes has besides, by name: releases differ in them.
-_NARROW = {d.name: _named(d.name, d) for d in (*dtypes.NARROW_FLOATS, *dtypes.NARROW_SIGNED, *dtypes.NARROW_UNSIGNED)}
-float8_e4m3b11fnuz = _NARROW["float8_e4m3b11fnuz"]
-float8_e4m3fn = _NARROW["float8_e4m3fn"]
-float8_e4m3fnuz = _NARROW["float8_e4m3fnuz"]
-float8_e5m2 = _NARROW["float8_e5m2"]
-float8_e5m2fnuz = _NARROW["float8_e5m2fnuz"]
-
+int_, uint, float_, complex_ = int64, uint64, float64, complex128
 
 generic, number, inexact, flexible = np.generic, np.number, np.inexact, np.flexible
 integer, signedinteger, unsignedinteger = np.integer, np.signedinteger, np.unsignedinteger

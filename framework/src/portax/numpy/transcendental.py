@@ -30,23 +30,23 @@ def _row(name: str, primitive: Any, line: str, example: str, **slots: Any) -> An
 
 exp = _row(
     "exp", exponential.exp, "e to the power of each element.",
-    "(pnp.array([0.0, 1.0]))\nArray([1.       , 2.7182817], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([1.   , 2.718], dtype=float32)",
 )  # fmt: skip
 exp2 = _row(
     "exp2", exponential.exp2, "2 to the power of each element.",
-    "(pnp.array([3.0, 0.5]))\nArray([8.       , 1.4142135], dtype=float32)",
+    "(pnp.array([3.0, 0.5])).round(3)\nArray([8.   , 1.414], dtype=float32)",
 )  # fmt: skip
 expm1 = _row(
     "expm1", exponential.expm1, "``exp(x) - 1``, accurate near 0 too.",
-    "(pnp.array([0.0, 1e-7]))\nArray([0.e+00, 1.e-07], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 1.718], dtype=float32)",
 )  # fmt: skip
 log = _row(
     "log", exponential.log, "Natural logarithm of each element: NaN for negative real ``x``, -inf at 0.",
-    "(pnp.array([1.0, 10.0]))\nArray([0.       , 2.3025851], dtype=float32)",
+    "(pnp.array([1.0, 10.0])).round(3)\nArray([0.   , 2.303], dtype=float32)",
 )  # fmt: skip
 log1p = _row(
     "log1p", exponential.log1p, "``log(1 + x)``, accurate near 0 too.",
-    "(pnp.array([0.0, 1e-7]))\nArray([0.e+00, 1.e-07], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 0.693], dtype=float32)",
 )  # fmt: skip
 
 
@@ -74,51 +74,51 @@ log10 = _row(
 
 sin = _row(
     "sin", trigonometric.sin, "Sine of an angle in radians.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.       , 0.841471], dtype=float32)", x=_RADIANS,
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 0.841], dtype=float32)", x=_RADIANS,
 )  # fmt: skip
 cos = _row(
     "cos", trigonometric.cos, "Cosine of an angle in radians.",
-    "(pnp.array([0.0, 1.0]))\nArray([1.       , 0.5403023], dtype=float32)", x=_RADIANS,
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([1.  , 0.54], dtype=float32)", x=_RADIANS,
 )  # fmt: skip
 tan = _row(
     "tan", trigonometric.tan, "Tangent of an angle in radians.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.       , 1.5574077], dtype=float32)", x=_RADIANS,
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 1.557], dtype=float32)", x=_RADIANS,
 )  # fmt: skip
 arcsin = asin = _row(
     "arcsin", trigonometric.asin, "The angle in [-pi/2, pi/2] radians whose sine is ``x``.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.       , 1.5707964], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 1.571], dtype=float32)",
 )  # fmt: skip
 arccos = acos = _row(
     "arccos", trigonometric.acos, "The angle in [0, pi] radians whose cosine is ``x``.",
-    "(pnp.array([0.0, 1.0]))\nArray([1.5707964, 0.       ], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([1.571, 0.   ], dtype=float32)",
 )  # fmt: skip
 arctan = atan = _row(
     "arctan", trigonometric.atan, "The angle in (-pi/2, pi/2) radians whose tangent is ``x``.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.       , 0.7853982], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 0.785], dtype=float32)",
 )  # fmt: skip
 sinh = _row(
     "sinh", trigonometric.sinh, "Hyperbolic sine of each element.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.       , 1.1752012], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 1.175], dtype=float32)",
 )  # fmt: skip
 cosh = _row(
     "cosh", trigonometric.cosh, "Hyperbolic cosine of each element.",
-    "(pnp.array([0.0, 1.0]))\nArray([1.       , 1.5430806], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([1.   , 1.543], dtype=float32)",
 )  # fmt: skip
 tanh = _row(
     "tanh", trigonometric.tanh, "Hyperbolic tangent of each element.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.        , 0.76159415], dtype=float32)",
+    "(pnp.array([0.0, 20.0]))\nArray([0., 1.], dtype=float32)",
 )  # fmt: skip
 arcsinh = asinh = _row(
     "arcsinh", trigonometric.asinh, "The number whose hyperbolic sine is ``x``.",
-    "(pnp.array([0.0, 1.0]))\nArray([0.        , 0.88137364], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([0.   , 0.881], dtype=float32)",
 )  # fmt: skip
 arccosh = acosh = _row(
     "arccosh", trigonometric.acosh, "The number, not negative, whose hyperbolic cosine is ``x``.",
-    "(pnp.array([1.0, 2.0]))\nArray([0.       , 1.3169578], dtype=float32)",
+    "(pnp.array([1.0, 2.0])).round(3)\nArray([0.   , 1.317], dtype=float32)",
 )  # fmt: skip
 arctanh = atanh = _row(
     "arctanh", trigonometric.atanh, "The number whose hyperbolic tangent is ``x``.",
-    "(pnp.array([0.0, 0.5]))\nArray([0.        , 0.54930615], dtype=float32)",
+    "(pnp.array([0.0, 0.5])).round(3)\nArray([0.   , 0.549], dtype=float32)",
 )  # fmt: skip
 arctan2 = atan2 = binary(
     "arctan2",
@@ -140,7 +140,7 @@ def _weakly(x: Array, value: float) -> Any:
 
 deg2rad = radians = _row(
     "deg2rad", _scaled(math.pi / 180), "Degrees as radians.",
-    "(pnp.array([0.0, 180.0]))\nArray([0.       , 3.1415927], dtype=float32)", x="Any shape; an angle in degrees.",
+    "(pnp.array([0.0, 180.0])).round(3)\nArray([0.   , 3.142], dtype=float32)", x="Any shape; an angle in degrees.",
 )  # fmt: skip
 rad2deg = degrees = _row(
     "rad2deg", _scaled(180 / math.pi), "Radians as degrees.",
@@ -239,15 +239,14 @@ logaddexp = binary(
     "logaddexp",
     _spread_to(_logaddexp),
     "``log(exp(x1) + exp(x2))``, without overflow.",
-    ">>> pnp.logaddexp(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))\n"
-    "Array([6.931472e-01, 1.000693e+03], dtype=float32)",
+    ">>> pnp.logaddexp(pnp.array([0.0, 99.0]), pnp.array([0.0, 99.0])).round(3)\nArray([ 0.693, 99.693], dtype=float32)",
     to=dtypes.to_inexact,
 )
 logaddexp2 = binary(
     "logaddexp2",
     _spread_to(_logaddexp2),
     "``log2(2**x1 + 2**x2)``, without overflow.",
-    ">>> pnp.logaddexp2(pnp.array([0.0, 1000.0]), pnp.array([0.0, 1000.0]))\nArray([   1., 1001.], dtype=float32)",
+    ">>> pnp.logaddexp2(pnp.array([0.0, 1.0]), pnp.array([0.0, 1.0]))\nArray([1., 2.], dtype=float32)",
     to=dtypes.to_inexact,
 )
 
@@ -266,14 +265,14 @@ def _cardinal_sine(x: Array) -> Array:
 
 sinc = _row(
     "sinc", lambda dtype: _cardinal_sine, "``sin(pi x) / (pi x)``, and 1 at 0.",
-    "(pnp.array([0.0, 0.5]))\nArray([1.       , 0.6366198], dtype=float32)",
+    "(pnp.array([0.0, 0.5])).round(3)\nArray([1.   , 0.637], dtype=float32)",
     notes="Derivatives up to the eighth order hold at 0.",
 )  # fmt: skip
 i0 = _row(
     "i0",
     by_kind(float=lambda x: mul(exponential.exp(abs_(x)), special.bessel_i0e(x)), complex=_no_complex("i0")),
     "Modified Bessel function of the first kind, of order 0.",
-    "(pnp.array([0.0, 1.0]))\nArray([1.       , 1.2660658], dtype=float32)",
+    "(pnp.array([0.0, 1.0])).round(3)\nArray([1.   , 1.266], dtype=float32)",
 )
 
 
