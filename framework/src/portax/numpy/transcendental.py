@@ -239,7 +239,7 @@ logaddexp = binary(
     "logaddexp",
     _spread_to(_logaddexp),
     "``log(exp(x1) + exp(x2))``, without overflow.",
-    ">>> pnp.logaddexp(pnp.array([0.0, 99.0]), pnp.array([0.0, 99.0])).round(3)\nArray([ 0.693, 99.693], dtype=float32)",
+    ">>> pnp.logaddexp(pnp.array([0.0, 9.0]), pnp.array([0.0, 9.0])).round(3)\nArray([0.693, 9.693], dtype=float32)",
     to=dtypes.to_inexact,
 )
 logaddexp2 = binary(

@@ -164,21 +164,22 @@ def _remainder(x: Array, y: Array) -> Array:
 def _modulo(x: Array, y: Array) -> Array:
     """The remainder with the sign of the divisor."""
     mod = _remainder(x, y)
-    if dtypes.is_unsigned(x.dtype):
-        return mod
+    return mod if dtypes.is_unsigned(x.dtype) else select_n(_wrong_side(mod, y), mod, arithmetic.add(mod, y))
+
+
+def _wrong_side(mod: Array, y: Array) -> Array:
+    """Where a remainder is not 0 and has not the sign of the divisor."""
     zero = like(mod, 0)
-    wrong_side = bits.and_(comparison.ne(mod, zero), comparison.ne(comparison.lt(mod, zero), comparison.lt(y, zero)))
-    return select_n(wrong_side, mod, arithmetic.add(mod, y))
+    return bits.and_(comparison.ne(mod, zero), comparison.ne(comparison.lt(mod, zero), comparison.lt(y, zero)))
 
 
-def _float_divmod(x: Array, y: Array) -> tuple[Array, Array]:
+def _float_quotient(x: Array, y: Array) -> Array:
+    """The quotient rounded down, from the remainder, so that it is whole however large it is."""
     mod = arithmetic.rem(x, y)
     quotient = arithmetic.div(arithmetic.sub(x, mod), y)
-    wrong_side = bits.and_(comparison.ne(mod, like(mod, 0)), comparison.ne(arithmetic.sign(y), arithmetic.sign(mod)))
-    mod = select_n(wrong_side, mod, arithmetic.add(mod, y))
-    quotient = select_n(wrong_side, quotient, arithmetic.sub(quotient, like(quotient, 1)))
-    quotient = arithmetic.round_(quotient, rounding_method=0)
-    return select_n(comparison.eq(y, like(y, 0)), quotient, arithmetic.div(x, y)), mod
+    quotient = select_n(_wrong_side(mod, y), quotient, arithmetic.sub(quotient, like(quotient, 1)))
+    quotient = arithmetic.round_(quotient, rounding_method=1)
+    return select_n(comparison.eq(y, like(y, 0)), quotient, arithmetic.div(x, y))
 
 
 def _no_complex(name: str) -> Any:
@@ -190,7 +191,7 @@ def _no_complex(name: str) -> Any:
 
 floor_divide = binary(
     "floor_divide",
-    by_kind(int=_rounded_down, float=lambda x, y: _float_divmod(x, y)[0], complex=_no_complex("floor_divide")),
+    by_kind(int=_rounded_down, float=_float_quotient, complex=_no_complex("floor_divide")),
     "Quotient of two arrays rounded down to a whole number.",
     ">>> pnp.floor_divide(pnp.array([7, -7]), 2)\nArray([ 3, -4], dtype=int32)",
     to=dtypes.to_numeric,
@@ -212,7 +213,11 @@ fmod = binary(
 )
 divmod = binary(
     "divmod",
-    by_kind(int=lambda x, y: (_rounded_down(x, y), _modulo(x, y)), float=_float_divmod, complex=_no_complex("divmod")),
+    by_kind(
+        int=lambda x, y: (_rounded_down(x, y), _modulo(x, y)),
+        float=lambda x, y: (_float_quotient(x, y), _modulo(x, y)),
+        complex=_no_complex("divmod"),
+    ),
     "``(floor_divide(x1, x2), remainder(x1, x2))``.",
     ">>> pnp.divmod(pnp.array([7, -7]), 3)\n(Array([ 2, -3], dtype=int32), Array([1, 2], dtype=int32))",
     to=dtypes.to_numeric,
