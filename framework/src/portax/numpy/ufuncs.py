@@ -182,6 +182,17 @@ def _float_quotient(x: Array, y: Array) -> Array:
     return select_n(comparison.eq(y, like(y, 0)), quotient, arithmetic.div(x, y))
 
 
+def _host_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    return np.floor_divide(x, y) if x.dtype.kind in "iu" and y.all() else None
+
+
+def _host_modulo(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    return np.remainder(x, y) if x.dtype.kind in "iu" else None
+
+
+_rounded_down.host, _modulo.host = _host_quotient, _host_modulo  # type: ignore[attr-defined]
+
+
 def _no_complex(name: str) -> Any:
     def f(*xs: Array) -> Array:
         raise refused(name, xs[0].dtype, "Complex numbers have no order; work on the real and imaginary parts")
