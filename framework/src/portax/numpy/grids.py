@@ -94,6 +94,8 @@ def arange(
             out = arithmetic.add(_count(len(counted), dtype), np.asarray(counted.start, dtype))
             return placed(out, device)
         return placed(array(np.arange(counted.start, counted.stop, counted.step).astype(dtype)), device)
+    if dtypes.is_integer(dtype):
+        return placed(array(np.arange(*values, dtype=dtype)), device)
     # Counted in double precision and rounded once.
     return placed(array(np.arange(*values).astype(dtype)), device)
 
@@ -293,7 +295,7 @@ def identity(n: Any, dtype: Any = None) -> Array:
 
 
 def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Array:
-    """Ones on and below a diagonal, zeros above it.
+    """Ones on and below a diagonal, zeros above it; float32 if no dtype is given.
 
     Examples
     --------
@@ -302,7 +304,7 @@ def tri(N: Any, M: Any = None, k: Any = 0, dtype: Any = None) -> Array:
            [1., 1.]], dtype=float32)
     """
     n, m = as_shape((N, N if M is None else M))
-    return convert(_below(n, m, k), dtypes.user_dtype(float if dtype is None else dtype, "tri"))
+    return convert(_below(n, m, k), dtypes.float32 if dtype is None else dtypes.user_dtype(dtype, "tri"))
 
 
 def _matrix(m: Any, name: str) -> Array:
