@@ -105,6 +105,8 @@ def _aval_of_python(x: bool | int | float | complex) -> Aval:
 #: How to read the aval of a value that is no portax array, by type. Runtime and libraries may add their own types.
 aval_readers: dict[type, Callable[[Any], Aval]] = {
     np.ndarray: _aval_of_host,
+    # Found before float, from which np.float64 derives: a NumPy scalar is firm.
+    np.generic: _aval_of_host,
     bool: _aval_of_python,
     int: _aval_of_python,
     float: _aval_of_python,
