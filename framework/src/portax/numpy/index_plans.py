@@ -179,8 +179,8 @@ def _entry(i: Any) -> Any:
         host = host.astype(canonical)
     if host.ndim:
         return host
-    # As an array would: unsigned numbers beyond the index dtype wrap around.
-    return int(host.astype(f"int{8 * host.dtype.itemsize}"))
+    # As in an array, unsigned numbers beyond the index dtype wrap around.
+    return int(host.astype(_INT64 if host.dtype.itemsize == 8 else _INT32))
 
 
 def _not_integer(i: Any, dtype: str) -> errors.DtypeError:
@@ -608,6 +608,15 @@ class VectorPlan:
         self.dtype = index_dtype(self.lengths, [c.value for c in columns if c.given])
         self._known: np.ndarray | None = None
 
+    def at(self, value: Any) -> VectorPlan:
+        """The same plan for another array of the same shape and dtype, where there is but one."""
+        plan = object.__new__(VectorPlan)
+        for name in VectorPlan.__slots__:
+            setattr(plan, name, getattr(self, name))
+        plan.columns = [Column(value, *self.columns[0][1:])]
+        plan._known = None
+        return plan
+
     def vectors(self) -> Any:
         """The index vectors, of shape ``(*batch, components)``."""
         if self._known is not None:
@@ -659,6 +668,32 @@ class VectorPlan:
                     wrong=f"an index picks elements of axis {c.axis}, which has length 0 (shape {self.lengths})",
                     fix="Check the length first, or pick with an empty array of integers",
                 )
+
+
+_rows: dict[Any, VectorPlan] = {}
+
+
+def rows_plan(shape: Shape, i: Any, wrap: bool = True) -> VectorPlan:
+    """The plan of an index that is one array of ints: kept, since only the array itself is new each time."""
+    key = (shape, i.shape, i.dtype, wrap)
+    plan = _rows.get(key)
+    if plan is None:
+        plan = VectorPlan(shape, [i, *[slice(None)] * (len(shape) - 1)], wrap)
+        if len(_rows) >= PLANS:
+            _rows.clear()
+        _rows[key] = plan.at(np.zeros(0, np.int32))  # a kept plan must not keep an array alive
+    return plan if plan.columns[0].value is i else plan.at(i)
+
+
+def vector_plan(shape: Shape, entries: list[Entry], wrap: bool = True) -> VectorPlan:
+    """The plan of the entries."""
+    if entries and len(entries) == len(shape) and getattr(entries[0], "ndim", 0):
+        if all([type(e) is slice and e == _ALL for e in entries[1:]]):
+            return rows_plan(shape, entries[0], wrap)
+    return VectorPlan(shape, entries, wrap)
+
+
+_ALL = slice(None)
 
 
 def _column(value: Any, shape: Shape, dims: tuple[int, ...]) -> Any:

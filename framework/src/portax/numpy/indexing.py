@@ -34,6 +34,7 @@ from portax.numpy.index_plans import (
     is_window,
     read,
     take_window,
+    vector_plan,
 )
 from portax.numpy.promotion import PYTHON_NUMBERS, as_array, literal
 from portax.primitives import arithmetic, comparison
@@ -53,9 +54,11 @@ from portax.primitives.scattering import scatter, scatter_add, scatter_max, scat
 from portax.primitives.slicing import rev
 from portax.primitives.zeros import zeros
 from portax.runtime.array import ConcreteArray
-from portax.runtime.eager import EvalTrace
+from portax.runtime.eager import EvalTrace, quietly
 from portax.transforms.batch import batch
 
+#: Elements from which updates at rows given by an array are the device's business.
+LARGE = 1 << 16
 #: Elements from which a view may keep too much memory alive.
 LARGE_BASE = 1024
 
@@ -90,7 +93,8 @@ def index(x: Any, idx: Any) -> Array:
     aval: Aval = x.aval
     plan = basic_plan(aval, idx)
     if plan is None:
-        return take_entries(x, read(aval.shape, idx))
+        picked = _picked_at_hand(x, idx)
+        return take_entries(x, read(aval.shape, idx)) if picked is None else picked
     if plan.whole:
         return x
     if type(x) is ConcreteArray:
@@ -105,13 +109,53 @@ def index(x: Any, idx: Any) -> Array:
     return plan.take(x)
 
 
+def _array_at_hand(idx: Any) -> np.ndarray | None:
+    """The value of an index that is one array of rank 1 or more, if it is in host memory already."""
+    if type(idx) is np.ndarray:
+        return idx if idx.ndim else None
+    if type(idx) is ConcreteArray and idx.aval.ndim:
+        return idx._host  # pyright: ignore[reportPrivateUsage]
+    return None
+
+
+def _rows_at_hand(i: np.ndarray, n: int) -> np.ndarray | None:
+    """Signed ints counted from the front of an axis of length ``n``; None for other dtypes."""
+    if i.dtype.kind != "i" or not n or (i.dtype.itemsize == 8 and not config.enable_x64):
+        return None
+    i = i.astype(np.intp, copy=False)
+    return np.where(i < 0, i + n, i)
+
+
+def _picked_at_hand(x: Any, idx: Any) -> Array | None:
+    """Rows by number, or elements by mask, in NumPy: None where it is not that."""
+    i = _array_at_hand(idx)
+    if i is None or type(x) is not ConcreteArray:
+        return None
+    value = _at_hand(x)
+    if value is None:
+        return None
+    aval = x.aval
+    if i.dtype.kind == "b":
+        if aval.shape[: i.ndim] != i.shape:
+            return None
+        out = value[i]
+    else:
+        rows = _rows_at_hand(i, aval.shape[0]) if aval.ndim else None
+        if rows is None:
+            return None
+        out = value.take(rows, axis=0, mode="clip")
+    return ConcreteArray(
+        Aval(out.shape, aval.dtype, aval.weak_type), out, None, x._device, x.committed  # pyright: ignore
+    )  # fmt: skip
+
+
 def take_entries(x: Any, entries: list[Any]) -> Any:
     """The elements of ``x`` that the entries of an index mean, the nearest one for what is out of range."""
     if is_static(entries):
         return BasicPlan(x.aval, entries).take(x)
     if is_window(entries):
         return take_window(x, entries)
-    return take_vectors(x, VectorPlan(x.aval.shape, entries), PROMISE_IN_BOUNDS)
+    return take_vectors(x, vector_plan(x.aval.shape, entries), PROMISE_IN_BOUNDS)
 
 
 def take_vectors(
@@ -167,7 +211,7 @@ def get(
     entries = read(x.aval.shape, idx)
     if way is None and is_window(entries):
         return take_window(x, entries, wrap_negative_indices)
-    plan = VectorPlan(x.aval.shape, entries, wrap_negative_indices)
+    plan = vector_plan(x.aval.shape, entries, wrap_negative_indices)
     return take_vectors(
         x, plan, PROMISE_IN_BOUNDS if way is None else way, fill_number(fill_value), indices_are_sorted, unique_indices
     )
@@ -261,7 +305,7 @@ def _vector_plan(x: Any, idx: Any, wrap: bool) -> VectorPlan:
     basic = basic_plan(x.aval, idx) if wrap else None
     if basic is not None:
         return basic.vectors(x.aval.shape)
-    return VectorPlan(x.aval.shape, read(x.aval.shape, idx), wrap)
+    return vector_plan(x.aval.shape, read(x.aval.shape, idx), wrap)
 
 
 def _spread_values(y: Any, plan: VectorPlan, name: str) -> Any:
@@ -298,29 +342,52 @@ _TAKES = {
 }
 
 
-def _set_at_hand(x: ConcreteArray, idx: Any, values: Any) -> Array | None:
-    """A plain update of a small sort, in NumPy: None where it is not one."""
+def _updated_at_hand(x: ConcreteArray, idx: Any, values: Any, join: np.ufunc | None) -> Array | None:
+    """An update of the simplest sort, in NumPy: None where it is not one.
+
+    Values of the array's own kind go to places given by ints and slices, or to rows given by one array, all of them
+    inside. What meets what, and in which order, is as in the reference of the scatter.
+    """
     value = _at_hand(x)
     if value is None:
         return None
     aval = x.aval
-    plan = basic_plan(aval, idx)
-    if plan is None or not plan.in_bounds:
+    kind = dtypes.kind(aval.dtype)
+    if join is not None and kind not in ("int", "uint", "float"):
         return None
-    kind = type(values)
-    if kind in PYTHON_NUMBERS:
-        if kind not in _TAKES.get(dtypes.kind(aval.dtype), ()):
+    plan = basic_plan(aval, idx)
+    where: Any
+    if plan is not None:
+        if not plan.in_bounds:
+            return None
+        where, wanted = plan.host, plan.aval.shape
+    else:
+        i = _array_at_hand(idx)
+        if i is None or not aval.ndim or aval.size > LARGE:
+            return None
+        n = aval.shape[0]
+        where = _rows_at_hand(i, n)
+        if where is None or ((where < 0) | (where >= n)).any():
+            return None
+        wanted = (*where.shape, *aval.shape[1:])
+    given = type(values)
+    if given in PYTHON_NUMBERS:
+        if given not in _TAKES.get(kind, ()):
             return None
         new = literal(values, aval.dtype)._host  # pyright: ignore[reportPrivateUsage]
-    elif kind is ConcreteArray and values.aval.dtype == aval.dtype and not values.committed:
+    elif given is ConcreteArray and values.aval.dtype == aval.dtype and not values.committed:
         new = values._host
-        shape, wanted = values.aval.shape, plan.aval.shape
-        if new is None or (shape and shape != wanted):
+        if new is None or (new.ndim and new.shape != wanted):
             return None
     else:
         return None
     out = value.copy()
-    out[plan.host] = new
+    if join is None:
+        out[where] = new
+    elif plan is not None:
+        out[where] = quietly(join, out[where], new)
+    else:
+        quietly(join.at, out, where, new)
     return ConcreteArray(aval, out, None, x._device, x.committed)  # pyright: ignore[reportPrivateUsage]
 
 
@@ -414,10 +481,8 @@ class IndexUpdate:
     ) -> Any:
         """``x`` with ``values`` in place of the elements: ``x[idx] = values``."""
         x = self.array
-        if type(x) is ConcreteArray and wrap_negative_indices and (mode is None or type(mode) is str):
-            if mode is not None:
-                GatherScatterMode.from_any(mode)
-            out = _set_at_hand(x, self.index, values)
+        if type(x) is ConcreteArray and wrap_negative_indices and mode is None:
+            out = _updated_at_hand(x, self.index, values, None)
             if out is not None:
                 return out
         return _update(
@@ -459,6 +524,8 @@ def _ones(x: Any) -> Any:
 
 
 def _method(word: str, primitive: Any, whole: Any, doc: str) -> Any:
+    join = primitive.join
+
     def method(
         self: IndexUpdate,
         values: Any,
@@ -469,8 +536,13 @@ def _method(word: str, primitive: Any, whole: Any, doc: str) -> Any:
         out_sharding: Any = None,
         wrap_negative_indices: bool = True,
     ) -> Any:
+        x = self.array
+        if type(x) is ConcreteArray and wrap_negative_indices and mode is None:
+            out = _updated_at_hand(x, self.index, values, join)
+            if out is not None:
+                return out
         return _update(
-            word, primitive, whole, self.array, self.index, values, indices_are_sorted, unique_indices, mode,
+            word, primitive, whole, x, self.index, values, indices_are_sorted, unique_indices, mode,
             wrap_negative_indices,
         )  # fmt: skip
 
