@@ -1,0 +1,153 @@
+"""Normal numbers and what is made of them.
+
+A normal number is ``sqrt(2) erf_inv(u)`` with ``u`` uniform in (-1, 1): one uniform for each, so samples keep their
+places in the array, and a derivative in the bounds exists.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.core.array import Array
+from portax.numpy.promotion import as_array
+from portax.primitives.arithmetic import add, div, mul
+from portax.primitives.barriers import stop_gradient
+from portax.primitives.comparison import clamp
+from portax.primitives.complex_parts import complex_
+from portax.primitives.conversion import convert, nextafter
+from portax.primitives.decomposing import constant
+from portax.primitives.exponential import exp
+from portax.primitives.special import erf, erf_inv
+from portax.random.sampling import (
+    Shape,
+    common_shape,
+    dtype_for,
+    parameters,
+    sampler,
+    sizes,
+    spread,
+    typed_key,
+    unsharded,
+)
+from portax.random.uniform import between, split_key
+
+SQRT2 = float(np.sqrt(2))
+
+
+@functools.cache
+def _above_minus_one(dtype: Any) -> np.ndarray:
+    """The float next to -1 on the way to 0."""
+    return np.asarray(np.nextafter(np.asarray(-1, dtype), np.asarray(0, dtype)), dtype)
+
+
+def real_normal(key: Any, shape: Shape, dtype: Any) -> Any:
+    """Normal numbers of a real dtype, for formulas."""
+    u = between(key, shape, dtype, _above_minus_one(dtype), np.ones((), dtype))
+    return mul(constant(dtype, SQRT2), erf_inv(u))
+
+
+def any_normal(key: Any, shape: Shape, dtype: Any) -> Any:
+    """Normal numbers; complex ones have variance 1/2 in each part."""
+    if not dtypes.is_complex(dtype):
+        return real_normal(key, shape, dtype)
+    real = dtypes.real_dtype(dtype)
+    parts = complex_(*(real_normal(k, shape, real) for k in split_key(key)))
+    return div(parts, constant(dtype, SQRT2))
+
+
+@sampler
+def _normal(key: Any, *, shape: Shape, dtype: Any) -> Any:
+    return any_normal(key, shape, dtype)
+
+
+def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """Normal numbers of mean 0 and variance 1.
+
+    Parameters
+    ----------
+    key : Array
+        A key, typed or raw.
+    shape : tuple of int
+    dtype : floating or complex dtype, optional
+
+    Returns
+    -------
+    Array of ``shape`` and ``dtype``
+
+    Examples
+    --------
+    >>> from portax import random
+    >>> random.normal(random.key(0), (3,)).shape
+    (3,)
+    """
+    unsharded("normal", out_sharding)
+    key, _ = typed_key(key, "normal")
+    return _normal(key, shape=sizes(shape, "normal"), dtype=dtype_for(dtype, "normal", "inexact"))
+
+
+@sampler
+def _lognormal(key: Any, sigma: Any, *, shape: Shape, dtype: Any) -> Any:
+    return exp(mul(any_normal(key, shape, dtype), spread(convert(sigma, dtype), shape)))
+
+
+def lognormal(
+    key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
+) -> Array:
+    """``exp(sigma n)`` of normal numbers ``n``.
+
+    Parameters
+    ----------
+    key : Array
+        A key, typed or raw.
+    sigma : number or Array
+    shape : tuple of int, optional
+        By default the shape of ``sigma``.
+    dtype : floating or complex dtype, optional
+    """
+    unsharded("lognormal", out_sharding)
+    key, _ = typed_key(key, "lognormal")
+    dtype = dtype_for(dtype, "lognormal", "inexact")
+    (sigma,) = parameters("lognormal", dtype, sigma)
+    return _lognormal(key, sigma, shape=common_shape(shape, "lognormal", sigma.shape), dtype=dtype)
+
+
+@sampler
+def _truncated_normal(key: Any, lower: Any, upper: Any, *, shape: Shape, dtype: Any) -> Any:
+    sqrt2, infinity = constant(dtype, SQRT2), np.asarray(np.inf, dtype)
+    lower, upper = convert(lower, dtype), convert(upper, dtype)
+    u = between(key, shape, dtype, erf(div(lower, sqrt2)), erf(div(upper, sqrt2)))
+    out = mul(sqrt2, erf_inv(u))
+    # Rounding must not reach a bound.
+    low = nextafter(stop_gradient(lower), infinity)
+    high = nextafter(stop_gradient(upper), -infinity)
+    return clamp(spread(low, shape), out, spread(high, shape))
+
+
+def truncated_normal(
+    key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
+) -> Array:
+    """Normal numbers, given that they lie in the open interval (lower, upper).
+
+    Parameters
+    ----------
+    key : Array
+        A key, typed or raw.
+    lower, upper : numbers or Arrays
+    shape : tuple of int, optional
+        By default what the bounds spread to.
+    dtype : floating dtype, optional
+
+    References
+    ----------
+    Inversion of the distribution function, erf being that of the normal distribution up to scale.
+    """
+    unsharded("truncated_normal", out_sharding)
+    key, _ = typed_key(key, "truncated_normal")
+    dtype = dtype_for(dtype, "truncated_normal")
+    low, high = as_array(lower, "truncated_normal"), as_array(upper, "truncated_normal")
+    shape = common_shape(shape, "truncated_normal", low.shape, high.shape)
+    return _truncated_normal(key, low, high, shape=shape, dtype=dtype)
