@@ -28,13 +28,17 @@ from portax.primitives.broadcasting import broadcast_to
 from portax.primitives.random_bits import random_wrap
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
-from portax.runtime.eager import LARGE, EvalTrace, quietly
+from portax.runtime.eager import EvalTrace, quietly
 from portax.runtime.reference import program_of
 from portax.transforms.stage import stage_closed
 
 Shape = tuple[int, ...]
+#: Elements from which a compiled call beats NumPy on host memory.
+LARGE = 1 << 16
 #: Signatures one sampler keeps; past it the table starts afresh.
 SIGNATURES = 4096
+#: Elements from which a sampler runs as a compiled call: threefry is a hundred integer operations for each.
+LARGE = 1 << 16
 
 
 class Staged:
