@@ -107,7 +107,7 @@ def test_every_traced_setting_has_a_part_in_the_epoch():
                 bool: lambda v: not v,
                 int: lambda v: v + 1,
                 str: lambda v: {"standard": "strict", "allow": "warn", "warn": "error"}[v],
-            }[type(s.default)](s.default)
+            }[type(s.default)](getattr(config, s.name))
         with override(s.name, choice):
             assert config.epoch != start, s.name
         assert config.epoch == start, s.name

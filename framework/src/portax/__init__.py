@@ -6,9 +6,6 @@ The rooms below load when first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from portax import _wiring, dtypes, errors, lax, numpy, tree, tree_util
 from portax.api import (
     block_until_ready,
@@ -25,6 +22,7 @@ from portax.api import (
     grad,
     hessian,
     jacfwd,
+    jacobian,
     jacrev,
     jvp,
     linear_transpose,
@@ -57,6 +55,7 @@ from portax.core.config import (
     numpy_rank_promotion,
 )
 from portax.core.dtypes import float0
+from portax.core.lazy import rooms
 from portax.higher_order import (
     checkpoint,
     checkpoint_policies,
@@ -64,26 +63,10 @@ from portax.higher_order import (
     custom_jvp,
     custom_vjp,
     jit,
+    remat,
 )
 from portax.higher_order.stages import ShapeDtypeStruct
 from portax.runtime.contract import Device
 from portax.version import __version__, __version_info__
 
-if TYPE_CHECKING:
-    from portax import nn, random, scipy
-
-jacobian = jacrev
-remat = checkpoint
-
-#: Rooms that load when first used.
-_ROOMS = frozenset({"backend", "image", "nn", "random", "scipy", "stages", "testing", "cli"})
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"portax.{name}")
-    raise AttributeError(f"module 'portax' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+__getattr__ = rooms(__name__, "backend", "nn", "random")

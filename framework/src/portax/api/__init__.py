@@ -1,6 +1,17 @@
 """What a user calls: transformations of functions of trees, programs as data, devices."""
 
-from portax.api.autodiff import grad, hessian, jacfwd, jacrev, jvp, linear_transpose, linearize, value_and_grad, vjp
+from portax.api.autodiff import (
+    grad,
+    hessian,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jvp,
+    linear_transpose,
+    linearize,
+    value_and_grad,
+    vjp,
+)
 from portax.api.mapping import vmap
 from portax.api.placement import (
     block_until_ready,

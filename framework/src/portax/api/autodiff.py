@@ -585,6 +585,10 @@ def jacrev(
     return jacrev_f
 
 
+#: JAX's other name for it.
+jacobian = jacrev
+
+
 def _partial(fun: Any, argnums: Any, args: Any, kwargs: Any, what: str) -> tuple[list[int], tuple[Any, ...], Any]:
     numbers = _picked(fun, argnums, args, what)
 

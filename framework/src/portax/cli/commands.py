@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from portax.cli import demo
 from portax.cli import doctor as doctor_room
 from portax.errors import BackendError
 from portax.runtime.plugins import State, installed
@@ -62,3 +63,6 @@ def devices(as_json: bool) -> None:
         Console().print(table)
     for problem in dict.fromkeys(problems):
         click.echo(f"{problem}; see: portax doctor", err=True)
+
+
+main.add_command(demo.command)

@@ -10,6 +10,7 @@ Not for hot paths: every access goes through Python.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 
@@ -33,3 +34,14 @@ class lazy:
 
     def __repr__(self) -> str:
         return f"<lazy module {self._name!r}>"
+
+
+def rooms(package: str, *names: str) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` that imports its rooms ``names`` when they are first asked for."""
+
+    def __getattr__(name: str) -> Any:
+        if name in names:
+            return importlib.import_module(f"{package}.{name}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return __getattr__

@@ -238,6 +238,10 @@ def checkpoint(
     return wrapped
 
 
+#: JAX's other name for it.
+remat = checkpoint
+
+
 def checkpoint_name(x: Any, name: str) -> Any:
     """``x``, under a name that a checkpoint policy can refer to.
 

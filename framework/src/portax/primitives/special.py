@@ -29,12 +29,12 @@ from portax.primitives.terms import decomposition, lowering
 
 def _row(name: str, **slots: Any) -> Elementwise:
     row = slots.pop("row", Elementwise)
-    known_to_xla = getattr(special_formulas, name, None)
-    if known_to_xla is None:
+    named = getattr(special_formulas, name, None)
+    if named is None:
         formula = getattr(portable, name)
         slots.setdefault("stablehlo", lowering(formula))
     else:
-        formula = known_to_xla
+        formula = named
         slots.setdefault("stablehlo", name)
     slots["decompose"] = decomposition(formula)
     reference = slots.pop("reference", None) or getattr(special_functions, name)
