@@ -129,6 +129,8 @@ class Primitive:
     derivatives: Sequence[Callable[..., Any] | None] | None = None
     dtypes: tuple[str, ...] = ("bool", "int", "uint", "float", "complex")
     budget: dict[str, float] = {}
+    #: It adds many numbers, which may cancel: its error is measured on the scale of the greatest number in play.
+    accumulates: bool = False
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
     opens_for_tangents: bool = False
     #: Elements from which a compiled call beats NumPy on host memory; None where it never does, as measured.

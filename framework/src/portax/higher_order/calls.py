@@ -116,6 +116,7 @@ class Jit(ProgramCall):
     """
 
     name = "jit"
+    dtypes = ("int", "uint", "float", "complex")
     opens_for_tangents = True
 
     def adapted(self, params: dict[str, Any], operands: int) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Cond(Primitive):
     """
 
     name = "cond"
+    dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
 

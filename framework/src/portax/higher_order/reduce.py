@@ -43,6 +43,9 @@ class Reduce(Primitive):
     """
 
     name = "reduce"
+    accumulates = True
+    dtypes = ("int", "uint", "float", "complex")
+    budget = {"default": 16}
     multiple_results = True
     memoize = False
 

@@ -54,6 +54,8 @@ class Scan(Primitive):
     """
 
     name = "scan"
+    accumulates = True
+    dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
 

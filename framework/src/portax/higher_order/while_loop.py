@@ -43,6 +43,8 @@ class While(Primitive):
     """
 
     name = "while"
+    accumulates = True
+    dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
 

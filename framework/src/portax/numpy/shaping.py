@@ -317,8 +317,8 @@ def atleast_1d(*arys: Any) -> Any:
 
     Examples
     --------
-    >>> pnp.atleast_1d(pnp.array(2.0))
-    Array([2.], dtype=float32)
+    >>> pnp.atleast_1d(pnp.array(2.0)).shape
+    (1,)
     """
     out = [expand_dims(x, 0) if not x.ndim else x for x in [as_array(x, "atleast_1d") for x in arys]]
     return out[0] if len(out) == 1 else out

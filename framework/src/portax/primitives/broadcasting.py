@@ -118,6 +118,7 @@ class ReduceSum(Primitive):
     """
 
     name = "reduce_sum"
+    accumulates = True
     required = True
     linear_in = (0,)
     dtypes = ("int", "uint", "float", "complex")

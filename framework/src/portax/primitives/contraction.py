@@ -110,6 +110,7 @@ class DotGeneral(Primitive):
     """
 
     name = "dot_general"
+    accumulates = True
     required = True
     budget = {"default": 8}
 

@@ -57,6 +57,7 @@ class Cumulative(Primitive):
     dtypes = ("int", "uint", "float", "complex")
     ufunc: Any
     op: str = ""
+    accumulates = True
 
     def shape(self, x: Aval, *, axis: int, reverse: bool) -> Shape:
         if not 0 <= axis < x.ndim:

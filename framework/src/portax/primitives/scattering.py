@@ -90,6 +90,7 @@ class Scattering(Primitive):
 
     join: Any = None
     op: str | None = None
+    accumulates = True
 
     def shape(self, x: Aval, indices: Aval, updates: Aval, *, dimension_numbers: Any, **_: Any) -> Shape:
         d = dimension_numbers

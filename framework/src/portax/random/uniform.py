@@ -80,7 +80,7 @@ def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = No
     --------
     >>> from portax import random
     >>> random.bits(random.key(0), (2,))
-    Array([4070199207, 2042515241], dtype=uint32)
+    Array([4070199207, 4202968722], dtype=uint32)
     """
     unsharded("bits", out_sharding)
     key, _ = typed_key(key, "bits")
@@ -121,7 +121,7 @@ def uniform(
     --------
     >>> from portax import random
     >>> random.uniform(random.key(0), (2,))
-    Array([0.947667  , 0.47555995], dtype=float32)
+    Array([0.947667 , 0.9785799], dtype=float32)
     """
     unsharded("uniform", out_sharding)
     key, _ = typed_key(key, "uniform")
