@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import portax as px
 import pytest
+
+import portax as px
 
 
 @pytest.fixture(autouse=True, scope="session")

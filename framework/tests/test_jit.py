@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+import pytest
+
 import portax as px
 import portax.numpy as pnp
-import pytest
 from portax import errors, lax
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+
 import portax as px
 import portax.numpy as pnp
-import pytest
 from portax import errors, lax
 from portax.core import checker
 from portax.core.aval import Aval

@@ -27,7 +27,7 @@ generated = settings(
 )
 
 
-class I:  # noqa: E742
+class I:
     """An index array, made with whichever library reads it; a scalar one is traced under jit."""
 
     def __init__(self, value: Any) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
 from portax.core import dtypes
 from portax.core.aval import Aval
 from portax.core.primitive import Primitive, Refusal, Sample, registry

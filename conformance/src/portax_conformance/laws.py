@@ -13,6 +13,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
 from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
@@ -27,7 +28,6 @@ from portax.transforms.jvp import jvp, moves
 from portax.transforms.linearize import linearize
 from portax.transforms.stage import StageTrace, eval_closed
 from portax.transforms.transpose import transpose
-
 from portax_conformance.cases import Case
 
 

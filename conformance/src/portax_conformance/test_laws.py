@@ -7,11 +7,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import portax as px
 import pytest
+
+import portax as px
 from portax.errors import NotDifferentiableError
 from portax.runtime import plugins
-
 from portax_conformance import laws
 from portax_conformance.cases import LEVELS, Case, cases, refusals
 from portax_conformance.devices import declared, judged

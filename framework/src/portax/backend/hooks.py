@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 
 import pluggy
 
-from portax.runtime.contract import INTERFACE_VERSION, OLDEST_INTERFACE, Backend
+from portax.runtime.contract import Backend
 
 PROJECT = "portax"
 

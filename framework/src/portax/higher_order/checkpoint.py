@@ -16,8 +16,8 @@ from portax.core import tree
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from portax.core.primitive import Primitive, registry
 from portax.core.trace import state
-from portax.higher_order.closures import avals_of, name_of, stage_function
 from portax.higher_order.calls import ProgramCall
+from portax.higher_order.closures import avals_of, name_of, stage_function
 from portax.higher_order.jitted import argument_places
 from portax.primitives.barriers import name as name_p
 from portax.runtime.lowering import lower_closed

@@ -22,7 +22,6 @@ from portax.higher_order.checks import check_output
 from portax.runtime import eager
 from portax.transforms.stage import stage_open
 
-
 #: Values that become arrays where a user's function is to get one.
 HOST = (np.ndarray, np.generic, bool, int, float, complex)
 

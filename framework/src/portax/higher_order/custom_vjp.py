@@ -165,7 +165,7 @@ class CustomLin(Primitive):
     ) -> Any:  # fmt: skip
         size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
         operands = tuple(materialize(x, b, size) for x, b in zip(operands, batched, strict=True))
-        rows = lambda avals: tuple(Aval((size, *a.shape), a.dtype, a.weak_type) for a in avals)  # noqa: E731
+        rows = lambda avals: tuple(Aval((size, *a.shape), a.dtype, a.weak_type) for a in avals)
 
         def many_bwd(residuals: Sequence[Any], cts: Sequence[Any]) -> Any:
             alive = [ct is not None for ct in cts]

@@ -20,8 +20,8 @@ from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.trace import state
-from portax.higher_order.checks import check_output
 from portax.higher_order.calls import jit_p, target_device
+from portax.higher_order.checks import check_output
 from portax.higher_order.stages import Lowered, Traced
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray

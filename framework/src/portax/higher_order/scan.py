@@ -22,8 +22,8 @@ from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
 from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.core.trace import push, state
-from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
 from portax.higher_order.calls import run_operation
+from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
 from portax.higher_order.while_loop import settle, weaken
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.broadcasting import transpose as permute

@@ -18,8 +18,8 @@ from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
 from portax.core.primitive import Primitive, Sample, registry
-from portax.higher_order.closures import avals_of, describe_change, name_of, stage_function
 from portax.higher_order.calls import run_operation
+from portax.higher_order.closures import avals_of, describe_change, name_of, stage_function
 from portax.primitives.arithmetic import add
 from portax.primitives.comparison import lt, select_n
 from portax.primitives.conversion import convert_element_type

@@ -14,7 +14,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.numpy.promotion import as_array
-from portax.primitives.arithmetic import add, div, mul
+from portax.primitives.arithmetic import div, mul
 from portax.primitives.barriers import stop_gradient
 from portax.primitives.comparison import clamp
 from portax.primitives.complex_parts import complex_

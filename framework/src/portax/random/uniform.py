@@ -12,18 +12,18 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.errors import DtypeError
 from portax.numpy.promotion import as_array
 from portax.primitives.arithmetic import add, max_, mul, rem, sub
 from portax.primitives.bits import and_, or_, shift_right_logical
+from portax.primitives.broadcasting import reshape
 from portax.primitives.comparison import clamp, gt, le
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.decomposing import constant, where
 from portax.primitives.elementwise import like
 from portax.primitives.random_bits import random_bits, random_split
 from portax.primitives.slicing import part
-from portax.primitives.broadcasting import reshape
 from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
-from portax.errors import DtypeError
 
 
 # -- for the formulas of other samplers -------------------------------------------------------------------------------

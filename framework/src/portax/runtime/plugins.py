@@ -14,7 +14,6 @@ import dataclasses
 import enum
 import hashlib
 import importlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -23,8 +22,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pluggy
@@ -33,17 +31,11 @@ from portax.errors import BackendError, BackendRefused, UnknownBackendError
 from portax.runtime.cache import cache_folder
 from portax.runtime.contract import Backend
 from portax.runtime.discovery import (
-    GROUP,
-    MANIFEST,
     REFERENCE,
     Host,
-    Manifest,
     Plugin,
-    Span,
     State,
     discover,
-    judge,
-    read_manifest,
     this_portax,
 )
 from portax.runtime.reference_backend import ReferenceBackend

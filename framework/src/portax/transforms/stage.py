@@ -23,7 +23,6 @@ from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, leaked, push, state
 
-
 checker = lazy("portax.core.checker")
 
 #: Elements from which a constant is passed as data instead of being written into the program.

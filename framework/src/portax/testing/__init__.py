@@ -1,0 +1,1 @@
+"""What tests of portax, and people who freeze its opset, need of it."""
