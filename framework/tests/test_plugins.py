@@ -19,7 +19,8 @@ from click.testing import CliRunner
 from portax.backend import Backend, BackendError, BackendRefused, Capabilities, Device, UnknownBackendError
 from portax.cli.commands import main
 from portax.runtime import plugins as room
-from portax.runtime.plugins import Host, Manifest, Plugins, Probe, Span, State, discover, probe, read_manifest
+from portax.runtime.discovery import Host, Manifest, Span, State, discover, read_manifest
+from portax.runtime.plugins import Plugins, Probe, probe
 
 HOST = Host("2.5", interface=Span((1, 1), (1, 4)), opset=Span((2,), (3,)))
 
@@ -433,7 +434,8 @@ def test_a_plugin_that_appears_is_seen_after_a_refresh(site):
 
 CHILD = """
 import json, sys, warnings
-from portax.runtime.plugins import Host, Plugins, Span
+from portax.runtime.discovery import Host, Span
+from portax.runtime.plugins import Plugins
 from test_plugins import Here
 host = Host("2.5", interface=Span((1, 1), (1, 4)), opset=Span((2,), (3,)))
 plugins = Plugins(host, {"reference": Here}, path=[sys.argv[1]])

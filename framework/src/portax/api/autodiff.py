@@ -504,7 +504,7 @@ def jacfwd(
 
     @functools.wraps(fun)
     def jacfwd_f(*args: Any, **kwargs: Any) -> Any:
-        numbers, chosen, partial = _partial(fun, argnums, args, kwargs, "jacfwd")
+        _, chosen, partial = _partial(fun, argnums, args, kwargs, "jacfwd")
         leaves, in_tree = tree.flatten(chosen)
         leaves = as_arrays(leaves, f"jacfwd of {name_of(fun)}")
         avals = [aval_of(x) for x in leaves]
@@ -554,7 +554,7 @@ def jacrev(
 
     @functools.wraps(fun)
     def jacrev_f(*args: Any, **kwargs: Any) -> Any:
-        numbers, chosen, partial = _partial(fun, argnums, args, kwargs, "jacrev")
+        _, chosen, partial = _partial(fun, argnums, args, kwargs, "jacrev")
         leaves, in_tree = tree.flatten(chosen)
         _check_inputs(fun, leaves, "jacrev", holomorphic, allow_int)
         leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = _linear(partial, chosen, has_aux)

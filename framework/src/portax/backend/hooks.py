@@ -32,6 +32,8 @@ from typing import Any, TypeAlias
 
 import pluggy
 
+from portax.runtime.contract import INTERFACE_VERSION as INTERFACE_VERSION
+from portax.runtime.contract import OLDEST_INTERFACE as OLDEST_INTERFACE
 from portax.runtime.contract import Backend
 
 PROJECT = "portax"

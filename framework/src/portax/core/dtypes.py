@@ -556,8 +556,8 @@ class _Promotions(dict[tuple[DType, bool, DType, bool], tuple[DType, bool]]):
 
     def combine(self, operands: Operands) -> tuple[DType, bool]:
         """The join of two or more operands, as a dtype, and whether it is weak."""
-        first, all_weak = operands[0][0], all([weak for _, weak in operands])
-        if not all_weak and all([dtype == first for dtype, _ in operands]):
+        first, all_weak = operands[0][0], all(weak for _, weak in operands)
+        if not all_weak and all(dtype == first for dtype, _ in operands):
             return first, False  # also lets dtypes through that are not in the lattice, such as keys
         if all_weak and not self.strict:
             # Between weak operands the firm dtypes decide: weak int16 with weak int32 is weak int32, not "an integer".

@@ -96,25 +96,6 @@ class Printer:
         lines = [self.eqn(eqn, indent + 4, used) for eqn in jaxpr.eqns]
         outputs = ", ".join(self.atom(a) for a in jaxpr.outvars) + ("," if len(jaxpr.outvars) == 1 else "")
         head = f"{{ lambda {consts}; {inputs}. let" if consts else f"{{ lambda ; {inputs}. let"
-        flat = f"{head}[{' '.join(pairs)}]{operands}"
-        if "\n" not in flat and indent + len(flat) <= WIDTH:
-            return flat + tail
-        pad = f"\n{' ' * (indent + 2)}"
-        return f"{head}[{pad}{pad.join(pairs)}\n{' ' * indent}]{operands}{tail}"
-
-    def jaxpr(self, program: Jaxpr | ClosedJaxpr, indent: int = 0) -> str:
-        """The whole program; later lines are indented by ``indent``."""
-        jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
-        consts = "".join(f"{self.binder(v)} " for v in jaxpr.constvars).rstrip()
-        inputs = " ".join(self.binder(v) for v in jaxpr.invars)
-        # Operands are named before results, equation by equation, so that letters go up as one reads.
-        used = read_variables(jaxpr)
-        lines = [self.eqn(eqn, indent + 4, used) for eqn in jaxpr.eqns]
-        outputs = ", ".join(self.atom(a) for a in jaxpr.outvars) + ("," if len(jaxpr.outvars) == 1 else "")
-        head = f"{{ lambda {consts}{' ' if not consts else ''}; {inputs}. let" if not consts else (
-            f"{{ lambda {consts}; {inputs}. let"
-        )
-        head = head.replace("lambda  ;", "lambda ;")
         flat = f"{head} {'; '.join(lines)} in ({outputs}) }}"
         if "\n" not in flat and indent + len(flat) <= WIDTH and not self.source:
             return flat

@@ -289,7 +289,7 @@ def _spread(prefix: Any, node: PyTreeDef, is_leaf: IsLeaf, values: list[Any]) ->
     children = list(children)
     if len(children) != len(node.kids) or not (data is node.data or data == node.data):
         return False
-    return all([_spread(child, kid, is_leaf, values) for child, kid in zip(children, node.kids, strict=True)])
+    return all(_spread(child, kid, is_leaf, values) for child, kid in zip(children, node.kids, strict=True))
 
 
 def broadcast_prefix(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> list[Any]:

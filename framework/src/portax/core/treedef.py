@@ -362,7 +362,7 @@ def _walk_dict(x: dict[Any, Any], leaves: list[Any]) -> PyTreeDef:
     known = _dict_forms.get(keys)
     if known is None:
         ordered = sorted_keys(x)
-        if not all([type(k) is str for k in keys]):
+        if not all(type(k) is str for k in keys):
             return make(DICT, ordered, _walk_children([x[k] for k in ordered], leaves))
         if len(_dict_forms) > BOUND:
             _dict_forms.clear()

@@ -86,7 +86,7 @@ def written_opener(root: Any) -> Callable[[Any], list[Any] | None] | None:
             lines.append(f"children = list(children)\n        if len(children) != {len(kids)}: return None")
             if kids:
                 lines.append(f"{', '.join(kids)}, = children")
-        return all([take(kid, child) for kid, child in zip(node.kids, kids, strict=True)])
+        return all(take(kid, child) for kid, child in zip(node.kids, kids, strict=True))
 
     if root.num_nodes > _LARGE or _depth(root) > _DEEP:
         return None

@@ -149,7 +149,7 @@ class Jit(ProgramCall):
         aval = Aval(x.shape, x.dtype)
         add, neg = registry["add"], registry["neg"]
         closed = stage_closed(lambda x, y: [add(x, neg(y)), x], [aval, aval])
-        common = dict(name="f", keep_unused=False, inline=False, effort="full")
+        common = {"name": "f", "keep_unused": False, "inline": False, "effort": "full"}
         yield Sample(x, x, jaxpr=closed, donated_invars=(False, False), **common)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
-from portax.core import tree
+from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import Primitive, Sample, registry
@@ -169,7 +169,7 @@ def _identity(name: str, dtype: Any) -> Any:
         return registry[_MONOIDS[name][0]].identity(dtype)  # type: ignore[attr-defined]
     if name in ("and", "or", "xor"):
         value = -1 if name == "and" else 0
-        return np.asarray(name == "and") if dtype == bool else np.asarray(value).astype(dtype)
+        return np.asarray(name == "and") if dtypes.is_bool(dtype) else np.asarray(value).astype(dtype)
     return np.asarray(_MONOIDS[name][1], dtype)
 
 

@@ -219,9 +219,9 @@ class Scan(Primitive):
         """
         primals = [zeros(tangent_aval(x.aval)) if lin else x for x, lin in zip(operands, linear, strict=True)]
         trace_dots = [Undefined(tangent_aval(x.aval)) if lin else None for x, lin in zip(operands, linear, strict=True)]
-        params = dict(
-            jaxpr=jaxpr, length=length, reverse=reverse, num_consts=num_consts, num_carry=num_carry, unroll=unroll
-        )
+        params = {
+            "jaxpr": jaxpr, "length": length, "reverse": reverse, "num_consts": num_consts, "num_carry": num_carry, "unroll": unroll
+        }
         avals = [t.aval for t in trace_dots if t is not None]
         moving_out: list[bool] = []
 
@@ -325,7 +325,7 @@ class Scan(Primitive):
         c, xs = make((2,), low=-1.0, high=1.0), make((4, 2), low=-1.0, high=1.0)
         row = Aval(c.shape, c.dtype)
         body = stage_closed(lambda k, c, x: [add(mul(c, k), x), mul(c, x)], [row, row, row])
-        common = dict(jaxpr=body, length=4, num_consts=1, num_carry=1)
+        common = {"jaxpr": body, "length": 4, "num_consts": 1, "num_carry": 1}
         yield Sample(c, c, xs, reverse=False, unroll=1, **common, id="forward")
         yield Sample(c, c, xs, reverse=True, unroll=1, **common, id="reverse")
         yield Sample(c, c, xs, reverse=False, unroll=3, **common, id="unrolled")

@@ -77,7 +77,7 @@ def _literal(x: Any, dtype: Any, name: str) -> Any:
 
 
 def _spread(arrays: list[Any], shapes: set[tuple[int, ...]]) -> list[Any]:
-    lengths = [{n for n in column} - {1} for column in zip(*shapes, strict=True)]
+    lengths = [set(column) - {1} for column in zip(*shapes, strict=True)]
     if any(len(found) > 1 for found in lengths):
         return arrays  # the primitive says what is wrong
     shape = tuple(found.pop() if found else 1 for found in lengths)

@@ -89,7 +89,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /, *, size: int | None =
         )
     a, b = promote_dtypes("where", x, y)
     which, a, b = fit_shapes("where", [truth(condition, "where"), a, b])
-    if which is condition and all([u is v or type(v) in WEAK_NUMBERS for u, v in ((a, x), (b, y))]):
+    if which is condition and all(u is v or type(v) in WEAK_NUMBERS for u, v in ((a, x), (b, y))):
         if len(_known) >= _BOUND:
             _known.clear()
         _known[kinds] = a.dtype

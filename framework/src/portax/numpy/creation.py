@@ -361,7 +361,7 @@ def as_shape(shape: Any) -> tuple[int, ...]:
     ConcretizationError
         A length is a traced array.
     """
-    if type(shape) is tuple and all([type(n) is int and n >= 0 for n in shape]):
+    if type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape):
         return shape
     lengths = (shape,) if hasattr(shape, "__index__") and getattr(shape, "ndim", 0) == 0 else tuple(shape)
     out = []

@@ -76,7 +76,7 @@ def _as_weak(f: Any) -> Any:
     @functools.wraps(f)
     def g(*xs: Any) -> Any:
         out = f(*xs)
-        weak = all([x.aval.weak_type for x in xs])
+        weak = all(x.aval.weak_type for x in xs)
         return tuple([_made(x, weak) for x in out]) if isinstance(out, tuple) else _made(out, weak)
 
     return g

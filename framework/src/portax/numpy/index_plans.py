@@ -688,7 +688,7 @@ def rows_plan(shape: Shape, i: Any, wrap: bool = True) -> VectorPlan:
 def vector_plan(shape: Shape, entries: list[Entry], wrap: bool = True) -> VectorPlan:
     """The plan of the entries."""
     if entries and len(entries) == len(shape) and getattr(entries[0], "ndim", 0):
-        if all([type(e) is slice and e == _ALL for e in entries[1:]]):
+        if all(type(e) is slice and e == _ALL for e in entries[1:]):
             return rows_plan(shape, entries[0], wrap)
     return VectorPlan(shape, entries, wrap)
 

@@ -166,7 +166,7 @@ def sizes(shape: Any, name: str) -> Shape:
     ShapeError
         It is none.
     """
-    if type(shape) is tuple and all([type(n) is int and n >= 0 for n in shape]):
+    if type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape):
         return shape
     try:
         found = tuple(operator.index(n) for n in shape)

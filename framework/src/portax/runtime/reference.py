@@ -41,7 +41,7 @@ class ReferenceProgram:
             return slot(atom.val) if isinstance(atom, Literal) else place[atom]
 
         steps: list[Any] = []
-        constant = set(place[v] for v in jaxpr.constvars)
+        constant = {place[v] for v in jaxpr.constvars}
         for eqn, ends in zip(jaxpr.eqns, last_uses(jaxpr), strict=True):
             operands = [read(a) for a in eqn.invars]
             results = []
