@@ -23,7 +23,7 @@ from portax.core.array import Array
 pytestmark = pytest.mark.peer
 
 generated = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+    max_examples=90, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
 
 
@@ -194,7 +194,7 @@ def weights(out: Any) -> np.ndarray:
     return (np.arange(int(np.prod(out.shape))).reshape(out.shape) % 5 + 1).astype(np.float32)
 
 
-@settings(generated, max_examples=60)
+@settings(generated, max_examples=40)
 @given(indexes("isnad"))
 def test_the_derivative_of_an_index_adds_up_where_it_read(case: Any) -> None:
     shape, idx = case
@@ -297,7 +297,7 @@ def test_negative_indices_need_not_wrap(idx: Any) -> None:
 @pytest.mark.parametrize("method", ["set", "add", "max"])
 def test_values_take_the_dtype_of_the_array(method: str, dtype: str, y: Any) -> None:
     if dtype == "complex64" and method == "max":
-        pytest.skip("portax has no order of complex numbers in updates")
+        method = "multiply"  # complex numbers have no order here
     for idx in (0, I([0, 0, 2])):
         theirs = outcome(lambda i=idx: getattr(jnp.zeros(3, dtype).at[filled(i, jnp.asarray)], method)(y))
         ours = outcome(lambda i=idx: getattr(pnp.zeros(3, dtype).at[filled(i, pnp.asarray)], method)(y))

@@ -117,7 +117,8 @@ def _positions(mask: np.ndarray, shape: Shape, axis: int) -> tuple[np.ndarray, .
             f"(axis {axis} on, of an array of shape {shape})",
             fix="Make the mask from the array itself, as in x[x > 0], or give it the shape of those axes",
         )
-    return mask.nonzero()
+    dtype = _INT64 if any(n > 0x7FFFFFFF for n in shape) else _INT32
+    return tuple([i.astype(dtype) for i in mask.nonzero()])
 
 
 def _alone(idx: Any) -> tuple[Any, ...]:

@@ -199,7 +199,7 @@ def get(
     wrap_negative_indices: bool = True,
 ) -> Any:
     """``x.at[idx].get(...)``."""
-    way = GatherScatterMode.from_any(mode) if mode is not None or fill_value is not None else None
+    way = None if mode is None else GatherScatterMode.from_any(mode)
     if wrap_negative_indices:
         if way is None and not indices_are_sorted and not unique_indices:
             return index(x, idx)
