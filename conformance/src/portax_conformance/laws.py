@@ -22,7 +22,7 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import quietly
 from portax.runtime.lowering import decomposition
 from portax.runtime.programs import Options, prepare
-from portax.runtime.reference import run_reference
+from portax.runtime.reference import host_value, run_reference
 from portax.transforms.batch import batch, materialize
 from portax.transforms.jvp import jvp, moves
 from portax.transforms.linearize import linearize
@@ -233,7 +233,7 @@ def batch_is_a_loop(case: Case) -> None:
             for x, r, b in zip(case.operands, rows, flags, strict=True)
         ]
         outs, batched = batch(lambda *xs: call(case, *xs), values, flags, size)
-        outs = [np.asarray(materialize(x, b, size)) for x, b in zip(outs, batched, strict=True)]
+        outs = [host_value(materialize(x, b, size)) for x, b in zip(outs, batched, strict=True)]
         for i in range(size):
             single = [r[i] if b else x for x, r, b in zip(case.operands, rows, flags, strict=True)]
             expected = case.results(quietly(case.primitive.reference, *single, **case.params))

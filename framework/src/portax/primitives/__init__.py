@@ -174,3 +174,4 @@ from portax.primitives.trigonometric import (
 from portax.primitives.zeros import (
     add_any,
 )
+from portax.primitives.random_bits import threefry2x32
