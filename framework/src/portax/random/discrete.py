@@ -1,40 +1,66 @@
-"""Choices: coins, categories, orders, samples of a population; and the waiting times they are made of."""
+"""Choices: coins, categories, shuffles, draws from an array.
+
+A category is drawn as the greatest of its log-probabilities plus Gumbel noise; several without replacement are the
+greatest few. A shuffle is a sort by random words, repeated until two elements with equal words are unlikely.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
 from typing import Any
 
 import numpy as np
 
-from portax import numpy as pnp
 from portax.core import dtypes
-from portax.core.aval import aval_of
+from portax.core.array import Array
 from portax.core.config import config
-from portax.core.dtypes import user_dtype
-from portax.errors import ArgumentError
-from portax.lax.shaping import sort_key_val, top_k
-from portax.random.keys import split
-from portax.random.sampling import sizes
-from portax.random.uniform import bits, randint, uniform
+from portax.errors import ArgumentError, AxisError, DtypeError, ShapeError
+from portax.numpy.promotion import as_array
+from portax.primitives.arithmetic import add, div, floor, mul, neg, sub
+from portax.primitives.broadcasting import broadcast_in_dim, broadcast_to, reshape, transpose
+from portax.primitives.comparison import eq, le, lt, select_n
+from portax.primitives.conversion import convert
+from portax.primitives.cumulative import cumsum
+from portax.primitives.decomposing import constant, where
+from portax.primitives.elementwise import like
+from portax.primitives.exponential import log, log1p
+from portax.primitives.indexing import GatherDimensionNumbers, GatherScatterMode, gather
+from portax.primitives.iota import iota
+from portax.primitives.random_bits import random_bits
+from portax.primitives.reductions import argmax
+from portax.primitives.slicing import part
+from portax.primitives.sorting import sort, top_k
+from portax.random.continuous import gumbel_noise
+from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
+from portax.random.uniform import randint, row, split_key, unit
 
-Shape = Any
+_INT32 = np.dtype(np.int32)
 
 
-def _float(dtype: Any, name: str) -> Any:
-    return config.scalar_dtypes[float] if dtype is None else user_dtype(dtype, name)  # pyright: ignore
+# -- coins ------------------------------------------------------------------------------------------------------------
+@sampler
+def _bernoulli(key: Any, p: Any, *, shape: Shape, mode: str) -> Any:
+    dtype, p = p.dtype, spread(p, shape)
+    if mode == "low":
+        return lt(unit(key, shape, dtype), p)
+    pair = unit(key, (2, *shape), dtype)
+    fine = mul(row(pair, 1), constant(dtype, 2.0 ** -int(dtypes.finfo(dtype).nmant)))
+    return lt(fine, sub(p, row(pair, 0)))
 
 
-def bernoulli(key: Any, p: Any = 0.5, shape: Shape = None, *, out_sharding: Any = None) -> Any:
-    """Coins: True with probability ``p``.
+def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, out_sharding: Any = None) -> Array:
+    """True with probability ``p``.
 
     Parameters
     ----------
-    key : a random key
-    p : float or array
+    key : Array
+        A key, typed or raw.
+    p : float or floating Array
     shape : tuple of int, optional
-        The shape of ``p`` by default.
+        By default the shape of ``p``.
+    mode : {"low", "high"}
+        "high" tells apart probabilities that differ by less than the spacing of floats just below 1.
 
     Returns
     -------
@@ -42,201 +68,334 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Shape = None, *, out_sharding: Any 
 
     Examples
     --------
-    >>> import portax
-    >>> portax.random.bernoulli(portax.random.key(0), 1.0, (2,)).tolist()
-    [True, True]
+    >>> from portax import random
+    >>> random.bernoulli(random.key(0), 0.5, (3,)).shape
+    (3,)
     """
-    p = pnp.asarray(p)
-    p = p.astype(dtypes.to_inexact(p.dtype))
-    return uniform(key, p.shape if shape is None else sizes(shape, "bernoulli"), p.dtype) < p
+    unsharded("bernoulli", out_sharding)
+    if mode not in ("low", "high"):
+        raise ArgumentError(wrong=f"bernoulli knows no mode {mode!r}", fix='Give "low" or "high"')
+    key, _ = typed_key(key, "bernoulli")
+    p = as_array(p, "bernoulli")
+    if not dtypes.is_float(p.dtype):
+        raise DtypeError(wrong=f"bernoulli needs a floating probability p, got {p.aval}", fix="Give a float")
+    return _bernoulli(key, p, shape=common_shape(shape, "bernoulli", p.shape), mode=mode)
 
 
-def gumbel(key: Any, shape: Shape = (), dtype: Any = None, *, out_sharding: Any = None) -> Any:
-    """The greatest of many: ``-log(-log(u))`` for uniform ``u``.
+@sampler
+def _rademacher(key: Any, *, shape: Shape, dtype: Any) -> Any:
+    heads = convert(lt(unit(key, shape, dtype_for(None, "rademacher")), constant(dtype_for(None, ""), 0.5)), dtype)
+    return sub(mul(like(heads, 2), heads), like(heads, 1))
 
-    Examples
-    --------
-    >>> import portax
-    >>> portax.random.gumbel(portax.random.key(0), (2,)).shape
-    (2,)
+
+def rademacher(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """1 or -1, each with probability 1/2.
+
+    Parameters
+    ----------
+    key : Array
+        A key, typed or raw.
+    shape : tuple of int
+    dtype : numeric dtype, optional
     """
-    kind = _float(dtype, "gumbel")
-    u = uniform(key, shape, kind, minval=float(dtypes.finfo(kind).tiny), maxval=1.0)
-    return -pnp.log(-pnp.log(u))
+    unsharded("rademacher", out_sharding)
+    key, _ = typed_key(key, "rademacher")
+    return _rademacher(key, shape=sizes(shape, "rademacher"), dtype=dtype_for(dtype, "rademacher", "number"))
 
 
-def exponential(key: Any, shape: Shape = (), dtype: Any = None, *, out_sharding: Any = None) -> Any:
-    """Waiting times of mean 1.
+@sampler
+def _geometric(key: Any, p: Any, *, shape: Shape, dtype: Any) -> Any:
+    u = unit(key, shape, p.dtype)
+    u = where(eq(u, like(u, 0)), like(u, 1), u)
+    g = floor(div(log(u), spread(log1p(neg(p)), shape)))
+    return convert(add(g, like(g, 1)), dtype)
 
-    Examples
-    --------
-    >>> import portax
-    >>> bool(portax.random.exponential(portax.random.key(0)) > 0)
-    True
+
+def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
+    """How many trials it takes until the first success, each with probability ``p``.
+
+    Parameters
+    ----------
+    key : Array
+        A key, typed or raw.
+    p : number or Array
+    shape : tuple of int, optional
+        By default the shape of ``p``.
+    dtype : integer dtype, optional
     """
-    return -pnp.log1p(-uniform(key, shape, _float(dtype, "exponential")))
+    unsharded("geometric", out_sharding)
+    key, _ = typed_key(key, "geometric")
+    dtype = dtype_for(dtype, "geometric", "int")
+    p = inexact(as_array(p, "geometric"))
+    return _geometric(key, p, shape=common_shape(shape, "geometric", p.shape), dtype=dtype)
 
 
-def laplace(key: Any, shape: Shape = (), dtype: Any = None, *, out_sharding: Any = None) -> Any:
-    """Two-sided waiting times: density ``exp(-|x|) / 2``.
+def inexact(x: Any) -> Any:
+    """``x``, in the default floating dtype if it is an integer."""
+    return x if dtypes.is_inexact(x.dtype) else convert(x, dtypes.canonicalize_dtype(dtypes.to_inexact(x.dtype)))
 
-    Examples
-    --------
-    >>> import portax
-    >>> portax.random.laplace(portax.random.key(0), (2,)).shape
-    (2,)
-    """
-    kind = _float(dtype, "laplace")
-    u = uniform(key, shape, kind, minval=-1.0 + float(dtypes.finfo(kind).epsneg), maxval=1.0)
-    return pnp.sign(u) * pnp.log1p(-pnp.abs(u))
+
+# -- categories -------------------------------------------------------------------------------------------------------
+@sampler
+def _categorical(key: Any, logits: Any, *, shape: Shape, axis: int, mode: str) -> Any:
+    """The greatest along ``axis``, an axis of the logits counted from the end."""
+    own = logits.aval.shape
+    rank = len(own)
+    lead = shape[: len(shape) - rank + 1]
+    drawn = list(shape[len(shape) - rank + 1 :])
+    drawn.insert(axis % rank, own[axis])
+    drawn = (*lead, *drawn)
+    total = add(gumbel_noise(key, drawn, logits.dtype, mode), broadcast_to(logits, drawn))
+    return argmax(total, axes=(len(drawn) + axis,), index_dtype=dtypes.canonicalize_dtype(int))
+
+
+@sampler
+def _categories(key: Any, logits: Any, *, shape: Shape, axis: int, mode: str) -> Any:
+    """The greatest few along ``axis``, foremost axes of ``shape``."""
+    own = logits.aval.shape
+    rank = len(own)
+    axis %= rank
+    total = add(logits, gumbel_noise(key, own, logits.dtype, mode))
+    order = (*(a for a in range(rank) if a != axis), axis)
+    k = math.prod(shape[: len(shape) - rank + 1])
+    _, places = top_k(transpose(total, permutation=order), k=k, axis=rank - 1)
+    places = transpose(places, permutation=(rank - 1, *range(rank - 1)))
+    return reshape(places, new_sizes=shape, dimensions=None)
 
 
 def categorical(
-    key: Any, logits: Any, axis: int = -1, shape: Shape = None, *, replace: bool = True, out_sharding: Any = None
-) -> Any:
-    """Categories drawn with probabilities proportional to ``exp(logits)``.
+    key: Any, logits: Any, axis: int = -1, shape: Any = None, replace: bool = True, mode: str | None = None, *,
+    out_sharding: Any = None,
+) -> Array:  # fmt: skip
+    """Categories, each with probability ``softmax(logits, axis)``.
 
     Parameters
     ----------
-    key : a random key
-    logits : array
+    key : Array
+        A key, typed or raw.
+    logits : floating Array
+        Logarithms of the probabilities, up to a constant.
     axis : int
-        The axis of categories.
+        The axis of ``logits`` that counts the categories.
     shape : tuple of int, optional
-        Of the result; it ends in the shape of ``logits`` without ``axis``, which is the default.
+        By default the shape of ``logits`` without ``axis``, to which it must end.
     replace : bool
-        Whether a category may be drawn again.
+        Without replacement the draws along the foremost axes of ``shape`` differ.
+    mode : {"low", "high"}, optional
+        As for ``gumbel``.
 
     Returns
     -------
-    Array of the default integer
+    Array of ints
 
-    Examples
-    --------
-    >>> import portax
-    >>> import portax.numpy as pnp
-    >>> int(portax.random.categorical(portax.random.key(0), pnp.array([-pnp.inf, 0.0])))
-    1
+    References
+    ----------
+    Kool, van Hoof, Welling, Stochastic beams and where to find them, ICML 2019.
     """
-    logits = pnp.asarray(logits)
-    place = axis if axis < 0 else axis - logits.ndim
-    rows = tuple(n for d, n in enumerate(logits.shape) if d != place % logits.ndim)
-    wanted = rows if shape is None else sizes(shape, "categorical")
-    lead = wanted[: len(wanted) - len(rows)]
-    if wanted[len(lead) :] != rows:
-        raise ArgumentError(
-            wrong=f"categorical was asked for shape {wanted}, and logits without axis {axis} have shape {rows}",
-            fix=f"Give a shape that ends in {rows}",
+    unsharded("categorical", out_sharding)
+    key, _ = typed_key(key, "categorical")
+    logits = as_array(logits, "categorical")
+    rank = logits.ndim
+    if not -rank <= axis < rank:
+        raise AxisError(
+            wrong=f"categorical has no axis {axis} in logits: {logits.aval}", fix=f"Give an axis below {rank}"
         )
+    if not dtypes.is_float(logits.dtype):
+        raise DtypeError(wrong=f"categorical needs floating logits, got {logits.aval}", fix="Give logarithms")
+    axis = axis % rank - rank
+    batch = tuple(n for a, n in enumerate(logits.shape) if a != axis + rank)
+    shape = common_shape(shape, "categorical", batch)
+    mode = gumbel_mode(mode, "categorical")
     if replace:
-        noise = gumbel(key, (*lead, *logits.shape), logits.dtype)
-        return pnp.argmax(noise + pnp.expand_dims(logits, tuple(range(len(lead)))), axis=place)
-    noisy = logits + gumbel(key, logits.shape, logits.dtype)
-    count = math.prod(lead)
-    if count > logits.shape[place]:
+        return _categorical(key, logits, shape=shape, axis=axis, mode=mode)
+    k, n = math.prod(shape[: len(shape) - len(batch)]), logits.shape[axis]
+    if k > n:
         raise ArgumentError(
-            wrong=f"categorical was asked for {count} different ones of {logits.shape[place]} categories",
-            fix="Ask for fewer, or give replace=True",
+            wrong=f"categorical cannot draw {k} of {n} categories without replacement", fix=f"Draw at most {n}"
         )
-    _, places = top_k(pnp.moveaxis(noisy, place, -1), count)
-    return pnp.reshape(pnp.moveaxis(places, -1, 0), (*lead, *rows))
+    return _categories(key, logits, shape=shape, axis=axis, mode=mode)
 
 
-def _shuffled(key: Any, x: Any, axis: int) -> Any:
-    """Sort by random numbers, as often as makes equal orders of two equal numbers unlikely."""
-    rounds = math.ceil(3 * math.log(max(1, x.size)) / math.log(2**32 - 1))
+def gumbel_mode(mode: str | None, name: str) -> str:
+    """The mode asked for, or the one that is set."""
+    if mode is None:
+        return "high" if config.high_dynamic_range_gumbel else "low"  # pyright: ignore[reportAttributeAccessIssue]
+    if mode not in ("low", "high", "highest"):
+        raise ArgumentError(wrong=f"{name} knows no mode {mode!r}", fix='Give "low" or "high"')
+    return mode
+
+
+# -- shuffles ---------------------------------------------------------------------------------------------------------
+def shuffled(key: Any, x: Any, axis: int) -> Any:
+    """``x`` in random order along ``axis``, each line along it for itself."""
+    shape = x.aval.shape
+    rounds = math.ceil(3 * math.log(max(1, x.aval.size)) / math.log(2**32 - 1))
     for _ in range(rounds):
-        key, sub = split(key)
-        _, x = sort_key_val(bits(sub, x.shape, np.uint32), x, axis)
+        key, once = split_key(key)
+        _, x = sort(random_bits(once, bit_width=32, shape=shape), x, dimension=axis, is_stable=True, num_keys=1)
     return x
 
 
-def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None) -> Any:
-    """A random order: of ``range(x)``, or of the slices of an array along an axis.
+def take(x: Any, places: Any, axis: int) -> Any:
+    """``x`` at ``places`` along ``axis``, all of which are inside."""
+    rank, extra = x.aval.ndim, places.aval.ndim
+    numbers = GatherDimensionNumbers(
+        offset_dims=(*range(axis), *range(axis + extra, rank + extra - 1)),
+        collapsed_slice_dims=(axis,), start_index_map=(axis,),
+    )  # fmt: skip
+    sizes_ = tuple(1 if a == axis else n for a, n in enumerate(x.aval.shape))
+    indices = reshape(places, new_sizes=(*places.aval.shape, 1), dimensions=None)
+    return gather(
+        x, indices, dimension_numbers=numbers, slice_sizes=sizes_, unique_indices=False, indices_are_sorted=False,
+        mode=GatherScatterMode.CLIP, fill_value=None,
+    )  # fmt: skip
+
+
+@sampler
+def _shuffled_range(key: Any, *, n: int, dtype: Any) -> Any:
+    return shuffled(key, iota(dtype=dtype, shape=(n,), dimension=0, sharding=None), 0)
+
+
+@sampler
+def _permutation(key: Any, x: Any, *, axis: int, independent: bool) -> Any:
+    if independent or x.aval.ndim == 1:
+        return shuffled(key, x, axis)
+    n = x.aval.shape[axis]
+    places = iota(dtype=dtypes.canonicalize_dtype(int), shape=(n,), dimension=0, sharding=None)
+    return take(x, shuffled(key, places, 0), axis) if x.aval.size else x
+
+
+def permutation(
+    key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None
+) -> Array:
+    """``x`` in random order along an axis, or a random order of ``range(x)``.
 
     Parameters
     ----------
-    key : a random key
-    x : int or array
+    key : Array
+        A key, typed or raw.
+    x : int or Array
     axis : int
     independent : bool
-        Order each line along the axis on its own.
+        Each line along the axis is shuffled for itself.
 
     Examples
     --------
-    >>> import portax
-    >>> sorted(portax.random.permutation(portax.random.key(0), 3).tolist())
-    [0, 1, 2]
+    >>> from portax import random
+    >>> sorted(random.permutation(random.key(0), 4).tolist())
+    [0, 1, 2, 3]
     """
-    if isinstance(x, int | np.integer) or aval_of(x).ndim == 0:
-        if not dtypes.is_integer(aval_of(x).dtype):
-            raise ArgumentError(wrong=f"permutation was given {x!r}", fix="Give a whole number or an array")
-        return _shuffled(key, pnp.arange(int(x)), 0)
-    x = pnp.asarray(x)
-    axis = axis % x.ndim
-    if independent or x.ndim == 1:
-        return _shuffled(key, x, axis)
-    return pnp.take(x, _shuffled(key, pnp.arange(x.shape[axis]), 0), axis=axis, unique_indices=True)
+    unsharded("permutation", out_sharding)
+    key, _ = typed_key(key, "permutation")
+    array = as_array(x, "permutation")
+    rank = array.ndim or 1
+    if not -rank <= axis < rank:
+        raise AxisError(wrong=f"permutation has no axis {axis} in x: {array.aval}", fix=f"Give an axis below {rank}")
+    if array.ndim:
+        return _permutation(key, array, axis=axis % rank, independent=bool(independent))
+    return _shuffled_range(key, n=_length(x, array, "permutation"), dtype=dtypes.canonicalize_dtype(int))
+
+
+def _length(x: Any, array: Any, name: str) -> int:
+    if not dtypes.is_integer(array.dtype):
+        raise DtypeError(
+            wrong=f"{name} takes an int or an array of at least one axis, got {array.aval}", fix="Give an int"
+        )
+    return operator.index(x)
+
+
+@sampler
+def _draw(key: Any, p: Any, *, shape: Shape, dtype: Any) -> Any:
+    """Places in ``p``, each with that probability: the first whose running sum reaches a uniform number."""
+    sums = cumsum(p, axis=0, reverse=False)
+    n = p.aval.shape[0]
+    u = unit(key, shape, p.dtype)
+    target = mul(reshape(part(sums, 0, n - 1, n), new_sizes=(), dimensions=None), sub(like(u, 1), u))
+    low = broadcast_in_dim(constant(_INT32, 0), shape=shape, broadcast_dimensions=())
+    high = broadcast_in_dim(constant(_INT32, n), shape=shape, broadcast_dimensions=())
+    for _ in range(math.ceil(math.log2(n + 1))):
+        middle = add(low, div(sub(high, low), constant(_INT32, 2)))
+        left = le(target, take(sums, middle, 0))
+        low, high = select_n(left, middle, low), select_n(left, high, middle)
+    return convert(high, dtype)
+
+
+@sampler
+def _draw_without(key: Any, p: Any, *, k: int, dtype: Any, mode: str) -> Any:
+    _, places = top_k(add(gumbel_noise(key, p.aval.shape, p.dtype, mode), log(p)), k=k, axis=0)
+    return convert(places, dtype)
+
+
+@sampler
+def _taken(x: Any, places: Any, *, axis: int) -> Any:
+    return take(x, places, axis)
+
+
+@sampler
+def _first(x: Any, *, axis: int, k: int, shape: Shape) -> Any:
+    return reshape(part(x, axis, 0, k), new_sizes=shape, dimensions=None)
 
 
 def choice(
-    key: Any, a: Any, shape: Sequence[int] = (), replace: bool = True, p: Any = None, axis: int = 0, *,
-    out_sharding: Any = None,
-) -> Any:  # fmt: skip
-    """Draws from ``range(a)``, or from the slices of an array along an axis.
+    key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = None, axis: int = 0, mode: str | None = None
+) -> Array:
+    """Elements of an array, or of ``range(a)``.
 
     Parameters
     ----------
-    key : a random key
-    a : int or array
+    key : Array
+        A key, typed or raw.
+    a : int or Array
     shape : tuple of int
-        How many draws, in what arrangement.
     replace : bool
-        Whether one may be drawn again.
-    p : array, optional
-        The probabilities.
+        An element may be drawn again.
+    p : Array, optional
+        Probabilities of the elements; equal by default.
     axis : int
+        The axis of ``a`` along which elements are counted.
+    mode : {"low", "high"}, optional
+        As for ``gumbel``, for draws without replacement.
 
-    Examples
-    --------
-    >>> import portax
-    >>> portax.random.choice(portax.random.key(0), 5, (3,)).shape
-    (3,)
+    Returns
+    -------
+    Array of the dtype of ``a``, with ``shape`` in the place of ``axis``
+
+    Raises
+    ------
+    ArgumentError
+        More elements are asked for than there are.
     """
+    key, _ = typed_key(key, "choice")
     shape = sizes(shape, "choice")
-    whole = isinstance(a, int | np.integer) or aval_of(a).ndim == 0
-    source = None if whole else pnp.asarray(a)
-    axis = 0 if source is None else axis % source.ndim
-    n = int(a) if source is None else source.shape[axis]
-    draws = math.prod(shape)
-    if n < 1 and draws:
-        raise ArgumentError(wrong=f"choice was asked for {draws} draws from nothing", fix="Give something to draw from")
-    if not replace and draws > n:
+    array, count, integer = as_array(a, "choice"), math.prod(shape), dtypes.canonicalize_dtype(int)
+    rank = array.ndim or 1
+    if not -rank <= axis < rank:
+        raise AxisError(wrong=f"choice has no axis {axis} in a: {array.aval}", fix=f"Give an axis below {rank}")
+    axis %= rank
+    n = array.shape[axis] if array.ndim else _length(a, array, "choice")
+    if not count:
+        return broadcast_in_dim(constant(array.dtype, 0), shape=shape, broadcast_dimensions=())
+    if n <= 0:
+        raise ArgumentError(wrong="choice was asked to draw from no elements", fix="Give a with at least one element")
+    if not replace and count > n:
         raise ArgumentError(
-            wrong=f"choice was asked for {draws} different ones of {n}", fix="Ask for fewer, or give replace=True"
+            wrong=f"choice cannot draw {count} of {n} elements without replacement", fix=f"Draw at most {n}"
         )
+    whole = (*array.shape[:axis], *shape, *array.shape[axis + 1 :]) if array.ndim else shape
+    if p is None and not replace:
+        order = permutation(key, array if array.ndim else n, axis)
+        return _first(order, axis=axis, k=count, shape=whole)
     if p is None:
-        if replace:
-            places = randint(key, shape, 0, n)
-        else:
-            places = pnp.reshape(permutation(key, n)[:draws], shape)
-            if source is not None:
-                mixed = permutation(key, source, axis)
-                cut = [slice(None)] * axis + [slice(draws)]
-                return pnp.reshape(mixed[tuple(cut)], (*source.shape[:axis], *shape, *source.shape[axis + 1 :]))
+        places = randint(key, shape, 0, n)
     else:
-        p = pnp.asarray(p)
-        p = p.astype(dtypes.to_inexact(p.dtype))
-        if p.shape != (n,):
-            raise ArgumentError(wrong=f"choice was given {p.aval} as probabilities of {n}", fix=f"Give shape ({n},)")
+        weights = inexact(as_array(p, "choice"))
+        if weights.shape != (n,):
+            raise ShapeError(
+                wrong=f"choice was given probabilities p: {weights.aval} for {n} elements", fix="Give one for each"
+            )
         if replace:
-            total = pnp.cumsum(p)
-            r = total[-1] * (1 - uniform(key, shape, total.dtype))
-            # The first place whose running total reaches r.
-            places = pnp.sum(pnp.expand_dims(r, -1) > total, axis=-1)
+            places = _draw(key, weights, shape=shape, dtype=integer)
         else:
-            _, top = top_k(pnp.log(p) + gumbel(key, (n,), p.dtype), draws)
-            places = pnp.reshape(top, shape)
-    if source is None:
-        return places
-    return pnp.take(source, places, axis=axis)
+            places = _draw_without(key, weights, k=count, dtype=integer, mode=gumbel_mode(mode, "choice"))
+            places = _first(places, axis=0, k=count, shape=shape)
+    return _taken(array, places, axis=axis) if array.ndim else places

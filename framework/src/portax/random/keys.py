@@ -65,7 +65,8 @@ def _seeded(seed: Any, impl: str, name: str) -> Any:
     if isinstance(seed, int) and not isinstance(seed, bool):
         if not -(2**63) <= seed < 2**63:
             raise ArgumentError(
-                wrong=f"{name} takes a seed of at most 64 bits, got {seed}", fix="Give an int between -2**63 and 2**63 - 1"
+                wrong=f"{name} takes a seed of at most 64 bits, got {seed}",
+                fix="Give an int between -2**63 and 2**63 - 1",
             )
         # Not as a Python number: where 64-bit dtypes are off a large one keeps its low half.
         whole = np.asarray(seed, np.int64)

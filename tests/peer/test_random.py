@@ -1,0 +1,124 @@
+"""Random bits are JAX's, and samples are to the last bits, whether a function is run step by step or compiled."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import portax
+import portax.numpy as pnp
+from portax import random
+
+pytestmark = pytest.mark.peer
+
+SEEDS = (0, 1, -1, 2**31 - 1, 123456789)
+SHAPES = ((), (1,), (3,), (0,), (2, 0), (17, 31), (1000,))
+LOGITS = [[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]
+
+#: Distributions that are integers or orders: no difference is allowed. ``r`` is random, ``n`` numpy of either.
+EXACT = {
+    "bernoulli": lambda r, n, k: r.bernoulli(k, 0.3, (1000,)),
+    "bernoulli-high": lambda r, n, k: r.bernoulli(k, 0.3, (1000,), mode="high"),
+    "rademacher": lambda r, n, k: r.rademacher(k, (1000,)),
+    "randint": lambda r, n, k: r.randint(k, (1000,), -5, 1000),
+    "randint-arrays": lambda r, n, k: r.randint(k, (4, 3), n.arange(3), n.array([2, 9, 1])),
+    "randint-int8": lambda r, n, k: r.randint(k, (1000,), -5, 1000, "int8"),
+    "randint-all-of-uint8": lambda r, n, k: r.randint(k, (1000,), 0, 256, "uint8"),
+    "randint-uint32": lambda r, n, k: r.randint(k, (1000,), 0, 2**31 - 1, "uint32"),
+    "categorical": lambda r, n, k: r.categorical(k, n.array(LOGITS), shape=(50, 2)),
+    "categorical-axis-0": lambda r, n, k: r.categorical(k, n.array(LOGITS), axis=0),
+    "categorical-without-replacement": lambda r, n, k: r.categorical(k, n.array(LOGITS), shape=(2, 2), replace=False),
+    "permutation-of-int": lambda r, n, k: r.permutation(k, 100),
+    "permutation-of-array": lambda r, n, k: r.permutation(k, n.arange(12.0).reshape(3, 4), axis=1),
+    "permutation-independent": lambda r, n, k: r.permutation(k, n.arange(12.0).reshape(3, 4), 1, independent=True),
+    "choice": lambda r, n, k: r.choice(k, 10, (3, 5)),
+    "choice-of-rows": lambda r, n, k: r.choice(k, n.arange(12.0).reshape(3, 4), (2,), axis=1, replace=False),
+    "choice-weighted": lambda r, n, k: r.choice(k, n.arange(4.0), (100,), p=n.array([0.125, 0.25, 0.5, 0.125])),
+    "choice-weighted-once": lambda r, n, k: r.choice(k, 4, (3,), replace=False, p=n.array([0.1, 0.2, 0.3, 0.4])),
+    "uniform": lambda r, n, k: r.uniform(k, (1000,)),
+    "uniform-float16": lambda r, n, k: r.uniform(k, (1000,), "float16"),
+    "normal-bfloat16": lambda r, n, k: r.normal(k, (1000,), "bfloat16"),
+    "uniform-bfloat16": lambda r, n, k: r.uniform(k, (1000,), "bfloat16"),
+}
+#: Distributions with functions of floats in them.
+CLOSE = {
+    "uniform-between": lambda r, n, k: r.uniform(k, (1000,), minval=2.0, maxval=5.0),
+    "normal": lambda r, n, k: r.normal(k, (1000,)),
+    "normal-complex": lambda r, n, k: n.abs(r.normal(k, (1000,), "complex64")),
+    "truncated_normal": lambda r, n, k: r.truncated_normal(k, -1.0, 2.0, (1000,)),
+    "lognormal": lambda r, n, k: r.lognormal(k, shape=(1000,)),
+    "exponential": lambda r, n, k: r.exponential(k, (1000,)),
+    "gumbel": lambda r, n, k: r.gumbel(k, (1000,)),
+    "gumbel-high": lambda r, n, k: r.gumbel(k, (1000,), mode="high"),
+    "laplace": lambda r, n, k: r.laplace(k, (1000,)),
+    "logistic": lambda r, n, k: r.logistic(k, (1000,)),
+    "cauchy": lambda r, n, k: r.cauchy(k, (1000,)),
+    "pareto": lambda r, n, k: r.pareto(k, 2.0, (1000,)),
+    "rayleigh": lambda r, n, k: r.rayleigh(k, n.array(2.0), (1000,)),
+    "weibull_min": lambda r, n, k: r.weibull_min(k, 2.0, 3.0, (1000,)),
+    "maxwell": lambda r, n, k: r.maxwell(k, (1000,)),
+    "double_sided_maxwell": lambda r, n, k: r.double_sided_maxwell(k, 1.0, 2.0, (1000,)),
+    "wald": lambda r, n, k: r.wald(k, n.array(2.0), (1000,)),
+    "triangular": lambda r, n, k: r.triangular(k, 0.0, 1.0, 3.0, (1000,)),
+}
+
+
+def same(ours, theirs):
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def close(ours, theirs):
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_keys_hold_the_same_words(seed):
+    ours, theirs = random.key(seed), jax.random.key(seed)
+    same(random.key_data(ours), jax.random.key_data(theirs))
+    same(random.PRNGKey(seed), jax.random.PRNGKey(seed))
+    same(random.key_data(random.fold_in(ours, 77)), jax.random.key_data(jax.random.fold_in(theirs, 77)))
+    for shape in SHAPES:
+        same(random.key_data(random.split(ours, shape)), jax.random.key_data(jax.random.split(theirs, shape)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_bits_are_the_same(shape, dtype):
+    same(random.bits(random.key(3), shape, dtype), jax.random.bits(jax.random.key(3), shape, dtype))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_integers_orders_and_uniform_floats_are_the_same(name):
+    draw = EXACT[name]
+    theirs = draw(jax.random, jnp, jax.random.key(5))
+    same(draw(random, pnp, random.key(5)), theirs)
+    same(portax.jit(lambda key: draw(random, pnp, key))(random.key(5)), theirs)
+
+
+@pytest.mark.parametrize("name", CLOSE)
+def test_other_floats_are_the_same_up_to_rounding(name):
+    draw = CLOSE[name]
+    theirs = draw(jax.random, jnp, jax.random.key(5))
+    close(draw(random, pnp, random.key(5)), theirs)
+    close(portax.jit(lambda key: draw(random, pnp, key))(random.key(5)), theirs)
+
+
+def test_samples_under_vmap_over_keys_are_the_same():
+    ours, theirs = random.split(random.key(1), 5), jax.random.split(jax.random.key(1), 5)
+    same(
+        portax.vmap(lambda key: random.bits(key, (7,)))(ours), jax.vmap(lambda key: jax.random.bits(key, (7,)))(theirs)
+    )
+    same(
+        portax.vmap(lambda key: random.permutation(key, 9))(ours),
+        jax.vmap(lambda key: jax.random.permutation(key, 9))(theirs),
+    )
+    same(
+        random.key_data(portax.vmap(random.fold_in)(ours, pnp.arange(5))),
+        jax.random.key_data(jax.vmap(jax.random.fold_in)(theirs, jnp.arange(5))),
+    )
