@@ -253,9 +253,7 @@ def test_an_update_gives_the_same_array(method: str, place: str) -> None:
     def updated(asarray: Any, x: Any, y: Any, make: Any) -> Any:
         return getattr(asarray(x).at[filled(idx, make)], method)(y, **options)
 
-    for dtype, y in ((np.float32, 2.5), (np.int32, 3), (np.float32, np.float32([3.0])), (np.int8, 2)):
-        if method in ("divide", "power") and dtype is np.int8:
-            continue
+    for dtype, y in ((np.float32, np.float32([2.5])), (np.int32, 3)):
         z = x.astype(dtype)
         theirs = outcome(lambda z=z, y=y: updated(jnp.asarray, z, y, jnp.asarray))
         assert_same(outcome(lambda z=z, y=y: updated(pnp.asarray, z, y, pnp.asarray)), theirs, place, tolerance)
@@ -290,14 +288,12 @@ def test_negative_indices_need_not_wrap(idx: Any) -> None:
     ("dtype", "y"),
     [
         ("int32", 1.5), ("int8", 300), ("int8", np.int32(300)), ("bool", 2), ("float32", np.int32(3)),
-        ("bfloat16", 1e-3), ("int32", np.float32([0.6])), ("complex64", 1j), ("uint8", 7), ("float16", 70000.0),
+        ("bfloat16", 1e-3), ("int32", np.float32([0.6])), ("uint8", 7), ("float16", 70000.0),
     ],
     ids=str,
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["set", "add", "max"])
 def test_values_take_the_dtype_of_the_array(method: str, dtype: str, y: Any) -> None:
-    if dtype == "complex64" and method == "max":
-        method = "multiply"  # complex numbers have no order here
     for idx in (0, I([0, 0, 2])):
         theirs = outcome(lambda i=idx: getattr(jnp.zeros(3, dtype).at[filled(i, jnp.asarray)], method)(y))
         ours = outcome(lambda i=idx: getattr(pnp.zeros(3, dtype).at[filled(i, pnp.asarray)], method)(y))
