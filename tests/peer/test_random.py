@@ -60,6 +60,13 @@ CLOSE = {
     "weibull_min": lambda r, n, k: r.weibull_min(k, 2.0, 3.0, (1000,)),
     "maxwell": lambda r, n, k: r.maxwell(k, (1000,)),
     "double_sided_maxwell": lambda r, n, k: r.double_sided_maxwell(k, 1.0, 2.0, (1000,)),
+    "gamma": lambda r, n, k: r.gamma(k, n.array([0.1, 0.5, 1.0, 2.0, 30.0]), (200, 5)),
+    "loggamma": lambda r, n, k: r.loggamma(k, n.array([0.1, 0.5, 1.0, 2.0, 30.0]), (200, 5)),
+    "beta": lambda r, n, k: r.beta(k, 2.0, 3.0, (100,)),
+    "dirichlet": lambda r, n, k: r.dirichlet(k, n.array([0.5, 2.0, 30.0]), (50,)),
+    "chisquare": lambda r, n, k: r.chisquare(k, 3.0, (100,)),
+    "f": lambda r, n, k: r.f(k, 3.0, 4.0, (100,)),
+    "t": lambda r, n, k: r.t(k, 3.0, (100,)),
     "wald": lambda r, n, k: r.wald(k, n.array(2.0), (1000,)),
     "triangular": lambda r, n, k: r.triangular(k, 0.0, 1.0, 3.0, (1000,)),
 }
@@ -107,6 +114,14 @@ def test_other_floats_are_the_same_up_to_rounding(name):
     theirs = draw(jax.random, jnp, jax.random.key(5))
     close(draw(random, pnp, random.key(5)), theirs)
     close(portax.jit(lambda key: draw(random, pnp, key))(random.key(5)), theirs)
+
+
+def test_the_derivative_of_gamma_is_the_same():
+    order = [0.1, 0.5, 1.0, 2.0, 30.0]
+    for name in ("gamma", "loggamma"):
+        ours = portax.grad(lambda a, name=name: getattr(random, name)(random.key(2), a).sum())(pnp.array(order))
+        theirs = jax.grad(lambda a, name=name: getattr(jax.random, name)(jax.random.key(2), a).sum())(jnp.array(order))
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=2e-5)
 
 
 def test_samples_under_vmap_over_keys_are_the_same():
