@@ -27,25 +27,25 @@ generated = settings(
 )
 
 
-class I:
+class Ix:
     """An index array, made with whichever library reads it; a scalar one is traced under jit."""
 
     def __init__(self, value: Any) -> None:
         self.value = np.asarray(value)
 
     def __repr__(self) -> str:
-        return f"I({self.value.dtype}{self.value.tolist()})"
+        return f"Ix({self.value.dtype}{self.value.tolist()})"
 
 
 def filled(idx: Any, f: Callable[[np.ndarray], Any]) -> Any:
     """The index with its arrays made by ``f``."""
     if isinstance(idx, tuple):
         return tuple(filled(i, f) for i in idx)
-    return f(idx.value) if isinstance(idx, I) else idx
+    return f(idx.value) if isinstance(idx, Ix) else idx
 
 
 def arrays_of(idx: Any) -> list[np.ndarray]:
-    return [i.value for i in (idx if isinstance(idx, tuple) else (idx,)) if isinstance(i, I)]
+    return [i.value for i in (idx if isinstance(idx, tuple) else (idx,)) if isinstance(i, Ix)]
 
 
 def with_arrays(idx: Any, arrays: Any) -> Any:
@@ -107,19 +107,19 @@ def indexes(draw: Any, kinds: str = "isnabd") -> tuple[tuple[int, ...], Any]:
             continue
         if kind in "id" and n:
             i = draw(st.integers(-n - 2, n + 1))
-            entries.append(i if kind == "i" else I(np.int32(i)))
+            entries.append(i if kind == "i" else Ix(np.int32(i)))
         elif kind == "a" and n:
             own = draw(st.sampled_from([common, common[-1:], (1,)]))
             dtype = draw(st.sampled_from([np.int32, np.int8, np.uint8]))
             low = 0 if dtype == np.uint8 else -n - 1
             size = int(np.prod(own))
             flat = draw(st.lists(st.integers(low, n + 1), min_size=size, max_size=size))
-            entries.append(I(np.array(flat, dtype).reshape(own)))
+            entries.append(Ix(np.array(flat, dtype).reshape(own)))
         elif kind == "b" and common in ((2,), (1,)) and n:
             # As many elements as the other arrays pick, so that they fit.
             mask = np.zeros(n, bool)
             mask[: min(n, common[0])] = True
-            entries.append(I(np.roll(mask, draw(st.integers(0, 3)))))
+            entries.append(Ix(np.roll(mask, draw(st.integers(0, 3)))))
         else:
             entries.append(draw(slices()))
         axis += 1
@@ -228,16 +228,16 @@ PLACES: dict[str, Any] = {
     "backwards": (slice(None, None, -1), slice(4, None, -2)),
     "everything": Ellipsis,
     "new-axis": (None, slice(1, 3)),
-    "rows": I([0, 2]),
-    "rows-outside": I([3, 9, -7]),
-    "points": (I([0, 1, -1]), I([2, 0, 5])),
-    "outer": (I([[0], [2]]), I([1, 3])),
-    "rows-and-steps": (I([0, 2]), slice(None, None, 2)),
-    "columns": (slice(1, 3), I([0, 5])),
-    "mask": I([True, False, True, False]),
+    "rows": Ix([0, 2]),
+    "rows-outside": Ix([3, 9, -7]),
+    "points": (Ix([0, 1, -1]), Ix([2, 0, 5])),
+    "outer": (Ix([[0], [2]]), Ix([1, 3])),
+    "rows-and-steps": (Ix([0, 2]), slice(None, None, 2)),
+    "columns": (slice(1, 3), Ix([0, 5])),
+    "mask": Ix([True, False, True, False]),
     "flag": True,
     "nothing": slice(0, 0),
-    "dynamic": (I(np.int32(2)), slice(1, 4)),
+    "dynamic": (Ix(np.int32(2)), slice(1, 4)),
 }
 
 
@@ -272,7 +272,7 @@ def test_get_says_what_is_read_out_of_range(dtype: str, place: str, mode: str | 
         assert_same(ours, theirs, (place, mode, options))
 
 
-@pytest.mark.parametrize("idx", [-1, I([-1, 1]), (slice(None), I([-2, 0]))], ids=str)
+@pytest.mark.parametrize("idx", [-1, Ix([-1, 1]), (slice(None), Ix([-2, 0]))], ids=str)
 def test_negative_indices_need_not_wrap(idx: Any) -> None:
     x, options = values((4, 6)), {"wrap_negative_indices": False}
     for mode in (None, "fill", "clip"):
@@ -294,7 +294,7 @@ def test_negative_indices_need_not_wrap(idx: Any) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["set", "add", "max"])
 def test_values_take_the_dtype_of_the_array(method: str, dtype: str, y: Any) -> None:
-    for idx in (0, I([0, 0, 2])):
+    for idx in (0, Ix([0, 0, 2])):
         theirs = outcome(lambda i=idx: getattr(jnp.zeros(3, dtype).at[filled(i, jnp.asarray)], method)(y))
         ours = outcome(lambda i=idx: getattr(pnp.zeros(3, dtype).at[filled(i, pnp.asarray)], method)(y))
         assert_same(ours, theirs, (dtype, y))
