@@ -16,6 +16,186 @@ from portax.numpy.promotion import promote_args_inexact
 Axis = Any
 
 
+def relu6(x: Any) -> Any:
+    """``min(max(x, 0), 6)``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.relu6(8.0))
+    6.0
+    """
+    return pnp.minimum(pnp.maximum(x, 0), 6.0)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """``relu6(x + 3) / 6``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.hard_sigmoid(0.0))
+    0.5
+    """
+    return relu6(pnp.asarray(x) + 3.0) / 6.0
+
+
+def hard_silu(x: Any) -> Any:
+    """``x * hard_sigmoid(x)``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.hard_silu(3.0))
+    3.0
+    """
+    [x] = promote_args_inexact("hard_silu", x)
+    return x * hard_sigmoid(x)
+
+
+hard_swish = hard_silu
+
+
+def hard_tanh(x: Any) -> Any:
+    """``x`` limited to -1 and 1.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.hard_tanh(3.0))
+    1.0
+    """
+    x = pnp.asarray(x)
+    return pnp.where(x > 1, 1, pnp.where(x < -1, -1, x))
+
+
+def soft_sign(x: Any) -> Any:
+    """``x / (|x| + 1)``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.soft_sign(1.0))
+    0.5
+    """
+    [x] = promote_args_inexact("soft_sign", x)
+    return x / (pnp.abs(x) + 1)
+
+
+def celu(x: Any, alpha: Any = 1.0) -> Any:
+    """``x`` where it is positive, else ``alpha * (exp(x / alpha) - 1)``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.celu(2.0))
+    2.0
+    """
+    return pnp.maximum(x, 0.0) + alpha * pnp.expm1(pnp.minimum(x, 0.0) / alpha)
+
+
+def selu(x: Any) -> Any:
+    """The exponential linear unit whose outputs keep mean 0 and variance 1.
+
+    References
+    ----------
+    Klambauer et al., Self-Normalizing Neural Networks, arXiv:1706.02515, 2017.
+
+    Examples
+    --------
+    >>> import portax
+    >>> round(float(portax.nn.selu(1.0)), 4)
+    1.0507
+    """
+    return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
+
+
+def glu(x: Any, axis: int = -1) -> Any:
+    """The first half along an axis times the sigmoid of the second.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.nn.glu(portax.numpy.array([2.0, 0.0])).tolist()
+    [1.0]
+    """
+    [x] = promote_args_inexact("glu", x)
+    first, gate = pnp.split(x, 2, axis)
+    return first * sigmoid(gate)
+
+
+def squareplus(x: Any, b: Any = 4) -> Any:
+    """``(x + sqrt(x**2 + b)) / 2``, a smooth ``relu``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.squareplus(0.0))
+    1.0
+    """
+    x, b = promote_args_inexact("squareplus", x, b)
+    return (x + pnp.sqrt(pnp.square(x) + b)) / 2
+
+
+def mish(x: Any) -> Any:
+    """``x * tanh(softplus(x))``.
+
+    References
+    ----------
+    Misra, Mish: A Self Regularized Non-Monotonic Activation Function, arXiv:1908.08681, 2019.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.mish(0.0))
+    0.0
+    """
+    [x] = promote_args_inexact("mish", x)
+    return x * pnp.tanh(softplus(x))
+
+
+def identity(x: Any) -> Any:
+    """``x`` itself, as an array.
+
+    Examples
+    --------
+    >>> import portax
+    >>> float(portax.nn.identity(2.0))
+    2.0
+    """
+    return pnp.asarray(x)
+
+
+def standardize(
+    x: Any, axis: Axis = -1, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5, where: Any = None
+) -> Any:
+    """``x`` less its mean, over its standard deviation.
+
+    Parameters
+    ----------
+    x : array
+    axis : int or tuple of int
+    mean, variance : array, optional
+        Where they are known; they broadcast against ``x``.
+    epsilon : number
+        Added to the variance.
+    where : array of bool, optional
+        Elements that count for mean and variance.
+
+    Examples
+    --------
+    >>> import portax
+    >>> [round(v, 2) for v in portax.nn.standardize(portax.numpy.array([1.0, 3.0])).tolist()]
+    [-1.0, 1.0]
+    """
+    [x] = promote_args_inexact("standardize", x)
+    if mean is None:
+        mean = pnp.mean(x, axis, keepdims=True, where=where)
+    if variance is None:
+        variance = pnp.mean(pnp.square(pnp.abs(x)), axis, keepdims=True, where=where) - pnp.square(pnp.abs(mean))
+    return (x - pnp.asarray(mean)) / pnp.sqrt(pnp.asarray(variance) + epsilon)
+
+
 @custom_jvp
 def _relu(x: Any) -> Any:
     return pnp.maximum(x, 0)

@@ -36,8 +36,9 @@ def _kept(out: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: boo
     return p.reshape(out, new_sizes=sizes, dimensions=None)
 
 
-def _converted(x: Any, dtype: Any, weak: bool = False) -> Any:
-    return x if x.dtype == dtype else p.convert_element_type(x, new_dtype=dtype, weak_type=weak, sharding=None)
+def _converted(x: Any, dtype: Any) -> Any:
+    """``x`` in ``dtype`` and firm: what a reduction gives is never weak."""
+    return x if x.dtype == dtype and not x.aval.weak_type else p.convert_element_type(x, new_dtype=dtype, weak_type=False, sharding=None)
 
 
 def sum_dtype(dtype: Any) -> Any:
@@ -101,7 +102,7 @@ def sum(
     target = user_dtype(dtype, "sum") if dtype is not None else sum_dtype(x.dtype) if promote_integers else (
         config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
     )
-    return _fold("sum", p.reduce_sum, _converted(x, target, x.aval.weak_type), axis, keepdims, initial, where, 0, p.add)
+    return _fold("sum", p.reduce_sum, _converted(x, target), axis, keepdims, initial, where, 0, p.add)
 
 
 def prod(
@@ -121,7 +122,7 @@ def prod(
     target = user_dtype(dtype, "prod") if dtype is not None else sum_dtype(x.dtype) if promote_integers else (
         config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
     )
-    return _fold("prod", p.reduce_prod, _converted(x, target, x.aval.weak_type), axis, keepdims, initial, where, 1, p.mul)
+    return _fold("prod", p.reduce_prod, _converted(x, target), axis, keepdims, initial, where, 1, p.mul)
 
 
 def _extreme(name: str, primitive: Any, join: Any, word: str) -> Callable[..., Any]:
@@ -130,6 +131,7 @@ def _extreme(name: str, primitive: Any, join: Any, word: str) -> Callable[..., A
     ) -> Any:
         _no_out(name, out)
         x = as_array(a, name)
+        x = _converted(x, x.dtype)
         if where is not None and initial is None:
             raise ArgumentError(wrong=f"{name} was given where= and no initial=", fix="Give initial= as well")
         axes = _axes(axis, x.ndim, name)
@@ -225,7 +227,7 @@ def mean(
     x = as_array(a, "mean")
     target = user_dtype(dtype, "mean") if dtype is not None else dtypes.to_inexact(x.dtype)
     wide = dtypes.accumulator(target)
-    x = _converted(x, wide, x.aval.weak_type)
+    x = _converted(x, wide)
     total = sum(x, axis, None, None, keepdims, None, where)
     if where is None:
         axes = _axes(axis, x.ndim, "mean")
@@ -233,7 +235,7 @@ def mean(
     else:
         mask = spread(as_array(where, "mean"), x.shape)
         count = _converted(sum(mask, axis, None, None, keepdims), wide)
-    return _converted(p.div(total, count), target, x.aval.weak_type)
+    return _converted(p.div(total, count), target)
 
 
 def var(
@@ -266,7 +268,7 @@ def var(
     less = ddof if correction is None else correction
     target = user_dtype(dtype, "var") if dtype is not None else dtypes.to_inexact(x.dtype)
     wide = dtypes.accumulator(target)
-    x = _converted(x, wide, x.aval.weak_type)
+    x = _converted(x, wide)
     axes = _axes(axis, x.ndim, "var")
     center = _mean(x, axes, None, None, True, where=where) if mean is None else _converted(as_array(mean, "var"), wide)
     off = p.sub(x, spread(center, x.shape))
@@ -281,7 +283,7 @@ def var(
     else:
         mask = spread(as_array(where, "var"), x.shape)
         count = p.sub(_converted(sum(mask, axes, None, None, keepdims), wide), np.asarray(less, wide))
-    return _converted(p.div(total, count), target, x.aval.weak_type)
+    return _converted(p.div(total, count), target)
 
 
 _mean = mean
@@ -350,7 +352,7 @@ def _running(name: str, primitive: Any, word: str) -> Callable[..., Any]:
         target = user_dtype(dtype, name) if dtype is not None else (
             config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
         )
-        x = _converted(x, target, x.aval.weak_type)
+        x = _converted(x, target)
         if axis is None:
             x, place = p.reshape(x, new_sizes=(x.size,), dimensions=None), 0
         else:
