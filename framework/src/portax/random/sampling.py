@@ -33,8 +33,6 @@ from portax.runtime.reference import program_of
 from portax.transforms.stage import stage_closed
 
 Shape = tuple[int, ...]
-#: Elements from which a compiled call beats NumPy on host memory.
-LARGE = 1 << 16
 #: Signatures one sampler keeps; past it the table starts afresh.
 SIGNATURES = 4096
 #: Elements from which a sampler runs as a compiled call: threefry is a hundred integer operations for each.
