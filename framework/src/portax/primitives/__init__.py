@@ -111,6 +111,7 @@ from portax.primitives.indexing import (
 from portax.primitives.iota import (
     iota,
 )
+from portax.primitives.random_bits import threefry2x32
 from portax.primitives.reductions import (
     argmax,
     argmin,
@@ -174,4 +175,3 @@ from portax.primitives.trigonometric import (
 from portax.primitives.zeros import (
     add_any,
 )
-from portax.primitives.random_bits import threefry2x32

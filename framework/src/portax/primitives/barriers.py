@@ -73,6 +73,7 @@ class OptimizationBarrier(Primitive):
     """
 
     name = "optimization_barrier"
+    dtypes = ANY
     multiple_results = True
 
     def abstract(self, *avals: Aval) -> list[Aval]:

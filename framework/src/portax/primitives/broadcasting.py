@@ -36,6 +36,7 @@ class BroadcastInDim(Primitive):
     """
 
     name = "broadcast_in_dim"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)
 
@@ -183,6 +184,7 @@ class Reshape(Primitive):
     """
 
     name = "reshape"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)
 
@@ -231,6 +233,7 @@ class Transpose(Primitive):
     """
 
     name = "transpose"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)
 
@@ -278,6 +281,7 @@ class Squeeze(Primitive):
     """
 
     name = "squeeze"
+    dtypes = (*Primitive.dtypes, "key")
     linear_in = (0,)
 
     def shape(self, x: Aval, *, dimensions: Any) -> tuple[int, ...]:

@@ -120,6 +120,10 @@ class ConvertElementType(Elementwise):
         return Aval(x.shape, dtype, bool(weak_type))
 
     def samples(self, make: Any) -> Any:
+        x = make((3, 4))
+        if dtypes.is_key(aval_of(x).dtype):
+            yield Sample(x, new_dtype=dtypes.KeyDtype(), weak_type=False, sharding=None, id="to-key")
+            return
         for name in ("float32", "bfloat16", "int32", "uint8", "bool", "complex64"):
             yield Sample(make((3, 4)), new_dtype=np.dtype(name), weak_type=False, sharding=None, id=f"to-{name}")
         yield Sample(make((0, 2)), new_dtype=np.dtype("int8"), weak_type=False, sharding=None, id="empty")

@@ -72,6 +72,7 @@ class DynamicSlice(Primitive):
     """
 
     name = "dynamic_slice"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)
 
@@ -155,6 +156,7 @@ class DynamicUpdateSlice(Primitive):
     """
 
     name = "dynamic_update_slice"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0, 1)
 

@@ -265,6 +265,7 @@ class Gather(Primitive):
     """
 
     name = "gather"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
 
     def shape(self, x: Aval, indices: Aval, *, dimension_numbers: Any, slice_sizes: Any, **_: Any) -> Shape:

@@ -493,7 +493,7 @@ class RandomSplit(Primitive):
 
     def samples(self, make: Any) -> Any:
         keys = stored_keys((1, 2), (3, 4), (0xFFFFFFFF, 0xFFFFFFFE))
-        yield Sample(keys[0].reshape(()).view(StoredKeys), shape=(2,), id="two")
+        yield Sample(stored_keys((1, 2)).reshape(()), shape=(2,), id="two")
         yield Sample(keys, shape=(2, 3), id="several")
         yield Sample(keys, shape=(0,), id="none")
 
@@ -537,7 +537,7 @@ class RandomFoldIn(Elementwise):
 
     def samples(self, make: Any) -> Any:
         keys = stored_keys((1, 2), (3, 4))
-        yield Sample(keys[0].reshape(()).view(StoredKeys), np.uint32(7), id="scalar")
+        yield Sample(stored_keys((1, 2)).reshape(()), np.uint32(7), id="scalar")
         yield Sample(keys, np.array([7, 0xFFFFFFFF], U32), id="pairs")
         yield Sample(keys, np.uint32(7), id="one-word")
 
@@ -589,9 +589,9 @@ class RandomBits(Primitive):
     def samples(self, make: Any) -> Any:
         keys = stored_keys((1, 2), (3, 4))
         for width in _UNSIGNED:
-            yield Sample(keys[0].reshape(()).view(StoredKeys), bit_width=width, shape=(5,), id=f"{width}-bit")
+            yield Sample(stored_keys((1, 2)).reshape(()), bit_width=width, shape=(5,), id=f"{width}-bit")
         yield Sample(keys, bit_width=32, shape=(2, 3), id="several-keys")
-        yield Sample(keys[0].reshape(()).view(StoredKeys), bit_width=32, shape=(), id="one")
+        yield Sample(stored_keys((1, 2)).reshape(()), bit_width=32, shape=(), id="one")
         yield Sample(keys, bit_width=32, shape=(0, 3), id="none")
         yield Sample(keys, bit_width=32, shape=(1000,), id="many")
 

@@ -301,6 +301,7 @@ class Scatter(Scattering):
 
     __doc__ = (__doc__ or "") + _DOC.format(kinds="any dtype")
     name = "scatter"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError
-from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum
+from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum, squeeze
 from portax.primitives.comparison import select_n
 from portax.primitives.zeros import zero, zeros
 
@@ -50,6 +51,7 @@ class Pad(Primitive):
     """
 
     name = "pad"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0, 1)
 
@@ -118,7 +120,10 @@ class Pad(Primitive):
             return pad(x, value, padding_config=config)
         size = batch_size(batched, (x, value))
         x = spread(x, batched[0], size)
-        out = pad(x, zero(aval_of(x).dtype), padding_config=config)
+        dtype = aval_of(x).dtype
+        # What fills it at first is seen nowhere, so any value will do; keys have no zero.
+        any_value = _first(value) if dtypes.is_key(dtype) else zero(dtype)
+        out = pad(x, any_value, padding_config=config)
         fill = broadcast_in_dim(value, shape=out.shape, broadcast_dimensions=(0,))
         return select_n(_inside(x.shape, config), fill, out)
 
@@ -142,6 +147,11 @@ class Pad(Primitive):
         yield Refusal(Sample(make((2,)), make(()), padding_config=((0, 0, -1),)), ShapeError, "interior >= 0")
 
 
+def _first(x: Any) -> Any:
+    """The first element of an array of rank 1."""
+    return squeeze(slice_(x, start_indices=(0,), limit_indices=(1,), strides=None), dimensions=(0,))
+
+
 def _inside(shape: Shape, config: Any) -> Any:
     """Where a pad with ``config`` puts elements, not padding."""
     return pad(broadcast_in_dim(_TRUE, shape=shape, broadcast_dimensions=()), _FALSE, padding_config=config)
@@ -162,6 +172,7 @@ class Slice(Primitive):
     """
 
     name = "slice"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)
 
@@ -239,6 +250,7 @@ class Concatenate(Primitive):
     """
 
     name = "concatenate"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
 
     def shape(self, *xs: Aval, dimension: int) -> Shape:
@@ -335,6 +347,7 @@ class Split(Primitive):
     """
 
     name = "split"
+    dtypes = (*Primitive.dtypes, "key")
     multiple_results = True
     linear_in = (0,)
 
@@ -392,6 +405,7 @@ class Rev(Primitive):
     """
 
     name = "rev"
+    dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)
 
