@@ -1,7 +1,20 @@
 """Which backends are judged, and what they declare about themselves.
 
 A driver's declarations stand in ``portax_gaps.toml``, beside its manifest: error budgets wider than the primitives'
-own, and known gaps, each with a reason. A gap is strict: what passes in spite of it fails.
+own, and known gaps, each with a reason::
+
+    [[budget]]
+    primitive = "exp"
+    dtypes = ["float32"]
+    ulps = 8
+    reason = "the device's exp is good to 6 units"
+
+    [[gap]]
+    case = "sort/*/complex64/value"
+    reason = "no complex numbers yet"
+
+A gap names cases as ``primitive/sample/dtype/law``, with ``*`` and ``?`` as in file names. Both are strict: a case that
+passes in spite of its gap fails, and so does a budget wider than needed.
 """
 
 from __future__ import annotations
@@ -13,37 +26,44 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from portax.errors import BackendError
+from portax.errors import ArgumentError, BackendError
 from portax.runtime import plugins
 
 FILE = "portax_gaps.toml"
+_NEEDED = {"budget": {"primitive", "dtypes", "ulps", "reason"}, "gap": {"case", "reason"}}
 
 
 class Declared:
-    """What a driver declares.
+    """What a driver, or portax itself, declares.
 
     Attributes
     ----------
     budgets : dict of (primitive, dtype) to units in the last place
-    gaps : list of (pattern of case ids, reason)
+    gaps : list of (pattern of cases with their law, reason)
     """
 
-    def __init__(self, table: dict[str, Any]) -> None:
-        self.budgets: dict[tuple[str, str], float] = {}
-        for row in table.get("budget", ()):
-            for dtype in row["dtypes"]:
-                self.budgets[row["primitive"], dtype] = float(row["ulps"])
-                if not row.get("reason"):
-                    raise ValueError(f"{FILE}: the budget of {row['primitive']} gives no reason")
-        self.gaps: list[tuple[str, str]] = []
-        for row in table.get("gap", ()):
-            if not row.get("reason"):
-                raise ValueError(f"{FILE}: the gap {row['case']} gives no reason")
-            self.gaps.append((row["case"], row["reason"]))
+    def __init__(self, table: dict[str, Any], origin: str = FILE) -> None:
+        for section, rows in table.items():
+            for row in rows:
+                if section not in _NEEDED or set(row) != _NEEDED[section] or not row["reason"].strip():
+                    raise ArgumentError(
+                        wrong=f"{origin} has [[{section}]] with {', '.join(sorted(row))}",
+                        fix="Write [[budget]] with primitive, dtypes, ulps, reason or [[gap]] with case, reason",
+                    )
+        self.budgets = {
+            (row["primitive"], dtype): float(row["ulps"]) for row in table.get("budget", ()) for dtype in row["dtypes"]
+        }
+        self.gaps: list[tuple[str, str]] = [(row["case"], row["reason"]) for row in table.get("gap", ())]
 
     def gap(self, case: str) -> str | None:
-        """The reason why a case is known to fail, if it is."""
+        """The reason why a case is known to fail under a law, if it is."""
         return next((reason for pattern, reason in self.gaps if fnmatch.fnmatchcase(case, pattern)), None)
+
+
+def read(file: str) -> Declared:
+    """The declarations in a file."""
+    with open(file, "rb") as text:
+        return Declared(tomllib.load(text), os.path.basename(file))
 
 
 def declared(name: str) -> Declared:
@@ -51,27 +71,30 @@ def declared(name: str) -> Declared:
     plugin = plugins.installed().found.get(name)
     if plugin is None:
         return Declared({})
-    top = plugin.target.partition(":")[0].partition(".")[0]
-    spec = importlib.util.find_spec(top)
+    spec = importlib.util.find_spec(plugin.target.partition(":")[0].partition(".")[0])
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         file = os.path.join(folder, FILE)
         if os.path.isfile(file):
-            with open(file, "rb") as text:
-                return Declared(tomllib.load(text))
+            return read(file)
     return Declared({})
 
 
-def judged(names: Sequence[str] | None) -> list[str]:
-    """The backends to judge: those named, or all that open on this machine."""
-    if names:
-        for name in names:
-            plugins.installed().open(name)
-        return list(names)
+#: What primitives themselves are known to lack, on every device.
+KNOWN = read(os.path.join(os.path.dirname(__file__), "known_gaps.toml"))
+
+
+def judged(names: Sequence[str]) -> list[str]:
+    """The backends to judge: those named (``"a"`` or ``"a,b"``), or all that open on this machine."""
+    wanted = list(dict.fromkeys(n.strip() for name in names for n in name.split(",") if n.strip()))
+    for name in wanted:
+        plugins.installed().open(name)
+    if wanted:
+        return wanted
     found: list[str] = []
     for name in plugins.installed().names():
         try:
             if plugins.installed().open(name).devices():
                 found.append(name)
         except BackendError:
-            continue
+            continue  # `portax doctor` says why; to judge it all the same, name it
     return found

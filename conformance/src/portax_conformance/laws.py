@@ -1,26 +1,32 @@
-"""The laws every primitive keeps on every device; each raises ``AssertionError`` with inputs, expected and got.
+"""The laws every primitive keeps; each raises ``AssertionError`` with what was expected and what came.
 
-Values are judged in units in the last place of the result's dtype, against the primitive's NumPy meaning and its stated
-budget. Transformations are judged at float64 and complex128 against what they mean: differences, the adjoint's
-identity, a loop.
+``LAWS`` is the list. A law on a device judges a driver: values are measured in units in the last place against the
+primitive's NumPy meaning. The other laws judge the primitive itself, so they are tried once: its rules of shape and
+dtype against its meaning, its derivative against differences, its transpose by the identity that defines it, its
+batching rule against a loop, its decomposition against its meaning.
 """
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
+import portax as px
 from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import Undefined
+from portax.errors import NotDifferentiableError
 from portax.runtime.array import ConcreteArray
+from portax.runtime.contract import CompileOptions, Device
 from portax.runtime.eager import quietly
-from portax.runtime.lowering import decomposition
+from portax.runtime.lowering import decomposition, lower
 from portax.runtime.programs import Options, prepare
 from portax.runtime.reference import host_value, run_reference
 from portax.transforms.batch import batch, materialize
@@ -28,13 +34,56 @@ from portax.transforms.jvp import jvp, moves
 from portax.transforms.linearize import linearize
 from portax.transforms.stage import StageTrace, eval_closed
 from portax.transforms.transpose import transpose
-from portax_conformance.cases import Case
+from portax_conformance.cases import ALL, BRING_UP, QUICK, Case
+from portax_conformance.devices import Declared
+from portax_conformance.distance import ulps, zeros_of_other_sign
+
+#: Where derivatives are compared with differences.
+SMOOTH = ("float64", "complex128")
+#: Combinations of batched operands tried at most: all of them, for up to six operands.
+COMBINATIONS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One case, on one device where the law needs one."""
+
+    case: Case
+    device: Device | None = None
+    declared: Declared = dataclasses.field(default_factory=lambda: Declared({}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """A law, and which cases it is tried on.
+
+    Attributes
+    ----------
+    name : str
+        The last part of a trial's id.
+    check : callable
+        Raises ``AssertionError`` where the law is broken.
+    on_device : bool
+        It judges a driver.
+    quick, full : dtypes it is tried at in a plain run, and in a whole one
+    applies : whether it says anything about a case
+    compiled : it judges drivers that compile, and no others
+    """
+
+    name: str
+    check: Callable[[Trial], None]
+    on_device: bool
+    quick: tuple[str, ...]
+    full: tuple[str, ...]
+    applies: Callable[[Case], bool] = lambda case: True
+    compiled: bool = False
 
 
 # -- what a case gives ------------------------------------------------------------------------------------------------
-def reference(case: Case) -> list[np.ndarray]:
-    """The primitive's NumPy meaning."""
-    return [np.asarray(x) for x in case.results(quietly(case.primitive.reference, *case.operands, **case.params))]
+def reference(case: Case, operands: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+    """The primitive's NumPy meaning, at the case's operands or others of the same avals."""
+    given = case.operands if operands is None else operands
+    return [np.asarray(x) for x in case.results(quietly(case.primitive.reference, *given, **case.params))]
 
 
 def program(case: Case) -> ClosedJaxpr:
@@ -45,75 +94,69 @@ def program(case: Case) -> ClosedJaxpr:
     return ClosedJaxpr(*trace.jaxpr(inputs, outs))
 
 
-def on_device(case: Case, device: Any) -> list[np.ndarray]:
+#: Programs compiled last: the laws of one case follow each other, and share its program.
+_compiled: collections.OrderedDict[Any, Any] = collections.OrderedDict()
+
+
+def compiled(case: Case, device: Device) -> Any:
+    """The case's program, compiled anew: what a disk cache holds may come from another version of the driver."""
+    key = (case.primitive, case.id, case.number, id(case), device)
+    if key not in _compiled:
+        text = lower(program(case), case.primitive.name)
+        _compiled[key] = case, device.backend.compile(text, CompileOptions(effort="fast"), [device])
+        if len(_compiled) > 4:
+            _compiled.popitem(last=False)
+    return _compiled[key][1]
+
+
+def on_device(case: Case, device: Device) -> list[np.ndarray]:
     """What a device gives for the program."""
-    arrays = [ConcreteArray(a, x) for a, x in zip(case.avals, case.operands, strict=True)]
-    run = prepare(program(case), device, Options(case.primitive.name, effort="fast", keep_unused=True))
-    return [np.asarray(device.host(b)) for b in run(arrays)]
+    if device.backend.compiles:
+        buffers = compiled(case, device).run([device.put(x, copy=False) for x in case.operands])
+    else:
+        arrays = [ConcreteArray(a, x) for a, x in zip(case.avals, case.operands, strict=True)]
+        buffers = prepare(program(case), device, Options(case.primitive.name, keep_unused=True))(arrays)
+    return [np.asarray(device.host(b)) for b in buffers]
 
 
 def concrete(case: Case) -> list[ConcreteArray]:
+    """The operands as arrays in host memory."""
     return [ConcreteArray(a, x) for a, x in zip(case.avals, case.operands, strict=True)]
 
 
+def on(device: Device, array: ConcreteArray) -> ConcreteArray:
+    """An array in a device's memory, committed to it, of which the host has no copy."""
+    return ConcreteArray(array.aval, None, array.buffer_on(device), device, True)
+
+
 def call(case: Case, *operands: Any) -> list[Any]:
+    """The primitive, in whatever trace is current."""
     return case.results(case.primitive.bind(*operands, **case.params))
 
 
-# -- how far apart ----------------------------------------------------------------------------------------------------
-def ulps(got: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
-    """The greatest distance in units in the last place of ``expected``; infinite where one alone is NaN or infinite.
-
-    Results below the least normal number count as if they were it: a device may flush them. Results below ``least`` are
-    measured on its scale: of a sum that cancels, no more is known than its terms allow.
-    """
-    if got.size == 0:
-        return 0.0
-    kind = dtypes.kind(expected.dtype)
-    if kind == "complex":
-        # A complex result is as exact as its greater part: each part is measured on the scale of the whole.
-        scale = np.maximum(np.maximum(np.abs(expected.real), np.abs(expected.imag)), least)
-        parts = [
-            _distance(g, e, scale, e.dtype)
-            for g, e in ((got.real, expected.real), (got.imag, expected.imag))
-        ]
-        return max(parts)
-    if kind != "float":
-        return 0.0 if np.array_equal(got, expected) else np.inf
-    scale = np.maximum(np.abs(expected).astype(np.float64), least)
-    return _distance(got, expected, scale, expected.dtype)
-
-
-def _distance(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype: Any) -> float:
-    info = ml_dtypes.finfo(dtype)
-    g, e = got.astype(np.float64), expected.astype(np.float64)
-    same = (g == e) | (np.isnan(g) & np.isnan(e))
-    wild = ~same & ~(np.isfinite(g) & np.isfinite(e))
-    if wild.any():
-        return np.inf
-    size = np.maximum(np.where(np.isfinite(scale.astype(np.float64)), scale.astype(np.float64), 0), float(info.tiny))
-    unit = 2.0 ** np.floor(np.log2(size)) * float(info.eps)
-    return float(np.max(np.where(same, 0.0, np.abs(g - e)) / unit, initial=0.0))
-
-
+# -- how exact --------------------------------------------------------------------------------------------------------
 def scale_of(case: Case) -> float:
     """Below which results of a primitive that adds many numbers are not told apart: the greatest number in play."""
     if not case.primitive.accumulates:
         return 0.0
-    sizes = [
-        np.abs(x).astype(np.float64)
-        for x in case.operands
-        if dtypes.is_inexact(x.dtype) and x.size
-    ]
-    finite = [float(np.max(s[np.isfinite(s)], initial=0.0)) for s in sizes]
-    return max(finite, default=0.0)
+    sizes = [np.abs(x).astype(np.float64) for x in case.operands if dtypes.is_inexact(x.dtype) and x.size]
+    return max((float(np.max(s[np.isfinite(s)], initial=0.0)) for s in sizes), default=0.0)
+
+
+def budget_of(case: Case, declared: Declared | None = None) -> float:
+    """Units in the last place allowed: the primitive's own, or what a driver declares beyond it."""
+    own = case.primitive.budget
+    stated = own.get(case.dtype, own.get("default", 1.0))
+    wider = declared.budgets.get((case.primitive.name, case.dtype), 0.0) if declared is not None else 0.0
+    return max(stated, wider)
 
 
 def assert_within(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.ndarray], budget: float) -> None:
-    assert len(got) == len(expected), f"{len(got)} results, not {len(expected)}"
+    """Same number of results, shapes and dtypes; numbers within ``budget``."""
+    assert len(got) == len(expected), f"{case.id}: {len(got)} results, not {len(expected)}"
     for g, e in zip(got, expected, strict=True):
-        assert g.shape == e.shape, f"shape {g.shape}, not {e.shape}"
-        assert g.dtype == e.dtype, f"dtype {g.dtype}, not {e.dtype}"
+        assert g.shape == e.shape, f"{case.id}: shape {g.shape}, not {e.shape}"
+        assert g.dtype == e.dtype, f"{case.id}: dtype {g.dtype}, not {e.dtype}"
         distance = ulps(g, e, scale_of(case))
         assert distance <= budget, (
             f"{case.id}: off by {distance:.3g} units in the last place, {budget:g} allowed\n"
@@ -121,125 +164,284 @@ def assert_within(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.n
         )
 
 
-def budget_of(case: Case, extra: dict[tuple[str, str], float] | None = None) -> float:
-    """Units in the last place allowed: the primitive's own, or what a device declares beyond it."""
-    own = case.primitive.budget
-    stated = own.get(case.dtype, own.get("default", 1.0))
-    declared = (extra or {}).get((case.primitive.name, case.dtype))
-    return max(stated, declared) if declared is not None else stated
-
-
-# -- the laws ---------------------------------------------------------------------------------------------------------
-def values(case: Case, device: Any, extra: dict[tuple[str, str], float]) -> None:
+# -- laws on a device -------------------------------------------------------------------------------------------------
+def value(trial: Trial) -> None:
     """A device gives what the primitive means."""
-    assert_within(case, on_device(case, device), reference(case), budget_of(case, extra))
+    case, device = trial.case, trial.device
+    assert device is not None
+    got, expected = on_device(case, device), reference(case)
+    assert_within(case, got, expected, budget_of(case, trial.declared))
+    for g, e in zip(got, expected, strict=True):
+        turned = zeros_of_other_sign(g, e)
+        words = f"{case.id}: {turned} zeros of the other sign\noperands {case.operands}\nexpected {e}\ngot {g}"
+        assert not turned, words
 
 
-def avals(case: Case) -> None:
-    """The shape and dtype rules say what the primitive gives."""
-    stated = case.primitive.out_avals(tuple(case.avals), case.params)
-    for aval, out in zip(stated, reference(case), strict=True):
-        storage = aval.dtype.storage if isinstance(aval.dtype, dtypes.KeyDtype) else aval.dtype
-        assert aval.shape == out.shape, f"the rule says {aval}, the result has shape {out.shape}"
-        assert storage == out.dtype, f"the rule says {aval}, the result has dtype {out.dtype}"
+def stablehlo(trial: Trial) -> None:
+    """What is written for the compiler is accepted, says the shape rule's avals, and is the same each time."""
+    case, device = trial.case, trial.device
+    assert device is not None
+    closed = program(case)
+    text = lower(closed, case.primitive.name)
+    assert text == lower(program(case), case.primitive.name), f"{case.id}: equal programs are written differently"
+    results = [(tuple(shape), np.dtype(dtype)) for shape, dtype in compiled(case, device).results]
+    stated = [(a.shape, getattr(a.dtype, "storage", a.dtype)) for a in closed.out_avals]
+    assert results == stated, f"{case.id}: the compiler reads results {results}, the rules say {stated}"
 
 
-def decomposes(case: Case) -> None:
-    """The decomposition means the same."""
+def derived(trial: Trial) -> None:
+    """The decomposition, compiled, gives what the primitive means: a driver may have no kernel of its own for it."""
+    case, device = trial.case, trial.device
+    assert device is not None
     closed = decomposition(case.primitive, case.avals, case.params)
+    text = lower(closed, case.primitive.name)
+    executable = device.backend.compile(text, CompileOptions(effort="fast"), [device])
+    buffers = executable.run([device.put(x, copy=False) for x in case.operands])
+    got = [np.asarray(device.host(b)) for b in buffers]
+    assert_within(case, got, reference(case), max(budget_of(case, trial.declared), 8.0))
+
+
+def eager(trial: Trial) -> None:
+    """An operation at once, and in a jitted function, gives the same aval, on the operands' device, within budget."""
+    case, device = trial.case, trial.device
+    assert device is not None
+    budget = budget_of(case, trial.declared)
+    expected = reference(case)
+    stated = case.primitive.out_avals(tuple(case.avals), case.params)
+
+    def f(*xs: Any) -> list[Any]:
+        return call(case, *xs)
+
+    f.__name__ = "".join(c if c.isalnum() else "_" for c in case.primitive.name)
+    with px.default_device(device):
+        arrays = [on(device, x) for x in concrete(case)]
+        at_once = f(*arrays)
+        jitted = px.jit(f, effort="fast", keep_unused=True)(*arrays)
+        for way, outs in (("at once", at_once), ("jitted", jitted)):
+            avals = [aval_of(x) for x in outs]
+            assert avals == list(stated), f"{case.id} {way}: {avals}, the rules say {list(stated)}"
+            for x in outs:
+                assert x.device is device, f"{case.id} {way}: the result is on {x.device}, the operands on {device}"
+                assert x.committed or not case.operands, f"{case.id} {way}: operands are committed, the result is not"
+            assert_within(case, [host_value(x) for x in outs], expected, budget)
+
+
+# -- laws of the primitive itself -------------------------------------------------------------------------------------
+def avals(trial: Trial) -> None:
+    """The shape and dtype rules say what the primitive gives, for firm and for weakly typed operands."""
+    case = trial.case
+    stated = case.primitive.out_avals(tuple(case.avals), case.params)
+    outs = reference(case)
+    assert len(stated) == len(outs), f"{case.id}: the rule says {len(stated)} results, there are {len(outs)}"
+    for aval, out in zip(stated, outs, strict=True):
+        storage = getattr(aval.dtype, "storage", aval.dtype)
+        assert aval.shape == out.shape, f"{case.id}: the rule says {aval}, the result has shape {out.shape}"
+        assert storage == out.dtype, f"{case.id}: the rule says {aval}, the result has dtype {out.dtype}"
+        asked = case.params.get("weak_type", False)
+        assert aval.weak_type <= asked, f"{case.id}: operands are firm, the rule says {aval!r}"
+    if not case.primitive.memoize:
+        return  # its parameter is a program, which has avals of its own
+    weak = tuple(a.update(weak_type=a.dtype != bool and not dtypes.is_key(a.dtype)) for a in case.avals)
+    for aval, of_weak in zip(stated, case.primitive.out_avals(weak, case.params), strict=True):
+        same = aval.shape == of_weak.shape and aval.dtype == of_weak.dtype
+        assert same, f"{case.id}: of weakly typed operands the rule says {of_weak}, of firm ones {aval}"
+        assert not (of_weak.weak_type and of_weak.dtype == bool), f"{case.id}: the rule says a weakly typed bool"
+
+
+def decompose(trial: Trial) -> None:
+    """The decomposition means the same."""
+    case = trial.case
+    closed = decomposition(case.primitive, case.avals, case.params)
+    stated = case.primitive.out_avals(tuple(case.avals), case.params)
+    assert [(a.shape, a.dtype) for a in closed.out_avals] == [(a.shape, a.dtype) for a in stated]
     assert_within(case, run_reference(closed, *case.operands), reference(case), max(budget_of(case), 8.0))
 
 
-def _moving(case: Case) -> list[bool]:
-    return [moves(a) for a in case.avals]
-
-
-def _tangents(case: Case) -> list[np.ndarray | None]:
-    generator = np.random.default_rng(len(case.id))
+def _direction(case: Case, name: str, avals: Sequence[Aval]) -> list[np.ndarray | None]:
+    """Normally distributed values of ``avals``, None for those that cannot move."""
+    draw = case.generator(name)
     out: list[np.ndarray | None] = []
-    for a, m in zip(case.avals, _moving(case), strict=True):
-        if not m:
+    for a in avals:
+        if not moves(a):
             out.append(None)
             continue
-        t = generator.normal(size=a.shape)
+        t = np.asarray(draw.normal(size=a.shape))
         if dtypes.is_complex(a.dtype):
-            t = t + 1j * generator.normal(size=a.shape)
+            t = t + 1j * draw.normal(size=a.shape)
         out.append(np.asarray(t).astype(a.dtype))
     return out
 
 
-def tangent_is_the_limit(case: Case) -> None:
-    """The derivative along a direction is the limit of differences."""
-    dots = _tangents(case)
-    _, got = jvp(lambda *xs: call(case, *xs), concrete(case), dots)
-    h = 1e-6
-
-    def at(step: float) -> list[np.ndarray]:
-        moved = [x if t is None else np.asarray(x + step * t).astype(x.dtype) for x, t in zip(case.operands, dots, strict=True)]
-        return [np.asarray(x) for x in case.results(quietly(case.primitive.reference, *moved, **case.params))]
-
-    for t, up, down in zip(got, at(h), at(-h), strict=True):
-        if not moves(Aval(up.shape, up.dtype)):
-            assert t is None, "a result that cannot move has a tangent"
-            continue
-        expected = (up - down) / (2 * h)
-        found = np.zeros_like(expected) if t is None else np.asarray(t)
-        assert found.shape == expected.shape, f"tangent of shape {found.shape}, not {expected.shape}"
-        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-6 * (1 + np.abs(expected).max(initial=0)))
+def differentiable(case: Case) -> bool:
+    """Whether the primitive states a derivative, in any of the slots for it."""
+    p = case.primitive
+    return p.jvp is not None or p.derivatives is not None or bool(p.linear_in)
 
 
-def transpose_is_the_adjoint(case: Case) -> None:
-    """``<J t, c> = <t, J^T c>`` for the derivative J."""
-    outs, linear = linearize(lambda *xs: call(case, *xs), concrete(case), _moving(case))
-    if not any(linear.moving_out):
+def _refused(case: Case, f: Callable[[], Any]) -> None:
+    """A primitive without a derivative says so, unless its results cannot move anyway."""
+    stated = case.primitive.out_avals(tuple(case.avals), case.params)
+    if any(moves(a) for a in stated) and any(moves(a) for a in case.avals):
+        try:
+            f()
+        except NotDifferentiableError as error:
+            assert case.primitive.name in error.wrong and error.fix, f"{case.id}: refused in the words {error}"
+        else:
+            raise AssertionError(f"{case.id}: no derivative is stated, and none was refused")
+    else:
+        f()
+
+
+def _directions(case: Case, name: str, avals: Sequence[Aval], f: Callable[[list[Any]], Any]) -> list[tuple[Any, Any]]:
+    """``(direction, f(direction))`` for all operands moving at once.
+
+    Some operands may have no derivative, such as the order of a function: the primitive then refuses in words, and is
+    tried in each of its operands alone, of which one must move.
+    """
+    dots = _direction(case, name, avals)
+    try:
+        return [(dots, f(dots))]
+    except NotDifferentiableError as error:
+        if f"{case.primitive.name} has no derivative with respect to" not in error.wrong:
+            raise
+    found: list[tuple[Any, Any]] = []
+    for i, t in enumerate(dots):
+        alone = [t if i == j else None for j in range(len(dots))]
+        try:
+            found += [(alone, f(alone))] if t is not None else []
+        except NotDifferentiableError as error:
+            assert error.fix, f"{case.id}: refused without advice"
+    assert found, f"{case.id}: a derivative is stated, and refused in every operand"
+    return found
+
+
+def tangent(trial: Trial) -> None:
+    """The derivative along a direction is the limit of differences; a primitive that states none refuses."""
+    case = trial.case
+
+    def push(dots: Sequence[Any]) -> Any:
+        return jvp(lambda *xs: call(case, *xs), concrete(case), dots)
+
+    if not differentiable(case):
+        _refused(case, lambda: push(_direction(case, "tangent", case.avals)))
         return
-    dots = [t for t, m in zip(_tangents(case), linear.moving_in, strict=True) if m]
-    generator = np.random.default_rng(len(case.id) + 1)
-    cts: list[np.ndarray] = []
-    for out, m in zip(outs, linear.moving_out, strict=True):
-        if m:
-            a = aval_of(out)
-            c = generator.normal(size=a.shape)
-            if dtypes.is_complex(a.dtype):
-                c = c + 1j * generator.normal(size=a.shape)
-            cts.append(np.asarray(c).astype(a.dtype))
-    closed = ClosedJaxpr(linear.jaxpr, linear.residuals)
-    pushed = [np.asarray(x) for x in eval_closed(closed, *dots)]
+    for dots, (outs, got) in _directions(case, "tangent", case.avals, push):
+        for out, e in zip(outs, reference(case), strict=True):
+            assert_within(case, [host_value(out)], [e], budget_of(case))
+        _assert_limit(case, dots, got)
+
+
+#: The greatest step of a difference. Four points make its error one of fourth order.
+STEP = 2.0**-11
+
+
+def _assert_limit(case: Case, dots: Sequence[Any], got: Sequence[Any]) -> None:
+    def at(step: float) -> list[np.ndarray]:
+        moved = [
+            x if t is None else np.asarray(x + step * t).astype(x.dtype)
+            for x, t in zip(case.operands, dots, strict=True)
+        ]
+        return reference(case, moved)
+
+    points = zip(got, *(at(k * STEP) for k in (1, -1, 2, -2)), strict=True)
+    for t, *values in points:
+        aval = Aval(values[0].shape, values[0].dtype)
+        if not moves(aval):
+            assert t is None, f"{case.id}: a result that cannot move has a tangent"
+            continue
+        a, b, c, d = (v.astype(np.complex128 if dtypes.is_complex(aval.dtype) else np.float64) for v in values)
+        expected = (8 * (a - b) - (c - d)) / (12 * STEP)
+        found = np.zeros(aval.shape, aval.dtype) if t is None else np.asarray(t)
+        assert found.shape == aval.shape, f"{case.id}: tangent of shape {found.shape}, not {aval.shape}"
+        assert found.dtype == aval.dtype, f"{case.id}: tangent of dtype {found.dtype}, not {aval.dtype}"
+        size = 1 + float(np.abs(expected).max(initial=0)) + float(np.abs(a).max(initial=0))
+        # Of a result that is rounded to a narrow dtype, differences tell too little to be allowed for.
+        rounding = min(64 * float(ml_dtypes.finfo(aval.dtype).eps) / STEP, 0.05)
+        np.testing.assert_allclose(
+            found.astype(expected.dtype), expected, rtol=1e-5, atol=max(1e-7, rounding) * size, err_msg=case.id
+        )
+
+
+def adjoint(trial: Trial) -> None:
+    """``<J t, c> = <t, J^T c>`` for the derivative J, with all cotangents at once and with each of them zero."""
+    case = trial.case
+
+    def run(dots: Sequence[Any]) -> Any:
+        return linearize(lambda *xs: call(case, *xs), concrete(case), [t is not None for t in dots])
+
+    if not differentiable(case):
+        _refused(case, lambda: run(_direction(case, "tangent", case.avals)))
+        return
+    for direction, (outs, linear) in _directions(case, "tangent", case.avals, run):
+        dots = [t for t in direction if t is not None]
+        live = [aval_of(x) for x, m in zip(outs, linear.moving_out, strict=True) if m]
+        cts = [c for c in _direction(case, "cotangent", live) if c is not None]
+        if cts:
+            _assert_adjoint(case, linear, dots, cts)
+        # A result that nobody uses has no cotangent.
+        for i in range(len(cts) if len(cts) > 1 else 0):
+            _assert_adjoint(case, linear, dots, [None if i == j else c for j, c in enumerate(cts)])
+
+
+def _assert_adjoint(case: Case, linear: Any, dots: Sequence[np.ndarray], cts: Sequence[np.ndarray | None]) -> None:
+    pushed = [np.asarray(x) for x in eval_closed(ClosedJaxpr(linear.jaxpr, linear.residuals), *dots)]
     operands = [Undefined(v.aval) for v in linear.jaxpr.invars]
     back = transpose(linear.jaxpr, linear.residuals, operands, cts)
     for ct, v in zip(back, linear.jaxpr.invars, strict=True):
         if ct is not None:
-            assert aval_of(ct).shape == v.aval.shape, f"cotangent {aval_of(ct)} of an operand {v.aval}"
-            assert aval_of(ct).dtype == v.aval.dtype, f"cotangent {aval_of(ct)} of an operand {v.aval}"
+            got = aval_of(ct).strip_weak_type()
+            assert got is v.aval.strip_weak_type(), f"{case.id}: cotangent {got} of an operand {v.aval}"
     # Real parts: some maps of complex numbers (conj, real, imag) are linear over the real numbers only.
-    left = sum(np.sum((p * c).real) for p, c in zip(pushed, cts, strict=True))
-    right = sum(np.sum((t * np.asarray(b)).real) for t, b in zip(dots, back, strict=True) if b is not None)
-    scale = 1 + sum(float(np.sum(np.abs(p * c))) for p, c in zip(pushed, cts, strict=True))
+    pairs = [(p, c) for p, c in zip(pushed, cts, strict=True) if c is not None]
+    left = sum(np.sum((p * c).real, dtype=np.float64) for p, c in pairs)
+    right = sum(
+        np.sum((t * np.asarray(b)).real, dtype=np.float64) for t, b in zip(dots, back, strict=True) if b is not None
+    )
+    scale = 1 + sum(float(np.sum(np.abs(p * c), dtype=np.float64)) for p, c in pairs)
     # A map to a narrower dtype rounds tangents on their way out and cotangents not, or the other way about.
-    eps = max(float(ml_dtypes.finfo(c.dtype).eps) for c in cts)
-    assert abs(left - right) <= max(1e-9, 4 * eps) * scale, f"<J t, c> = {left}, <t, J^T c> = {right}"
+    eps = max(float(ml_dtypes.finfo(x.dtype).eps) for x in [*dots, *(c for c in cts if c is not None)])
+    assert abs(left - right) <= max(1e-11, 4 * eps) * scale, f"{case.id}: <J t, c> = {left}, <t, J^T c> = {right}"
 
 
-def batch_is_a_loop(case: Case) -> None:
+def batched(trial: Trial) -> None:
     """A batch gives for each row what the row alone gives, whichever operands are batched."""
-    if not case.operands:
-        return
-    size = 2
-    rows = [[x, np.roll(x, 1) if x.ndim else x] for x in case.operands]
-    choices = itertools.product([False, True], repeat=len(case.operands))
-    for flags in itertools.islice((c for c in choices if any(c)), 16):
+    case, size = trial.case, 2
+    rows = [
+        [x, np.roll(x, 1) if x.ndim and np.array_equal(x, y) else y]
+        for x, y in zip(case.operands, case.again("second row"), strict=True)
+    ]
+    choices = (c for c in itertools.product([False, True], repeat=len(rows)) if any(c))
+    for flags in itertools.islice(choices, COMBINATIONS):
         values = [
-            ConcreteArray(Aval((size, *x.shape), x.dtype), np.stack(r)) if b else ConcreteArray(Aval(x.shape, x.dtype), x)
-            for x, r, b in zip(case.operands, rows, flags, strict=True)
+            ConcreteArray(Aval((size, *a.shape), a.dtype), np.stack(r)) if b else ConcreteArray(a, r[0])
+            for a, r, b in zip(case.avals, rows, flags, strict=True)
         ]
-        outs, batched = batch(lambda *xs: call(case, *xs), values, flags, size)
-        outs = [host_value(materialize(x, b, size)) for x, b in zip(outs, batched, strict=True)]
+        outs, which = batch(lambda *xs: call(case, *xs), values, flags, size)
+        found = [host_value(materialize(x, b, size)) for x, b in zip(outs, which, strict=True)]
         for i in range(size):
-            single = [r[i] if b else x for x, r, b in zip(case.operands, rows, flags, strict=True)]
-            expected = case.results(quietly(case.primitive.reference, *single, **case.params))
-            for out, e in zip(outs, expected, strict=True):
-                e = np.asarray(e)
-                assert out[i].shape == e.shape, f"batched {flags}: row of shape {out[i].shape}, not {e.shape}"
-                assert out.dtype == e.dtype, f"batched {flags}: dtype {out.dtype}, not {e.dtype}"
+            expected = reference(case, [r[i if b else 0] for r, b in zip(rows, flags, strict=True)])
+            for out, e in zip(found, expected, strict=True):
+                where = f"{case.id}: batched {flags}, row {i}"
+                assert out.shape == (size, *e.shape), f"{where}: batch of shape {out.shape}, not {(size, *e.shape)}"
+                assert out.dtype == e.dtype, f"{where}: dtype {out.dtype}, not {e.dtype}"
                 distance = ulps(np.asarray(out[i]), e, scale_of(case))
-                assert distance <= max(budget_of(case), 4.0), f"batched {flags}: row {i} is {out[i]}, not {e}"
+                assert distance <= max(budget_of(case), 4.0), f"{where} is {out[i]}, not {e}\noperands {rows}"
+
+
+LAWS = (
+    Law("value", value, True, QUICK, ALL),
+    Law("stablehlo", stablehlo, True, QUICK, ALL, compiled=True),
+    Law("eager", eager, True, (*BRING_UP, "key"), ALL),
+    Law(
+        "derived", derived, True, (), ("bool", "int32", "float32", "bfloat16", "complex64", "key"), compiled=True,
+        applies=lambda case: case.primitive.decompose is not None and case.primitive.stablehlo is not None,
+    ),
+    Law("avals", avals, False, QUICK, ALL),
+    Law("tangent", tangent, False, SMOOTH, SMOOTH),
+    Law("adjoint", adjoint, False, SMOOTH, SMOOTH),
+    Law("batch", batched, False, (*BRING_UP, "key"), ALL, applies=lambda case: bool(case.operands)),
+    Law(
+        "decompose", decompose, False, (*BRING_UP, "complex64", "key"), ALL,
+        applies=lambda case: case.primitive.decompose is not None,
+    ),
+)  # fmt: skip

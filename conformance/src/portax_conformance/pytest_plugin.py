@@ -1,4 +1,4 @@
-"""What the suite adds to pytest: options, cases for each judged backend, and a summary that counts."""
+"""What the suite adds to pytest: options, and a summary that counts cases by law and backend."""
 
 from __future__ import annotations
 
@@ -7,31 +7,56 @@ from typing import Any
 
 import pytest
 
+#: Outcomes by (law, backend).
+_COUNTS: pytest.StashKey[dict[tuple[str, str], collections.Counter[str]]] = pytest.StashKey()
+
 
 def pytest_addoption(parser: Any) -> None:
     group = parser.getgroup("portax conformance")
-    group.addoption("--backend", action="append", default=[], help="backend to judge; all that open by default")
-    group.addoption("--level", default="quick", choices=["quick", "L0", "L1"], help="which dtypes to try values at")
+    group.addoption(
+        "--backend", action="append", default=[], metavar="NAME",
+        help="backend to judge, several with commas or by repetition; all that open by default",
+    )  # fmt: skip
+    group.addoption(
+        "--level", choices=["quick", "L0", "L1"],
+        help="quick: a dtype of each kind (default); L0: bool, int32, float32; L1: every dtype, every law",
+    )  # fmt: skip
 
 
 def pytest_configure(config: Any) -> None:
-    config.stash[_COUNTS] = collections.Counter()
+    config.stash[_COUNTS] = {}
+    config.addinivalue_line("markers", "exhaustive: every combination, minutes (-m exhaustive, or --level L1)")
 
 
-_COUNTS: pytest.StashKey[collections.Counter[str]] = pytest.StashKey()
+def level_of(config: Any) -> str:
+    """What to try: as asked, or all of it where the marker ``exhaustive`` is asked for."""
+    asked = config.getoption("--level")
+    if asked:
+        return asked
+    words = config.getoption("markexpr", "").replace("not exhaustive", "")
+    return "exhaustive" if "exhaustive" in words else "quick"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: Any, call: Any) -> Any:
     report = yield
-    if call.when == "call" and (law := getattr(item.obj, "law", None)):
-        item.config.stash[_COUNTS][f"{law}: {report.outcome}"] += 1
+    tried = dict(item.user_properties).get("portax")
+    if tried is not None and (call.when == "call" or report.outcome != "passed"):
+        outcome = "known gap" if hasattr(report, "wasxfail") and report.skipped else report.outcome
+        outcome = "unsupported" if outcome == "skipped" else outcome
+        item.config.stash[_COUNTS].setdefault(tuple(tried), collections.Counter())[outcome] += 1
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
     counts = config.stash[_COUNTS]
-    if counts:
-        terminalreporter.section("conformance")
-        for law, n in sorted(counts.items()):
-            terminalreporter.write_line(f"{n:6d}  {law}")
+    if not counts:
+        return
+    terminalreporter.section("conformance")
+    order = ("passed", "failed", "known gap", "unsupported")
+    terminalreporter.write_line(f"{'law':12s} {'backend':12s}" + "".join(f"{o:>13s}" for o in order))
+    for (law, backend), found in sorted(counts.items()):
+        row = "".join(f"{found[o]:13d}" for o in order)
+        terminalreporter.write_line(f"{law:12s} {backend:12s}{row}")
+    total = sum((c for c in counts.values()), collections.Counter())
+    terminalreporter.write_line(f"{'all':12s} {'':12s}" + "".join(f"{total[o]:13d}" for o in order))

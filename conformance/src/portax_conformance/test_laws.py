@@ -1,149 +1,165 @@
-"""The suite: every law, for every case, on every backend that is judged."""
+"""The suite: every law, for every case, on every backend that is judged.
+
+A trial's id is ``primitive/sample/dtype/law``, followed by ``:backend`` where a driver is judged.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import portax as px
-from portax.errors import NotDifferentiableError
+from portax.core import dtypes
+from portax.core.primitive import registry
 from portax.runtime import plugins
-from portax_conformance import laws
-from portax_conformance.cases import LEVELS, Case, cases, refusals
-from portax_conformance.devices import declared, judged
+from portax.runtime.contract import Device
+from portax_conformance import constants, laws
+from portax_conformance.cases import BRING_UP, Case, cases_of, refusals
+from portax_conformance.devices import KNOWN, Declared, declared, judged
+from portax_conformance.laws import LAWS, Law, Trial
+from portax_conformance.pytest_plugin import level_of
 
-#: Laws of transformations hold without a device, so they run once. What a primitive cannot keep, with its reason.
-NOT_DIFFERENTIABLE = {
-    "while": "has forward mode only: the number of its turns is not known, so there is nothing to transpose",
-    "reduce_precision": "rounds tangents as it rounds values, so it is linear up to that rounding only",
-}
-#: Derivatives that are no limit of differences, by decision; each says so in its docstring.
-NOT_A_LIMIT = {
-    "stop_gradient": "is the identity, and has no derivative on purpose",
-    "reduce_precision": "is a staircase, differentiated as if it were the identity",
-    "convert_element_type": "may round, drop an imaginary part or cut off a fraction; differentiated as if it did not",
-    "sign": "of complex numbers turns with them, and its derivative is taken as 0",
-    "nextafter": "is a staircase",
-    "bitcast_convert_type": "reads bits, which do not move little by little",
-}
-
-
-def law(name: str) -> Callable[[Any], Any]:
-    """Mark a test as the trial of one law, for the summary."""
-
-    def mark(test: Any) -> Any:
-        test.law = name
-        return test
-
-    return mark
+#: Law, case, and the backend's name, or "" where no driver is judged.
+Tried = tuple[Law, Case, str]
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
-    names = metafunc.fixturenames
-    if "device_case" in names:
-        rows = []
-        level = LEVELS[metafunc.config.getoption("--level")]
-        for backend in judged(metafunc.config.getoption("--backend")):
-            known = declared(backend)
-            for case in all_cases(level):
-                reason = known.gap(f"{case.id}/value")
-                marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-                rows.append(pytest.param((backend, case), id=f"{backend}/{case.id}", marks=marks))
-        assert rows, "no backend to judge, or no case to judge it by"
-        metafunc.parametrize("device_case", rows)
-    elif "case" in names:
-        chosen = metafunc.function.cases()
-        assert chosen, "a law without cases"
-        metafunc.parametrize("case", chosen, ids=[c.id for c in chosen])
-    elif "refusal" in names:
+    backends = judged(metafunc.config.getoption("--backend"))
+    if "tried" in metafunc.fixturenames:
+        metafunc.parametrize("tried", parameters(backends, level_of(metafunc.config)))
+    elif "refusal" in metafunc.fixturenames:
         with px.enable_x64(True):
             rows = list(refusals())
-        metafunc.parametrize("refusal", rows, ids=[r[0] for r in rows])
+        assert rows, "no refusal to try"
+        metafunc.parametrize("refusal", rows, ids=[f"{name}/refusal" for name, _, _ in rows])
+    elif "constant" in metafunc.fixturenames:
+        rows = [(dtype, name) for name in backends for dtype in constants.DTYPES]
+        assert rows, "no backend to judge"
+        metafunc.parametrize("constant", rows, ids=[f"constant/{dtype.name}/bits:{name}" for dtype, name in rows])
+    elif "judged_backend" in metafunc.fixturenames:
+        metafunc.parametrize("judged_backend", backends)
 
 
-@functools.lru_cache(maxsize=8)
-def all_cases(names: tuple[str, ...]) -> tuple[Case, ...]:
-    """Every case that a device can be judged by, at the dtypes named."""
+@functools.lru_cache(maxsize=4)
+def _parameters(backends: tuple[str, ...], level: str) -> list[Any]:
+    rows: list[Any] = []
+    compiles = {name: device_of(name).backend.compiles for name in backends}
+    said = {name: declared(name) for name in backends}
     with px.enable_x64(True):
-        return tuple(cases(names, lambda p: p.reference is not None))
+        for primitive in registry:
+            if primitive.reference is None:
+                continue
+            for case in cases_of(primitive, laws.ALL):
+                for law, exhaustive in laws_of(case, level):
+                    for name in backends if law.on_device else ("",):
+                        if law.compiled and not compiles[name]:
+                            continue
+                        id = f"{case.id}/{law.name}"
+                        reason = KNOWN.gap(id) or (said[name].gap(id) if name else None)
+                        marks = [pytest.mark.xfail(reason=reason, strict=True, raises=Exception)] if reason else []
+                        marks += [pytest.mark.exhaustive] if exhaustive else []
+                        full = f"{id}:{name}" if name else id
+                        rows.append(pytest.param((law, case, name), id=full, marks=marks))
+    return rows
 
 
-def over(*names: str, only: Callable[[Any], bool] = lambda _: True) -> Callable[[Any], Any]:
-    """Give a law its cases: the samples at some dtypes of the primitives chosen."""
-
-    def mark(test: Any) -> Any:
-        def chosen() -> list[Case]:
-            with px.enable_x64(True):
-                return list(cases(names, only))
-
-        test.cases = chosen
-        return test
-
-    return mark
+def parameters(backends: list[str], level: str) -> list[Any]:
+    """All trials at a level, in the order of cases, so that the laws of one case follow each other."""
+    assert backends, "no backend to judge: none that is installed opens on this machine (portax doctor says why)"
+    rows = _parameters(tuple(backends), level)
+    assert rows, "no case to judge by"
+    return rows
 
 
-@contextlib.contextmanager
-def refused_in_words() -> Any:
-    """A derivative is right, or refused by an error that says what has none and what to do."""
-    try:
-        yield
-    except NotDifferentiableError as error:
-        assert "no derivative" in error.wrong or "no transpose" in error.wrong, error
-        assert error.fix, "a refusal says how to mend it"
+def laws_of(case: Case, level: str) -> Iterator[tuple[Law, bool]]:
+    """The laws a case is tried on at a level, and whether only a whole run has it."""
+    for law in LAWS:
+        if case.dtype not in law.full or not law.applies(case):
+            continue
+        quick = case.dtype in law.quick
+        if level == "L0" and law.on_device:
+            quick = quick and case.dtype in BRING_UP
+        if quick or level in ("L1", "exhaustive"):
+            yield law, not quick and level != "L1"
+
+
+def device_of(name: str) -> Device:
+    """The device that is tried: the backend's first."""
+    return plugins.installed().open(name).devices()[0]
+
+
+@functools.lru_cache(maxsize=16)
+def declarations(name: str) -> Declared:
+    return declared(name) if name else Declared({})
+
+
+def supported(case: Case, device: Device) -> bool:
+    """Whether a driver claims all dtypes that a case needs."""
+    claimed = device.backend.capabilities.dtypes
+    return all(getattr(a.dtype, "storage", a.dtype).name in claimed for a in case.avals)
 
 
 @pytest.fixture(autouse=True)
-def wide() -> Any:
+def wide() -> Iterator[None]:
+    """64-bit dtypes exist."""
     with px.enable_x64(True):
         yield
 
 
-@law("values")
-def test_a_device_gives_what_the_primitive_means(device_case: Any) -> None:
-    backend, case = device_case
-    device = plugins.installed().open(backend).devices()[0]
-    laws.values(case, device, declared(backend).budgets)
+def test_a_law_holds(tried: Tried, record_property: Any) -> None:
+    law, case, name = tried
+    record_property("portax", (law.name, name))
+    device = device_of(name) if name else None
+    if device is not None and not supported(case, device):
+        pytest.skip(f"{name} declares that it lacks {case.dtype}")
+    law.check(Trial(case, device, declarations(name)))
 
 
-@law("avals")
-@over(*LEVELS["quick"])
-def test_shape_and_dtype_rules_say_what_comes_out(case: Any) -> None:
-    laws.avals(case)
-
-
-@law("decompose")
-@over("float32", "int32", "bool", "complex64", only=lambda p: p.decompose is not None)
-def test_a_decomposition_means_the_same(case: Any) -> None:
-    laws.decomposes(case)
-
-
-@law("jvp")
-@over(*LEVELS["derivatives"], only=lambda p: p.name not in NOT_A_LIMIT)
-def test_the_tangent_is_the_limit_of_differences(case: Any) -> None:
-    with refused_in_words():
-        laws.tangent_is_the_limit(case)
-
-
-@law("transpose")
-@over(*LEVELS["derivatives"], only=lambda p: p.name not in NOT_DIFFERENTIABLE)
-def test_the_transpose_is_the_adjoint(case: Any) -> None:
-    with refused_in_words():
-        laws.transpose_is_the_adjoint(case)
-
-
-@law("batch")
-@over("float32", "int32", "bool")
-def test_a_batch_is_a_loop(case: Any) -> None:
-    laws.batch_is_a_loop(case)
-
-
-@law("refusals")
-def test_a_wrong_request_is_refused_in_words(refusal: Any) -> None:
+def test_a_wrong_request_is_refused_in_words(refusal: Any, record_property: Any) -> None:
     _, primitive, stated = refusal
+    record_property("portax", ("refusal", ""))
+
+    def f(*xs: Any) -> Any:
+        return primitive.bind(*xs, **stated.sample.params)
+
     with pytest.raises(stated.error) as caught:
-        primitive.bind(*stated.sample.operands, **stated.sample.params)
-    assert stated.words in str(caught.value)
+        f(*stated.sample.operands)
+    assert stated.words in str(caught.value), f"at once it says: {caught.value}"
+    with pytest.raises(stated.error) as caught:
+        px.make_jaxpr(lambda: f(*stated.sample.operands))()
+    assert stated.words in str(caught.value), f"in a program it says: {caught.value}"
+
+
+def test_constants_come_back_bit_for_bit(constant: Any, record_property: Any) -> None:
+    dtype, name = constant
+    record_property("portax", ("constants", name))
+    device = device_of(name)
+    if dtypes.is_key(dtype) or dtype.name in device.backend.capabilities.dtypes:
+        constants.check(dtype, device)
+    else:
+        pytest.skip(f"{name} declares that it lacks {dtype.name}")
+
+
+def test_what_a_driver_declares_is_needed(judged_backend: str, record_property: Any) -> None:
+    record_property("portax", ("declared", judged_backend))
+    said, device = declarations(judged_backend), device_of(judged_backend)
+    for (name, dtype), wider in said.budgets.items():
+        assert name in registry, f"a budget is declared for {name}, which is no primitive"
+        tried = list(cases_of(registry[name], (dtype,)))
+        own = max((laws.budget_of(case) for case in tried), default=0.0)
+        farthest = max(
+            laws.ulps(g, e, laws.scale_of(case))
+            for case in tried
+            for g, e in zip(laws.on_device(case, device), laws.reference(case), strict=True)
+        )
+        words = f"{judged_backend} declares {wider:g} units for {name} at {dtype}, and keeps within {own:g}"
+        assert farthest > own, words
+    ids = [f"{row.values[0][1].id}/{row.values[0][0].name}" for row in _parameters((judged_backend,), "L1")]
+    for said_by, rows in ((judged_backend, said), ("the suite", KNOWN)):
+        for pattern, _ in rows.gaps:
+            assert any(Declared({"gap": [{"case": pattern, "reason": "-"}]}).gap(id) for id in ids), (
+                f"{said_by} declares the gap {pattern}, and there is no such case"
+            )
