@@ -7,24 +7,52 @@ from pathlib import Path
 import pytest
 
 import portax  # noqa: F401
-from portax.core.primitive import registry
+from portax.core.primitive import Primitive, registry
 from portax.testing import opset
 
 FILE = Path(__file__).parents[1] / "opset" / "opset-1.json"
 
-#: Primitives that neither write themselves as StableHLO nor decompose, and why that is right.
-NOWHERE = {"custom_lin": "stands for a transpose and never runs"}
-#: Primitives without samples, and why.
-UNTRIED = {
-    **dict.fromkeys(
-        ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"),
-        "works only along a mapped axis: framework/tests/test_vmap.py",
-    ),
-    **dict.fromkeys(
-        ("custom_jvp_call", "custom_vjp_call", "custom_lin"), "its parameter is a Python function: tried through its rules"
-    ),
-    **dict.fromkeys(("checkpoint", "saved"), "tried in framework/tests/test_derivatives.py"),
-}
+#: What primitives lack, and why that is right. An entry for one that does not lack it fails.
+_ALONG_AN_AXIS = "works only along a mapped axis: framework/tests/test_vmap.py"
+LACKING = {
+    "samples": {
+        **dict.fromkeys(
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
+        ),
+        "custom_lin": "stands for a transpose, and never runs: tried by the samples of custom_vjp_call",
+        "saved": "made by checkpoint from a policy, for itself: tried by the samples of checkpoint that keep something",
+    },
+    "a batching rule": {
+        "iota": "has no operand that could be batched",
+        "axis_index": "has no operand that could be batched",
+        "saved": "made by checkpoint from a policy, for itself: it is linearized at once, and gone",
+    },
+    "refusals": {
+        **dict.fromkeys(
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
+        ),
+        "optimization_barrier": "refuses nothing",
+        **dict.fromkeys(
+            ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "cond", "while", "scan",
+             "reduce"),
+            "the function of its name checks what a user gives, and its tests have the words",
+        ),
+    },
+}  # fmt: skip
+
+
+def lacks(primitive):
+    """What a primitive does not say."""
+    kind = type(primitive)
+    return {
+        "a meaning in its docstring": not (primitive.__doc__ or "").strip(),
+        "a NumPy meaning": primitive.reference is None,
+        "a way to run": primitive.stablehlo is None and primitive.decompose is None,
+        "samples": kind.samples is Primitive.samples,
+        "a batching rule": primitive.batch is None,
+        "refusals": kind.refusals is Primitive.refusals,
+        "kinds of dtype": not primitive.dtypes,
+    }
 
 
 def test_the_file_is_what_the_code_says():
@@ -36,9 +64,22 @@ def test_the_file_is_what_the_code_says():
 
 @pytest.mark.parametrize("primitive", list(registry), ids=lambda p: p.name)
 def test_a_primitive_says_all_it_must(primitive):
-    assert (primitive.__doc__ or "").strip(), "a primitive's docstring gives its meaning"
-    assert primitive.reference is not None, "a primitive has a NumPy meaning"
-    runs = primitive.stablehlo is not None or primitive.decompose is not None
-    assert runs or primitive.name in NOWHERE, "a primitive can be compiled or decomposed"
-    sampled = type(primitive).samples is not type(primitive).__mro__[-2].samples
-    assert sampled or primitive.name in UNTRIED, "a primitive has samples"
+    missing = {what for what, lacking in lacks(primitive).items() if lacking}
+    known = {what for what, names in LACKING.items() if primitive.name in names}
+    assert missing <= known, f"{primitive.name} lacks {', '.join(sorted(missing - known))}"
+    assert known <= missing, f"{primitive.name} has {', '.join(sorted(known - missing))}: take its name off the list"
+
+
+def test_the_list_of_what_is_lacking_names_primitives():
+    assert {name for names in LACKING.values() for name in names} <= {p.name for p in registry}
+
+
+def test_an_operation_required_of_drivers_writes_itself():
+    """Whoever must run a primitive is told how: what is required does not lean on its decomposition."""
+    assert not [p.name for p in registry if p.required and p.stablehlo is None]
+
+
+def test_a_file_that_differs_is_seen(monkeypatch):
+    before = opset.text()
+    monkeypatch.setattr(registry["cumsum"], "version", 2, raising=False)
+    assert opset.text() != before

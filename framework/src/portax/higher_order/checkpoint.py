@@ -13,12 +13,14 @@ from typing import Any
 
 from portax import errors
 from portax.core import tree
+from portax.core.aval import Aval
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
-from portax.core.primitive import Primitive, registry
+from portax.core.primitive import Primitive, Sample, registry
 from portax.core.trace import state
 from portax.higher_order.calls import ProgramCall
 from portax.higher_order.closures import avals_of, name_of, stage_function
 from portax.higher_order.jitted import argument_places
+from portax.primitives.arithmetic import mul
 from portax.primitives.barriers import name as name_p
 from portax.runtime.lowering import lower_closed
 from portax.transforms.dce import dce_closed
@@ -45,6 +47,7 @@ class Checkpoint(ProgramCall):
     """
 
     name = "checkpoint"
+    dtypes = ("int", "uint", "float", "complex")
 
     def impl(self, *operands: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
         return eval_closed(jaxpr, *operands)
@@ -72,6 +75,18 @@ class Checkpoint(ProgramCall):
         if prevent_cse and differentiated and values:
             values = b.optimization_barrier(*values)
         return lower_closed(b, jaxpr, values)
+
+    def samples(self, make: Any) -> Any:
+        x, y = make((3,)), make((3,))
+        aval = Aval(x.shape, x.dtype)
+        closed = stage_closed(lambda x, y: [mul(name_p(mul(x, x), name="kept"), mul(x, y)), x], [aval, aval], "f")
+        common = {"jaxpr": closed, "differentiated": False}
+        yield Sample(x, y, policy=None, prevent_cse=True, **common, id="all-again")
+        yield Sample(x, y, policy=None, prevent_cse=False, **common, id="no-barrier")
+        named = checkpoint_policies.save_only_these_names("kept")
+        yield Sample(x, y, policy=named, prevent_cse=True, **common, id="some-kept")
+        everything = checkpoint_policies.everything_saveable
+        yield Sample(x, y, policy=everything, prevent_cse=True, **common, id="all-kept")
 
 
 def _saved(closed: ClosedJaxpr, policy: Policy | None) -> tuple[ClosedJaxpr, ClosedJaxpr]:
@@ -254,7 +269,10 @@ def checkpoint_name(x: Any, name: str) -> Any:
 
 
 class checkpoint_policies:
-    """What a checkpointed function may keep; each is, or makes, a function ``(primitive, *avals, **params) -> bool``."""
+    """What a checkpointed function may keep.
+
+    Each is, or makes, a function ``(primitive, *avals, **params) -> bool``.
+    """
 
     @staticmethod
     def everything_saveable(prim: Primitive, *_: Any, **__: Any) -> bool:

@@ -16,16 +16,17 @@ from portax import errors
 from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects
-from portax.core.primitive import Primitive, registry
+from portax.core.primitive import Primitive, Sample, registry
 from portax.higher_order.closures import merge, name_of, positions_of, resolve
-from portax.primitives.arithmetic import add
+from portax.primitives.arithmetic import add, mul
+from portax.primitives.barriers import stop_gradient
 from portax.primitives.conversion import convert_element_type
 from portax.primitives.zeros import zeros
 from portax.runtime.lowering import lower_closed
 from portax.runtime.reference import run_reference
 from portax.transforms.batch import batch, materialize
 from portax.transforms.jvp import moves, tangent_aval
-from portax.transforms.stage import StageTrace, eval_closed, stage_open
+from portax.transforms.stage import StageTrace, eval_closed, stage_closed, stage_open
 
 
 class CustomCall(Primitive):
@@ -33,6 +34,7 @@ class CustomCall(Primitive):
 
     multiple_results = True
     memoize = False
+    dtypes = ("int", "uint", "float", "complex")
 
     def abstract(self, *avals: Aval, call_jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
         return call_jaxpr.out_avals
@@ -131,6 +133,24 @@ class CustomJVPCall(CustomCall):
 
         outs = self.bind(*operands, fun=many, rule=many_rule, **{**params, "call_jaxpr": None})
         return outs, [True] * len(outs)
+
+    def samples(self, make: Any) -> Any:
+        x, y = make((3,)), make((3,))
+        closed = product_without_derivative(x)
+
+        def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+            (x, y), (s, t) = primals, tangents
+            terms = [mul(a, b) for a, b in ((s, y), (t, x)) if a is not None]
+            return eval_closed(closed, x, y), [functools.reduce(add, terms)]
+
+        fun = functools.partial(eval_closed, closed)
+        yield Sample(x, y, fun=fun, rule=rule, call_jaxpr=closed, symbolic_zeros=True, name="f")
+
+
+def product_without_derivative(x: np.ndarray) -> ClosedJaxpr:
+    """A program that multiplies two arrays like ``x`` and hides how: only a user's rule can give its derivative."""
+    aval = Aval(x.shape, x.dtype)
+    return stage_closed(lambda x, y: [mul(stop_gradient(x), stop_gradient(y))], [aval, aval], "f")
 
 
 custom_jvp_call_p = registry.add(CustomJVPCall())

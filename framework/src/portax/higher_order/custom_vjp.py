@@ -14,13 +14,21 @@ from typing import Any
 from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
-from portax.core.primitive import Primitive, registry
+from portax.core.primitive import Primitive, Sample, registry
 from portax.higher_order.closures import merge, name_of, positions_of, resolve
-from portax.higher_order.custom_jvp import CustomCall, SymbolicZero, float0_zeros, taken_tangent
+from portax.higher_order.custom_jvp import (
+    CustomCall,
+    SymbolicZero,
+    float0_zeros,
+    product_without_derivative,
+    taken_tangent,
+)
+from portax.primitives.arithmetic import mul
 from portax.primitives.broadcasting import reduce_sum
 from portax.primitives.zeros import zeros
 from portax.transforms.batch import batch, materialize
 from portax.transforms.jvp import moves, tangent_aval
+from portax.transforms.stage import eval_closed
 
 
 class CustomVJPCall(CustomCall):
@@ -49,7 +57,8 @@ class CustomVJPCall(CustomCall):
         def fwd_without(primals: Sequence[Any], moving: Sequence[bool]) -> Any:
             if any(moving[:count]):
                 raise errors.NotDifferentiableError(
-                    wrong=f"the function {name} with a custom_vjp rule closes over a value that is being differentiated",
+                    wrong=f"the function {name} with a custom_vjp rule closes over a value that is being "
+                    "differentiated",
                     fix="Pass the value as an argument, so that the rule can give its derivative",
                 )
             return fwd(primals[count:], moving[count:])
@@ -119,6 +128,20 @@ class CustomVJPCall(CustomCall):
 
         outs = self.bind(*operands, fun=many, fwd=many_fwd, bwd=many_bwd, **{**params, "call_jaxpr": None})
         return outs, [True] * len(outs)
+
+    def samples(self, make: Any) -> Any:
+        x, y = make((3,)), make((3,))
+        closed = product_without_derivative(x)
+
+        def fwd(primals: Sequence[Any], moving: Sequence[bool]) -> Any:
+            return eval_closed(closed, *primals), list(primals)
+
+        def bwd(residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+            (x, y), (ct,) = residuals, cts
+            return [None, None] if ct is None else [mul(ct, y), mul(ct, x)]
+
+        fun = functools.partial(eval_closed, closed)
+        yield Sample(x, y, fun=fun, fwd=fwd, bwd=bwd, call_jaxpr=closed, name="f")
 
 
 class CustomLin(Primitive):
@@ -263,7 +286,8 @@ class custom_vjp:
         bwd : callable, (nondiff arguments..., residuals, cotangent of out) -> tuple of cotangents, one an argument;
             None stands for zero
         symbolic_zeros : bool
-            ``fwd`` gets objects with ``.value`` and ``.perturbed``; cotangents that are zero arrive as ``SymbolicZero``.
+            ``fwd`` gets objects with ``.value`` and ``.perturbed``; cotangents that are zero are
+            ``SymbolicZero``.
         optimize_remat : bool
             Accepted; the rules are always inlined where they are recomputed.
         """
@@ -335,8 +359,8 @@ def _cotangents(back: Any, args: Sequence[Any], in_tree: Any, in_avals: Sequence
     if not isinstance(back, tuple) or len(back) != len(args):
         given = f"{len(back)} of them" if isinstance(back, tuple) else f"{type(back).__name__}"
         raise errors.ArgumentError(
-            wrong=f"the bwd rule of {name} must return a tuple of {len(args)} cotangents, one for each argument that is "
-            f"differentiated, got {given}",
+            wrong=f"the bwd rule of {name} must return a tuple of {len(args)} cotangents, one for each argument "
+            f"that is differentiated, got {given}",
             fix="Return a tuple; None stands for a cotangent that is zero",
         )
     leaves: list[Any] = []
