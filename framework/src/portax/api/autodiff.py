@@ -185,7 +185,8 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
         given = tree.structure(tuple(tangents))
         if given != in_tree:
             raise errors.ArgumentError(
-                wrong=f"the linearized {name_of(f)} was given tangents of structure {given}, its primals were {in_tree}",
+                wrong=f"the linearized {name_of(f)} was given tangents of structure {given}, its primals were "
+                f"{in_tree}",
                 fix="Give a tangent for each primal, in the same tree",
             )
         dots = [_tangent(f"the linearized {name_of(f)}", x, t)
@@ -252,7 +253,8 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes
         given, given_tree = tree.flatten(ct)
         if given_tree != out_tree:
             raise errors.ArgumentError(
-                wrong=f"the vjp of {name_of(f)} was given a cotangent of structure {given_tree}, its value is {out_tree}",
+                wrong=f"the vjp of {name_of(f)} was given a cotangent of structure {given_tree}, its value is "
+                f"{out_tree}",
                 fix="Give a cotangent for each output, in the same tree",
             )
         cts = [_cotangent(f, c, a) for c, a in zip(given, out_avals, strict=True)]

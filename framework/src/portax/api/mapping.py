@@ -134,7 +134,8 @@ def _to_place(name: str, x: Any, batched: bool, target: int | None, size: int) -
     if target is None:
         if batched:
             raise errors.ArgumentError(
-                wrong=f"vmap({name}) was told by out_axes=None that a result is the same for every slice, and it is not",
+                wrong=f"vmap({name}) was told by out_axes=None that a result is the same for every slice, "
+                "and it is not",
                 fix="Give the axis it should have in out_axes",
             )
         return x
@@ -169,7 +170,8 @@ def _mapped_size(
         found.add(axis_size)
     if not found:
         raise errors.ArgumentError(
-            wrong=f"vmap({name}) maps over none of its arguments", fix="Give in_axes with at least one axis, or axis_size="
+            wrong=f"vmap({name}) maps over none of its arguments",
+            fix="Give in_axes with at least one axis, or axis_size=",
         )
     if len(found) > 1:
         where = argument_names(fun, args, kwargs)

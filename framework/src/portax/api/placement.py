@@ -68,7 +68,9 @@ def default_backend() -> str:
     return runtime_devices.default_device().platform
 
 
-def device_put(x: Any, device: Any = None, *, src: Any = None, donate: bool = False, may_alias: bool | None = None) -> Any:
+def device_put(
+    x: Any, device: Any = None, *, src: Any = None, donate: bool = False, may_alias: bool | None = None
+) -> Any:
     """Copy a tree of arrays to a device, and commit them to it.
 
     Parameters

@@ -68,7 +68,9 @@ def make_jaxpr(
     >>> print(portax.make_jaxpr(lambda x: 2.0 * x)(1.0))
     { lambda ; a:f32[]. let b:f32[] = mul 2.0:f32[] a in (b,) }
     """
-    numbers, _ = argument_places(fun, static_argnums if isinstance(static_argnums, int) else tuple(static_argnums), None)
+    numbers, _ = argument_places(
+        fun, static_argnums if isinstance(static_argnums, int) else tuple(static_argnums), None
+    )
 
     @functools.wraps(fun)
     def made(*args: Any, **kwargs: Any) -> Any:

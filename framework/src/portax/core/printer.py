@@ -1,7 +1,7 @@
 """Programs as text, laid out as ``jax.make_jaxpr`` lays them out.
 
-``{ lambda constants ; inputs. let equations in outputs }`` on one line where it fits, else one equation to a line. Names
-are invented here, in the order in which variables are met. A program inside an equation is printed in its place.
+``{ lambda constants ; inputs. let equations in outputs }`` on one line where it fits, else one equation to a line.
+Names are invented here, in the order in which variables are met. A program inside an equation is printed in its place.
 """
 
 from __future__ import annotations

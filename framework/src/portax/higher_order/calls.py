@@ -196,11 +196,18 @@ def donate(x: ConcreteArray) -> None:
     x.delete()
 
 
-def run_operation(primitive: Primitive, home: ClosedJaxpr, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+def run_operation(
+    primitive: Primitive, home: ClosedJaxpr, operands: Sequence[Any], params: dict[str, Any]
+) -> list[Any]:
     """A higher-order operation at the bottom of the stack, as a program of one equation kept with ``home``."""
     arrays = concrete(operands)
     avals = tuple(x.aval for x in arrays)
-    key = ("operation", primitive, avals, tuple((k, id(v) if isinstance(v, ClosedJaxpr) else v) for k, v in params.items()))
+    key = (
+        "operation",
+        primitive,
+        avals,
+        tuple((k, id(v) if isinstance(v, ClosedJaxpr) else v) for k, v in params.items()),
+    )
     closed = home.memo.get(key)
     if closed is None:
         trace = StageTrace(primitive.name)

@@ -107,7 +107,9 @@ def argument_names(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[st
     return names
 
 
-def describe_change(name: str, what: str, in_tree: Any, out_tree: Any, ins: Sequence[Aval], outs: Sequence[Aval]) -> str:
+def describe_change(
+    name: str, what: str, in_tree: Any, out_tree: Any, ins: Sequence[Aval], outs: Sequence[Aval]
+) -> str:
     """What differs between a loop's carry before and after its body, in the user's words; empty if nothing does."""
     if in_tree != out_tree:
         return f"{name}: {what} is {in_tree} going in and {out_tree} coming out of the body"

@@ -247,7 +247,8 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
         raise errors.ArgumentError(wrong=f"cond has no argument {next(iter(old))!r}", fix="Pass operands by position")
     if not callable(true_fun) or not callable(false_fun):
         raise errors.ArgumentError(
-            wrong=f"cond needs two functions, got {true_fun!r} and {false_fun!r}", fix="Call cond(pred, f, g, *operands)"
+            wrong=f"cond needs two functions, got {true_fun!r} and {false_fun!r}",
+            fix="Call cond(pred, f, g, *operands)",
         )
     aval = aval_of(pred)
     if aval.shape:

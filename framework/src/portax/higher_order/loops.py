@@ -183,7 +183,8 @@ def associative_scan(fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = 
         return elems
     if any(not -a.ndim <= axis < a.ndim for a in avals):
         raise errors.AxisError(
-            wrong=f"associative_scan has no axis {axis} in {', '.join(str(a) for a in avals)}", fix="Give an axis of all"
+            wrong=f"associative_scan has no axis {axis} in {', '.join(str(a) for a in avals)}",
+            fix="Give an axis of all",
         )
     axes = [axis % a.ndim for a in avals]
     lengths = {a.shape[d] for a, d in zip(avals, axes, strict=True)}

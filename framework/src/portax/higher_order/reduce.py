@@ -103,7 +103,9 @@ class Reduce(Primitive):
             high = [_rows(x, half, 2 * half) for x in rows]
             merged = combine(low, high)
             if count % 2:
-                merged = [concatenate(m, _rows(x, count - 1, count), dimension=0) for m, x in zip(merged, rows, strict=True)]
+                merged = [
+                    concatenate(m, _rows(x, count - 1, count), dimension=0) for m, x in zip(merged, rows, strict=True)
+                ]
             rows, count = merged, half + count % 2
         rows = combine([broadcast_to(i, aval_of(r).shape) for i, r in zip(inits, rows, strict=True)], rows)
         return [reshape(x, new_sizes=shape, dimensions=None) for x in rows]

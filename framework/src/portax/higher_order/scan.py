@@ -220,7 +220,12 @@ class Scan(Primitive):
         primals = [zeros(tangent_aval(x.aval)) if lin else x for x, lin in zip(operands, linear, strict=True)]
         trace_dots = [Undefined(tangent_aval(x.aval)) if lin else None for x, lin in zip(operands, linear, strict=True)]
         params = {
-            "jaxpr": jaxpr, "length": length, "reverse": reverse, "num_consts": num_consts, "num_carry": num_carry, "unroll": unroll
+            "jaxpr": jaxpr,
+            "length": length,
+            "reverse": reverse,
+            "num_consts": num_consts,
+            "num_carry": num_carry,
+            "unroll": unroll,
         }
         avals = [t.aval for t in trace_dots if t is not None]
         moving_out: list[bool] = []

@@ -110,8 +110,8 @@ class While(Primitive):
 
     def transpose(self, cts: Sequence[Any], *operands: Any, **params: Any) -> Any:
         raise errors.NotDifferentiableError(
-            wrong="reverse-mode differentiation of a while_loop (or a fori_loop whose bounds are traced) was asked for, "
-            "and the number of its turns is not known in advance",
+            wrong="reverse-mode differentiation of a while_loop (or a fori_loop whose bounds are traced) was asked "
+            "for, and the number of its turns is not known in advance",
             fix="Use scan, or fori_loop with Python numbers as bounds, or forward mode (jvp, jacfwd)",
         )
 

@@ -21,7 +21,10 @@ def _documented(function: Callable[..., Any], name: str, primitive: Primitive, a
     function.__name__ = function.__qualname__ = name
     meaning = (primitive.__doc__ or "").strip()
     letters = ", ".join(["x", "y", "z"][:arity])
-    function.__doc__ = f"{meaning}\n\nBinds the primitive ``{primitive.name}`` to ``{letters}``: arrays of one dtype and shape, or scalars.\n"
+    function.__doc__ = (
+        f"{meaning}\n\nBinds the primitive ``{primitive.name}`` to ``{letters}``: arrays of one dtype and shape, or "
+        "scalars.\n"
+    )
     return function
 
 
@@ -156,7 +159,8 @@ def integer_pow(x: Operand, y: int) -> Any:
     x = as_operand(x, "integer_pow")
     if y < 0 and dtypes.is_integer(x.dtype):
         raise ArgumentError(
-            wrong=f"integer_pow cannot raise {x.aval} to the negative power {y}", fix="Convert it to floating point first"
+            wrong=f"integer_pow cannot raise {x.aval} to the negative power {y}",
+            fix="Convert it to floating point first",
         )
     return p.integer_pow(x, y=int(y))
 

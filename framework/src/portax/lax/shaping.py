@@ -25,7 +25,9 @@ def axis_of(name: str, axis: Any, ndim: int) -> int:
     """A whole axis number in ``[0, ndim)``."""
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
-        raise AxisError(wrong=f"{name} has no axis {axis} in an array of {ndim} axes", fix=f"Give -{ndim} to {ndim - 1}")
+        raise AxisError(
+            wrong=f"{name} has no axis {axis} in an array of {ndim} axes", fix=f"Give -{ndim} to {ndim - 1}"
+        )
     return axis % ndim
 
 
@@ -220,8 +222,10 @@ def tile(operand: Operand, reps: Sequence[int]) -> Any:
 def pad(operand: Operand, padding_value: Operand, padding_config: Sequence[tuple[int, int, int]]) -> Any:
     """``operand`` with ``(low, high, interior)`` elements of ``padding_value`` around and between, for each axis."""
     x = as_operand(operand, "pad")
-    value = convert_element_type(padding_value, x.dtype) if isinstance(padding_value, bool | int | float | complex) else (
-        as_operand(padding_value, "pad")
+    value = (
+        convert_element_type(padding_value, x.dtype)
+        if isinstance(padding_value, bool | int | float | complex)
+        else (as_operand(padding_value, "pad"))
     )
     return p.pad(x, value, padding_config=tuple(shape_of(c) for c in padding_config))
 
@@ -264,7 +268,9 @@ def index_in_dim(operand: Operand, index: int, axis: int = 0, keepdims: bool = T
     axis = axis_of("index_in_dim", axis, x.ndim)
     n = x.shape[axis]
     if not -n <= index < n:
-        raise ArgumentError(wrong=f"index_in_dim has no index {index} along axis {axis} of {x.aval}", fix=f"Give -{n} to {n - 1}")
+        raise ArgumentError(
+            wrong=f"index_in_dim has no index {index} along axis {axis} of {x.aval}", fix=f"Give -{n} to {n - 1}"
+        )
     cut = slice_in_dim(x, index % n, index % n + 1, 1, axis)
     return cut if keepdims else squeeze(cut, (axis,))
 
@@ -498,7 +504,9 @@ def batch_matmul(lhs: Operand, rhs: Operand, precision: Any = None) -> Any:
     """Matrix products over equal leading axes."""
     x, y = as_operand(lhs, "batch_matmul"), as_operand(rhs, "batch_matmul")
     if x.ndim != y.ndim or x.ndim < 2:
-        raise ShapeError(wrong=f"batch_matmul cannot multiply {x.aval} by {y.aval}", fix="Give equal ranks of at least 2")
+        raise ShapeError(
+            wrong=f"batch_matmul cannot multiply {x.aval} by {y.aval}", fix="Give equal ranks of at least 2"
+        )
     lead = tuple(range(x.ndim - 2))
     return dot_general(x, y, (((x.ndim - 1,), (x.ndim - 2,)), (lead, lead)), precision)
 

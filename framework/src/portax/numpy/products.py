@@ -58,7 +58,9 @@ def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = 
     return _product(x, y, ((x.ndim - 1,), (j,)), ((), ()), precision, preferred_element_type)
 
 
-def matmul(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None) -> Any:
+def matmul(
+    a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
+) -> Any:
     """The matrix product; leading axes broadcast.
 
     Parameters
@@ -151,7 +153,13 @@ def outer(a: Any, b: Any, out: None = None) -> Any:
 
 
 def tensordot(
-    a: Any, b: Any, axes: Any = 2, *, precision: Any = None, preferred_element_type: Any = None, out_sharding: Any = None
+    a: Any,
+    b: Any,
+    axes: Any = 2,
+    *,
+    precision: Any = None,
+    preferred_element_type: Any = None,
+    out_sharding: Any = None,
 ) -> Any:
     """Sums of products over the axes given.
 
@@ -222,14 +230,18 @@ def einsum(
             subscripts, *shapes, shapes=True, einsum_call=True, optimize=spec
         )
     except (ValueError, TypeError) as error:
-        raise ArgumentError(wrong=f"einsum does not understand {subscripts!r}: {error}", fix="See its docstring") from None
+        raise ArgumentError(
+            wrong=f"einsum does not understand {subscripts!r}: {error}", fix="See its docstring"
+        ) from None
     for positions, _, formula, *_ in plan:
         chosen = [arrays.pop(i) for i in sorted(positions, reverse=True)][::-1]
         order = sorted(range(len(positions)), key=lambda k: positions[k])
         inputs, output = formula.split("->")
         names = inputs.split(",")
         by_place = {order[k]: chosen[k] for k in range(len(chosen))}
-        arrays.append(_contract([by_place[k] for k in range(len(names))], names, output, precision, preferred_element_type))
+        arrays.append(
+            _contract([by_place[k] for k in range(len(names))], names, output, precision, preferred_element_type)
+        )
     [result] = arrays
     return result
 

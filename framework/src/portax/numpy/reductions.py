@@ -38,7 +38,11 @@ def _kept(out: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: boo
 
 def _converted(x: Any, dtype: Any) -> Any:
     """``x`` in ``dtype`` and firm: what a reduction gives is never weak."""
-    return x if x.dtype == dtype and not x.aval.weak_type else p.convert_element_type(x, new_dtype=dtype, weak_type=False, sharding=None)
+    return (
+        x
+        if x.dtype == dtype and not x.aval.weak_type
+        else p.convert_element_type(x, new_dtype=dtype, weak_type=False, sharding=None)
+    )
 
 
 def sum_dtype(dtype: Any) -> Any:
@@ -314,7 +318,9 @@ def _place(name: str, primitive: Any, word: str) -> Callable[..., Any]:
         else:
             place = normalize_axis(axis, x.ndim, name)
         if x.shape[place] == 0:
-            raise ArgumentError(wrong=f"{name} of no elements was asked for: {x.aval}", fix="Give an array with elements")
+            raise ArgumentError(
+                wrong=f"{name} of no elements was asked for: {x.aval}", fix="Give an array with elements"
+            )
         index = config.scalar_dtypes[int]  # pyright: ignore[reportAttributeAccessIssue]
         result = primitive(x, axes=(place,), index_dtype=index)
         if not keepdims:

@@ -21,7 +21,13 @@ def _along(a: Any, axis: int | None, name: str, kind: Any, order: Any) -> tuple[
 
 
 def sort(
-    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
 ) -> Any:
     """The elements along an axis from least to greatest; NaN last.
 
@@ -46,7 +52,13 @@ def sort(
 
 
 def argsort(
-    a: Any, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True, descending: bool = False
+    a: Any,
+    axis: int | None = -1,
+    *,
+    kind: None = None,
+    order: None = None,
+    stable: bool = True,
+    descending: bool = False,
 ) -> Any:
     """The places of the elements along an axis, in the order of the elements.
 
@@ -64,5 +76,7 @@ def argsort(
     if not descending:
         return p.sort(x, places, dimension=d, is_stable=bool(stable), num_keys=1)[1]
     # Sorting backwards what lies backwards keeps equal elements in their order.
-    flipped = p.sort(p.rev(x, dimensions=(d,)), p.rev(places, dimensions=(d,)), dimension=d, is_stable=bool(stable), num_keys=1)
+    flipped = p.sort(
+        p.rev(x, dimensions=(d,)), p.rev(places, dimensions=(d,)), dimension=d, is_stable=bool(stable), num_keys=1
+    )
     return p.rev(flipped[1], dimensions=(d,))

@@ -188,7 +188,9 @@ class AllGather(Collective):
 
     linear_in = (0,)
 
-    def transpose(self, ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool) -> Any:
+    def transpose(
+        self, ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool
+    ) -> Any:
         d, total = all_gather_dimension, registry["psum"](ct, axes=(axis_name,), axis_index_groups=None)
         if tiled:
             shape = aval_of(total).shape
@@ -201,7 +203,15 @@ class AllGather(Collective):
         return self.bind(x, all_gather_dimension=all_gather_dimension + 1, **params)
 
     def batch_axis(
-        self, trace: Any, batched: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool
+        self,
+        trace: Any,
+        batched: Any,
+        x: Any,
+        *,
+        all_gather_dimension: int,
+        axis_name: Any,
+        axis_size: int,
+        tiled: bool,
     ) -> Any:
         d = all_gather_dimension
         if not batched[0]:
@@ -234,7 +244,8 @@ class Ppermute(Collective):
         sources, targets = [i for i, _ in perm], [j for _, j in perm]
         if len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
             raise errors.ArgumentError(
-                wrong=f"ppermute sends twice from or to one slice: {tuple(perm)}", fix="Name each source and target once"
+                wrong=f"ppermute sends twice from or to one slice: {tuple(perm)}",
+                fix="Name each source and target once",
             )
         if any(not 0 <= k < size for k in (*sources, *targets)):
             raise errors.ArgumentError(
@@ -253,7 +264,9 @@ class Ppermute(Collective):
         aval = aval_of(x)
         self.abstract(aval, axis_name=axis_name, perm=perm)  # refuses what makes no sense
         if not batched[0]:
-            x = broadcast_in_dim(x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1)))
+            x = broadcast_in_dim(
+                x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1))
+            )
             aval = aval_of(x)
         source = {j: i for i, j in perm}
         nothing = zeros(Aval((1, *aval.shape[1:]), aval.dtype))
@@ -294,7 +307,9 @@ class AllToAll(Collective):
     def batch_axis(self, trace: Any, batched: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int) -> Any:
         aval = aval_of(x)
         if not batched[0]:
-            x = broadcast_in_dim(x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1)))
+            x = broadcast_in_dim(
+                x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1))
+            )
         ndim = aval_of(x).ndim
         rest = [d for d in range(1, ndim) if d != split_axis + 1]
         rest.insert(concat_axis, 0)

@@ -82,7 +82,8 @@ class SelectN(Elementwise):
         which, *cases = avals
         if which.dtype != bool and which.dtype != np.int32:
             raise DtypeError(
-                wrong=f"select_n chooses by bool or int32, got {which}", fix="Convert the first operand to bool or int32"
+                wrong=f"select_n chooses by bool or int32, got {which}",
+                fix="Convert the first operand to bool or int32",
             )
         if which.dtype == bool and len(cases) > 2:
             raise ShapeError(

@@ -327,7 +327,7 @@ def this_portax() -> Host:
 
 
 def default_shares_host_memory() -> bool | None:
-    """Whether the default backend's memory is the host's, as its manifest says; None where it must be opened to know."""
+    """Whether the default backend's memory is the host's, as its manifest says; None where only opening tells."""
     if os.environ.get("PORTAX_PLATFORMS"):
         return None
     for plugin in discover(this_portax()):

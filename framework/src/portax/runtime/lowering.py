@@ -1,7 +1,7 @@
 """From jaxpr to StableHLO text: each equation writes itself.
 
-A primitive with a ``stablehlo`` slot writes its operations; one without is replaced by its ``decompose``, staged once for
-each set of avals and written as a private function. Types come from the avals, so nothing is inferred twice. Equal
+A primitive with a ``stablehlo`` slot writes its operations; one without is replaced by its ``decompose``, staged once
+for each set of avals and written as a private function. Types come from the avals, so nothing is inferred twice. Equal
 programs give equal text, which is what the disk cache is keyed by.
 """
 

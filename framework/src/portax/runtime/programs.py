@@ -103,7 +103,9 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
     return ClosedJaxpr(jaxpr, closed.consts), kept
 
 
-def program_text(closed: ClosedJaxpr, options: Options) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
+def program_text(
+    closed: ClosedJaxpr, options: Options
+) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
     them, and which arguments give their memory to which results."""
     kept: list[int] | None = None
