@@ -47,7 +47,8 @@ def _distance(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype: A
     scale = scale.astype(np.float64)
     size = np.maximum(np.where(np.isfinite(scale), scale, 0), float(info.tiny))
     unit = 2.0 ** np.floor(np.log2(size)) * float(info.eps)
-    return float(np.max(np.where(same, 0.0, np.abs(g - e)) / unit, initial=0.0))
+    off = np.abs(np.where(same, 0.0, g) - np.where(same, 0.0, e))
+    return float(np.max(off / unit, initial=0.0))
 
 
 def zeros_of_other_sign(got: np.ndarray, expected: np.ndarray) -> int:
