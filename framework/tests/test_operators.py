@@ -47,6 +47,15 @@ def test_a_traced_array_says_why_it_is_no_integer(ask):
     assert "lax.fori_loop" in caught.value.fix
 
 
+@pytest.mark.parametrize("argument", ["out", "where"])
+def test_a_function_says_that_it_writes_to_no_array(argument):
+    x = pnp.array([1.0, 2.0])
+    for call in (lambda **given: pnp.add(x, x, **given), lambda **given: pnp.negative(x, **given)):
+        with pytest.raises(errors.ArgumentError, match="writes to no array: it takes neither out nor where") as caught:
+            call(**{argument: x})
+        assert "Use its result" in caught.value.fix
+
+
 def test_a_traced_array_is_no_key():
     with pytest.raises(TypeError, match=r"unhashable type: a traced array \(float32\[\]\)"):
         traced(hash, 1.0)

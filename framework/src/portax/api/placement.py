@@ -36,10 +36,12 @@ def devices(backend: str | None = None) -> list[Device]:
     return runtime_devices.devices(backend)
 
 
-def local_devices(process_index: int | None = None, backend: str | None = None) -> list[Device]:
-    """The devices of this process."""
+def local_devices(
+    process_index: int | None = None, backend: str | None = None, host_id: int | None = None
+) -> list[Device]:
+    """The devices of one process: this one, or the one with the number given. ``host_id`` is its older name."""
     found = devices(backend)
-    mine = process_index if process_index is not None else 0
+    mine = next((number for number in (process_index, host_id) if number is not None), 0)
     return [d for d in found if d.process_index == mine]
 
 

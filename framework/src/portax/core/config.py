@@ -176,7 +176,7 @@ class Config(threading.local):
     scalar_dtypes: Any
     promotions: Any
 
-    def update(self, name: str, value: Any) -> None:
+    def update(self, name: str, val: Any) -> None:
         """Set the global value of a setting; threads inside an override of it keep the override.
 
         Raises
@@ -187,7 +187,7 @@ class Config(threading.local):
             When the setting cannot have that value.
         """
         setting = find(name)
-        value = setting.check(setting.name, value)
+        value = setting.check(setting.name, val)
         if not setting.used and value != setting.default:
             warnings.warn(f"The setting {name} has no effect in portax; its value is kept.", stacklevel=2)
         with _lock:

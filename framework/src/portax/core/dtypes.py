@@ -242,25 +242,28 @@ def _scalar_type(x: Any) -> type:
     return np.dtype(x).type
 
 
-def issubdtype(a: Any, b: Any) -> bool:
-    """Whether dtype ``a`` lies at or below ``b`` in NumPy's hierarchy, where ml_dtypes and keys have their places.
+def issubdtype(arg1: Any, arg2: Any) -> bool:
+    """Whether dtype ``arg1`` lies at or below ``arg2`` in NumPy's hierarchy, with places for ml_dtypes and keys.
 
     Examples
     --------
     >>> issubdtype(bfloat16, np.floating), issubdtype(KeyDtype(), prng_key)
     (True, True)
     """
-    if type(b) is KeyDtype:
-        return a is b
-    low, high = _scalar_type(a), _scalar_type(b)
+    if type(arg2) is KeyDtype:
+        return arg1 is arg2
+    low, high = _scalar_type(arg1), _scalar_type(arg2)
     above = _ABOVE.get(low)
     return high in above if above is not None else bool(np.issubdtype(low, high))
 
 
-def isdtype(dtype: Any, kinds: Any) -> bool:
-    """Whether a dtype is of one of the array API's kinds, such as ``"real floating"``, or equals a dtype given."""
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is of one of the array API's kinds, such as ``"real floating"``, or equals a dtype given.
+
+    ``kind`` may be a tuple of kinds and dtypes: whether any of them fits.
+    """
     own = dtype if type(dtype) is KeyDtype else np.dtype(dtype)
-    for k in kinds if isinstance(kinds, tuple) else (kinds,):
+    for k in kind if isinstance(kind, tuple) else (kind,):
         if isinstance(k, str) and k in _ARRAY_API_KINDS:
             if own in _ARRAY_API_KINDS[k]:
                 return True

@@ -132,9 +132,9 @@ def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
     return all(kinds[type(x)] is None or is_leaf(x) for x in iterable)
 
 
-def is_tree_node(cls: type) -> bool:
+def is_tree_node(typ: type) -> bool:
     """Whether values of this type are nodes."""
-    return kinds[cls] is not None
+    return kinds[typ] is not None
 
 
 def tree_map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:

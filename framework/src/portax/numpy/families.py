@@ -22,7 +22,7 @@ from portax.core.array import Array
 from portax.core.config import config
 from portax.core.primitive import Primitive
 from portax.core.trace import state
-from portax.errors import DtypeError
+from portax.errors import ArgumentError, DtypeError
 from portax.numpy.composition import composite
 from portax.numpy.promotion import WEAK_NUMBERS, as_array, literal, promote_args
 from portax.primitives.conversion import convert_element_type
@@ -114,7 +114,9 @@ def unary(
     direct: dict[Any, Primitive] = {}
     composed: dict[Any, Any] = {}
 
-    def f(x: Any, /) -> Array:
+    def f(x: Any, out: None = None, where: None = None) -> Array:
+        if out is not None or where is not None:
+            raise _in_place(name)
         if isinstance(x, Array):
             primitive = direct.get(x.aval)
             if primitive is not None:
@@ -158,7 +160,9 @@ def binary(
     composed: dict[Any, Any] = {}
     beside_number: dict[Any, tuple[Any, Any]] = {}
 
-    def f(x1: Any, x2: Any, /) -> Any:
+    def f(x1: Any, x2: Any, *, out: None = None, where: None = None) -> Any:
+        if out is not None or where is not None:
+            raise _in_place(name)
         if isinstance(x1, Array):
             if isinstance(x2, Array):
                 key = x1.aval, x2.aval
@@ -204,6 +208,14 @@ def by_kind(
         return table.get(dtypes.kind(dtype)) or otherwise
 
     return choose
+
+
+def _in_place(name: str) -> ArgumentError:
+    """The error for NumPy's arguments that tell a function where to write."""
+    return ArgumentError(
+        wrong=f"{name} writes to no array: it takes neither out nor where, which are there for NumPy's sake",
+        fix=f"Use its result; for some elements only, where(mask, {name}(...), otherwise)",
+    )
 
 
 def refused(name: str, dtype: Any, fix: str) -> DtypeError:

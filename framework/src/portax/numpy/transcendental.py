@@ -290,8 +290,8 @@ def angle(z: Any, deg: bool = False) -> Array:
 
     Examples
     --------
-    >>> pnp.angle(pnp.array([1.0 + 1.0j, -2.0]))
-    Array([0.7853982, 3.1415927], dtype=float32)
+    >>> pnp.angle(pnp.array([1.0 + 1.0j, -2.0])).round(3)
+    Array([0.785, 3.142], dtype=float32)
     """
     given = as_array(z, "angle")
     (z,) = promote_args_inexact("angle", given)
