@@ -1,8 +1,8 @@
 """Arithmetic: the four operations, remainders, powers with whole exponents, roots, rounding, magnitude and order.
 
 Integers wrap around. Integer division truncates towards zero; division by zero gives all bits set and leaves the
-dividend as the remainder, so no program traps. Derivatives at kinks: 0 for ``abs`` and ``sign``; ``max`` and ``min`` of
-equal values share the tangent.
+dividend as the remainder, so no program traps. Derivatives at kinks: 1 for ``abs`` and 0 for ``sign`` at 0, as in JAX;
+``max`` and ``min`` of equal values share the tangent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.primitive import Undefined, registry
-from portax.primitives.comparison import eq, select_n
+from portax.primitives.comparison import eq, ge, lt, select_n
 from portax.primitives.elementwise import INEXACT, NUMERIC, REAL, Elementwise, like
 
 
@@ -63,6 +63,7 @@ sub = _row(
     derivatives=[lambda t, out, x, y: t, lambda t, out, x, y: neg(t)],
     linear_in=(0, 1),
     transpose=lambda ct, x, y: (ct, neg(ct)),
+    decompose=lambda x, y: add(x, neg(y)),
     stablehlo="subtract",
 )
 
@@ -147,6 +148,8 @@ Notes
     ],
     stablehlo="remainder",
     domain=((-9.0, 9.0), (1.0, 3.0)),
+    # Of floats it is exact, however far apart the operands are: no fixed number of other operations gives that.
+    required=True,
 )
 
 
@@ -164,6 +167,15 @@ def _sign_reference(x: np.ndarray) -> np.ndarray:
     return np.where(x == 0, x, np.sign(x)).astype(x.dtype, copy=False)
 
 
+def _sign_steps(x: Any) -> Any:
+    if dtypes.is_complex(x.dtype):
+        size = abs_(x)
+        size = select_n(eq(size, like(size, 0)), size, like(size, 1))
+        return registry["complex"](div(registry["real"](x), size), div(registry["imag"](x), size))
+    positive = select_n(lt(like(x, 0), x), x, like(x, 1))  # zeros and NaN are their own sign
+    return positive if dtypes.kind(x.dtype) == "uint" else select_n(lt(x, like(x, 0)), positive, like(x, -1))
+
+
 sign = _row(
     "sign",
     _sign_reference,
@@ -174,6 +186,7 @@ Notes
 ``sign(-0.0)`` is ``-0.0`` and ``sign(nan)`` is NaN. The derivative is 0, also at 0.
 """,
     derivatives=[lambda t, out, x: None],
+    decompose=_sign_steps,
     stablehlo=lambda b, x: b.unary("sign", x)
     if dtypes.kind(x.aval.dtype) != "uint"
     else b.binary("minimum", x, b.full(x.aval.shape, 1, x.aval.dtype)),
@@ -183,9 +196,28 @@ Notes
 
 def _abs_derivative(t: Any, out: Any, x: Any) -> Any:
     if not dtypes.is_complex(x.dtype):
-        return mul(t, sign(x))
+        return select_n(ge(x, like(x, 0)), neg(t), t)
     real, conj = registry["real"], registry["conj"]
     return real(mul(t, conj(sign(x), input_dtype=x.dtype)))
+
+
+def _abs_steps(x: Any) -> Any:
+    if dtypes.is_complex(x.dtype):
+        return modulus(registry["real"](x), registry["imag"](x))
+    if dtypes.kind(x.dtype) == "uint":
+        return x
+    size = select_n(lt(x, like(x, 0)), x, neg(x))
+    return select_n(eq(x, like(x, 0)), size, like(x, 0))  # -0.0 is not less than 0
+
+
+def modulus(x: Any, y: Any) -> Any:
+    """sqrt(x^2 + y^2) of real arrays, without overflow on the way."""
+    a, b = abs_(x), abs_(y)
+    large, small = max_(a, b), min_(a, b)
+    ratio = div(small, select_n(eq(large, like(x, 0)), large, like(x, 1)))
+    out = mul(large, sqrt(add(like(x, 1), mul(ratio, ratio))))
+    infinite = like(x, np.inf)
+    return select_n(registry["or"](eq(a, infinite), eq(b, infinite)), out, infinite)
 
 
 abs_ = _row(
@@ -195,10 +227,11 @@ abs_ = _row(
 
 Notes
 -----
-The derivative at 0 is 0.
+The derivative of a real ``x`` at 0 is 1, also at -0.0; of a complex one it is 0.
 """,
     result=lambda x: dtypes.real_dtype(x.dtype),
     derivatives=[_abs_derivative],
+    decompose=_abs_steps,
     stablehlo=lambda b, x: b.unary("abs", x) if dtypes.kind(x.aval.dtype) != "uint" else x,
     budget={"complex64": 2, "complex128": 2},
 )
@@ -209,6 +242,12 @@ def _shared(t: Any, out: Any, x: Any, y: Any) -> Any:
     mine = select_n(eq(x, out), like(x, 0), like(x, 1))
     other = select_n(eq(y, out), like(x, 1), like(x, 2))
     return mul(t, div(mine, other))
+
+
+def _min_steps(x: Any, y: Any) -> Any:
+    """The least is the greatest in the reversed order, which ``not`` gives to whole numbers, the least of them too."""
+    flip = neg if dtypes.is_inexact(x.dtype) else registry["not"]
+    return flip(max_(flip(x), flip(y)))
 
 
 def _extreme(name: str, reference: Any, stablehlo: str, word: str) -> Elementwise:
@@ -224,6 +263,7 @@ NaN in either gives NaN. Of complex numbers the {word} in lexicographic order. E
 """,
         kinds=("bool", *NUMERIC),
         derivatives=[_shared, lambda t, out, x, y: _shared(t, out, y, x)],
+        decompose=_min_steps if name == "min" else None,
         stablehlo=lambda b, x, y: b.binary(stablehlo, x, y)
         if not dtypes.is_complex(x.aval.dtype)
         else _complex_extreme(b, x, y, "GT" if name == "max" else "LT"),
@@ -341,7 +381,8 @@ sqrt = _row(
 floor = _row("floor", np.floor, doc="The greatest whole number not above ``x``.\n", kinds=("float",),
              derivatives=[lambda t, out, x: None], stablehlo="floor", required=True)  # fmt: skip
 ceil = _row("ceil", np.ceil, doc="The least whole number not below ``x``.\n", kinds=("float",),
-            derivatives=[lambda t, out, x: None], stablehlo="ceil")  # fmt: skip
+            derivatives=[lambda t, out, x: None], stablehlo="ceil",
+            decompose=lambda x: neg(floor(neg(x))))  # fmt: skip
 
 
 def _round_reference(x: np.ndarray, *, rounding_method: Any) -> np.ndarray:
@@ -349,6 +390,20 @@ def _round_reference(x: np.ndarray, *, rounding_method: Any) -> np.ndarray:
         return np.rint(x)
     away = np.trunc(x)
     return np.where(np.abs(x - away) >= 0.5, away + np.sign(x), np.copysign(away, x)).astype(x.dtype, copy=False)
+
+
+def _round_steps(x: Any, *, rounding_method: Any) -> Any:
+    """Every step is exact: what is left above the floor, and whether the floor is odd."""
+    size = abs_(x)
+    low = floor(size)
+    rest, half = sub(size, low), like(x, 0.5)
+    tie = eq(rest, half)
+    if rounding_method == 1:
+        odd = eq(sub(low, mul(like(x, 2), floor(mul(low, half)))), like(x, 1))
+        tie = registry["and"](tie, odd)
+    out = select_n(registry["or"](lt(half, rest), tie), low, add(low, like(x, 1)))
+    out = select_n(lt(x, like(x, 0)), out, neg(out))
+    return select_n(eq(x, like(x, 0)), out, x)  # -0.0 is not less than 0
 
 
 round_ = _row(
@@ -363,6 +418,7 @@ rounding_method : int, static; at ties 0 rounds away from zero, 1 to the even ne
 """,
     kinds=("float",),
     derivatives=[lambda t, out, x, rounding_method: None],
+    decompose=_round_steps,
     stablehlo=lambda b, x, rounding_method: b.unary(
         "round_nearest_even" if rounding_method == 1 else "round_nearest_afz", x
     ),
