@@ -393,7 +393,7 @@ for _name, _default, _check, _doc in (
         "traceback_filtering",
         "auto",
         _one_of("auto", "off", "tracebackhide", "remove_frames", "quiet_remove_frames"),
-        "What tracebacks show of portax's own frames.",
+        "Whether tracebacks lack portax's own frames: all words but 'off' say so, the quiet one leaves no note.",
     ),
     ("no_tracing", False, _bool, "Raise when a function is traced."),
     ("no_execution", False, _bool, "Raise when a program runs."),

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from portax.core.array import Array
+from portax.core.tracebacks import hide
 from portax.errors import LeakedTracerError
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ class push:
         state.trace = self.trace
         return self.trace
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         state.trace = self.saved
+        if error is not None:
+            hide(error)
 
 
 class extend_axes:
