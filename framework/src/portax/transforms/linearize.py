@@ -136,7 +136,7 @@ def linearize_jaxpr(
             jaxpr, consts = trace.jaxpr(inputs, [*outs, *residuals])
     finally:
         trace.invalidate()
-    place = {id(t.var): i for i, t in enumerate(inputs)}
+    place = {id(t.variable): i for i, t in enumerate(inputs)}
     forwarded = [place.get(id(v)) for v in jaxpr.outvars[len(outs) :]]
     constvars = linear.jaxpr.constvars
     opened = linear.jaxpr.replace(

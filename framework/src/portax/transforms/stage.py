@@ -30,12 +30,12 @@ LARGE = 1024
 
 
 class StageTracer(Tracer):
-    """Stands for the variable ``var`` of the program being recorded."""
+    """Stands for ``variable`` of the program being recorded. (Arrays have a method ``var``.)"""
 
-    __slots__ = ("_trace", "aval", "var")
+    __slots__ = ("_trace", "aval", "variable")
 
     def __init__(self, trace: StageTrace, var: Var) -> None:
-        self._trace, self.var, self.aval = trace, var, var.aval
+        self._trace, self.variable, self.aval = trace, var, var.aval
 
 
 class StageTrace(Trace):
@@ -90,7 +90,7 @@ class StageTrace(Trace):
         atoms: list[Atom] = []
         for x in operands:
             if type(x) is StageTracer and x._trace is self:  # pyright: ignore[reportPrivateUsage]
-                atoms.append(x.var)
+                atoms.append(x.variable)
             else:
                 atoms.append(self.lift(x))
         avals = primitive.out_avals(tuple([a.aval for a in atoms]), params)
@@ -106,10 +106,10 @@ class StageTrace(Trace):
         outvars: list[Atom] = []
         for x in outputs:
             own = type(x) is StageTracer and x._trace is self  # pyright: ignore[reportPrivateUsage]
-            outvars.append(x.var if own else self.lift(x))
+            outvars.append(x.variable if own else self.lift(x))
         # Lifting may have met values that ended up as constants nobody uses; they cost nothing and stay.
         constvars = [v for v, _ in self.constants]
-        jaxpr = Jaxpr(constvars, [t.var for t in inputs], outvars, self.eqns, self.name)
+        jaxpr = Jaxpr(constvars, [t.variable for t in inputs], outvars, self.eqns, self.name)
         if config.enable_checks:
             checker.check_jaxpr(jaxpr)
         return jaxpr, [x for _, x in self.constants]
