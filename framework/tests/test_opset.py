@@ -27,6 +27,20 @@ LACKING = {
         "axis_index": "has no operand that could be batched",
         "saved": "made by checkpoint from a policy, for itself: it is linearized at once, and gone",
     },
+    "a decomposition": {
+        **dict.fromkeys(
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"),
+            "speaks to other devices, which nothing on one device can stand for",
+        ),
+        **dict.fromkeys(
+            ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin"),
+            "its parameter is a program, which is written in its place",
+        ),
+        **dict.fromkeys(
+            ("cond", "while", "scan"),
+            "control flow, no operation on arrays: compilers have it, and for other drivers the core takes the turns",
+        ),
+    },
     "refusals": {
         **dict.fromkeys(
             ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
@@ -48,6 +62,7 @@ def lacks(primitive):
         "a meaning in its docstring": not (primitive.__doc__ or "").strip(),
         "a NumPy meaning": primitive.reference is None,
         "a way to run": primitive.stablehlo is None and primitive.decompose is None,
+        "a decomposition": primitive.decompose is None and not primitive.required,
         "samples": kind.samples is Primitive.samples,
         "a batching rule": primitive.batch is None,
         "refusals": kind.refusals is Primitive.refusals,
@@ -68,6 +83,12 @@ def test_a_primitive_says_all_it_must(primitive):
     known = {what for what, names in LACKING.items() if primitive.name in names}
     assert missing <= known, f"{primitive.name} lacks {', '.join(sorted(missing - known))}"
     assert known <= missing, f"{primitive.name} has {', '.join(sorted(known - missing))}: take its name off the list"
+
+
+def test_few_operations_are_required_of_drivers():
+    """All a driver must run; whoever adds to it makes every driver's first day longer."""
+    required = [p.name for p in registry if p.required]
+    assert len(required) <= 45, f"{len(required)}: {', '.join(required)}"
 
 
 def test_the_list_of_what_is_lacking_names_primitives():

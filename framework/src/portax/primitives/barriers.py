@@ -29,6 +29,7 @@ copy = _row(
     doc="``operand`` in memory of its own.\n",
     linear_in=(0,),
     transpose=lambda ct, x: copy(ct),
+    decompose=lambda x: x,
     stablehlo=lambda b, x: x,
 )
 
@@ -37,6 +38,7 @@ stop_gradient = _row(
     lambda x: x,
     doc="``operand``, as a constant: differentiation stops here.\n",
     derivatives=[lambda t, out, x: None],
+    decompose=lambda x: x,
     stablehlo=lambda b, x: x,
 )
 
@@ -52,6 +54,7 @@ name : str, static
 """,
     # The tangent has no name: policies speak of values of the primal computation.
     derivatives=[lambda t, out, x, name: t],
+    decompose=lambda x, name: x,
     stablehlo=lambda b, x, name: x,
     params=({"name": "hidden"},),
 )
@@ -95,6 +98,9 @@ class OptimizationBarrier(Primitive):
 
     def batch(self, batched: Sequence[bool], *operands: Any) -> tuple[list[Any], Sequence[bool]]:
         return self.bind(*operands), batched
+
+    def decompose(self, *operands: Any) -> list[Any]:
+        return list(operands)
 
     def stablehlo(self, b: Any, *values: Any) -> Any:
         return b.optimization_barrier(*values)

@@ -14,13 +14,15 @@ from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError
 from portax.primitives.broadcasting import broadcast_to
-from portax.primitives.elementwise import ALL, REAL, Elementwise, bool_dtype
+from portax.primitives.elementwise import ALL, REAL, Elementwise, bool_dtype, like
 from portax.primitives.zeros import zeros
 
 _ORDERED = ("bool", *REAL)
 
 
-def _comparison(name: str, reference: Any, direction: str, relation: str, kinds: tuple[str, ...]) -> Elementwise:
+def _comparison(
+    name: str, reference: Any, direction: str, relation: str, kinds: tuple[str, ...], decompose: Any = None
+) -> Elementwise:
     return registry.add(
         Elementwise(
             name,
@@ -30,18 +32,19 @@ def _comparison(name: str, reference: Any, direction: str, relation: str, kinds:
             + (", in which case it is True.\n" if name == "ne" else ".\n"),
             kinds=kinds,
             result=bool_dtype,
+            decompose=decompose,
             stablehlo=lambda b, x, y: b.compare(x, y, direction),
-            required=name in ("eq", "lt"),
+            required=decompose is None,
         )
     )
 
 
 eq = _comparison("eq", np.equal, "EQ", "equal to", (*ALL, "key"))
-ne = _comparison("ne", np.not_equal, "NE", "different from", (*ALL, "key"))
+ne = _comparison("ne", np.not_equal, "NE", "different from", (*ALL, "key"), lambda x, y: registry["not"](eq(x, y)))
 lt = _comparison("lt", np.less, "LT", "less than", _ORDERED)
-le = _comparison("le", np.less_equal, "LE", "at most", _ORDERED)
-gt = _comparison("gt", np.greater, "GT", "greater than", _ORDERED)
-ge = _comparison("ge", np.greater_equal, "GE", "at least", _ORDERED)
+le = _comparison("le", np.less_equal, "LE", "at most", _ORDERED, lambda x, y: registry["or"](lt(x, y), eq(x, y)))
+gt = _comparison("gt", np.greater, "GT", "greater than", _ORDERED, lambda x, y: lt(y, x))
+ge = _comparison("ge", np.greater_equal, "GE", "at least", _ORDERED, lambda x, y: le(y, x))
 
 is_finite = registry.add(
     Elementwise(
@@ -50,6 +53,8 @@ is_finite = registry.add(
         doc="Whether ``x`` is neither infinite nor NaN.\n",
         kinds=("float",),
         result=bool_dtype,
+        # Infinity less itself is not a number.
+        decompose=lambda x: eq(registry["sub"](x, x), like(x, 0)),
         stablehlo="is_finite",
     )
 )
@@ -195,6 +200,7 @@ NaN in any operand gives NaN. The derivative with respect to ``x`` is 1 strictly
 """,
         kinds=REAL,
         derivatives=(_clamp_term(0), _clamp_term(1), _clamp_term(2)),
+        decompose=lambda low, x, high: registry["min"](registry["max"](x, low), high),
         stablehlo=lambda b, low, x, high: b.clamp(low, x, high),
         domain=((-1.0, 0.0), (-3.0, 3.0), (0.5, 1.0)),
     )

@@ -17,6 +17,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Refusal, Sample, registry
 from portax.errors import DtypeError, ShapeError
 from portax.primitives.arithmetic import add, neg, sub
+from portax.primitives.bits import and_, or_, pattern, shift_right_logical, xor
 from portax.primitives.broadcasting import broadcast_to
 from portax.primitives.comparison import eq, lt, ne, select_n
 from portax.primitives.elementwise import ALL, Elementwise
@@ -328,6 +329,34 @@ def _reduce_precision_reference(x: np.ndarray, *, exponent_bits: int, mantissa_b
     return np.where(np.isnan(x), x, out)
 
 
+def _reduce_precision_steps(x: Any, *, exponent_bits: int, mantissa_bits: int) -> Any:
+    """As the reference does it, on the bits."""
+    dtype = x.dtype
+    if dtypes.bits(dtype) < 16:
+        wide = convert(x, np.dtype(np.float32))
+        return convert(_reduce_precision_steps(wide, exponent_bits=exponent_bits, mantissa_bits=mantissa_bits), dtype)
+    nexp, nmant = _layout(dtype)
+    width = dtypes.bits(dtype)
+    words = np.dtype(f"uint{width}")
+
+    def bits(value: int) -> Any:
+        return pattern(value, words)
+
+    u = bitcast_convert_type(x, new_dtype=words)
+    sign = and_(u, bits(1 << (width - 1)))
+    out = xor(u, sign)
+    drop = nmant - mantissa_bits
+    if drop > 0:
+        odd = and_(shift_right_logical(out, bits(drop)), bits(1))
+        out = and_(add(add(out, bits((1 << (drop - 1)) - 1)), odd), bits(-1 << drop))
+    if exponent_bits < nexp:
+        bias, reach = (1 << (nexp - 1)) - 1, (1 << (exponent_bits - 1)) - 1
+        exponent = shift_right_logical(out, bits(nmant))
+        out = select_n(lt(bits(bias + reach), exponent), out, bits(((1 << nexp) - 1) << nmant))
+        out = select_n(lt(bits(bias - reach), exponent), bits(0), out)
+    return select_n(ne(x, x), bitcast_convert_type(or_(out, sign), new_dtype=dtype), x)
+
+
 def _reduce_precision_check(x: Aval, *, exponent_bits: int, mantissa_bits: int) -> Any:
     if exponent_bits < 1 or mantissa_bits < 0:
         raise DtypeError(
@@ -363,6 +392,7 @@ mantissa_bits : int, static, at least 0
         transpose=lambda ct, x, exponent_bits, mantissa_bits: reduce_precision(
             ct, exponent_bits=exponent_bits, mantissa_bits=mantissa_bits
         ),
+        decompose=_reduce_precision_steps,
         stablehlo=lambda b, x, exponent_bits, mantissa_bits: b.reduce_precision(x, exponent_bits, mantissa_bits),
         params=(
             {"exponent_bits": 5, "mantissa_bits": 10},

@@ -18,7 +18,7 @@ from portax.core import dtypes
 from portax.core.primitive import Sample, registry
 from portax.core.trace import state
 from portax.errors import DtypeError
-from portax.primitives.arithmetic import abs_, add, div, integer_pow, max_, min_, mul, neg, round_, sqrt, sub
+from portax.primitives.arithmetic import abs_, add, div, integer_pow, max_, min_, modulus, mul, neg, round_, sqrt, sub
 from portax.primitives.bits import pattern, shift_left, shift_right_arithmetic
 from portax.primitives.comparison import eq, ge, le, lt
 from portax.primitives.complex_parts import complex_, imag, real
@@ -198,16 +198,6 @@ def _log1p_parts(x: Any, y: Any) -> tuple[Any, Any]:
     return where(near, mul(like(x, 0.5), log1p(small)), log(modulus(add(one, x), y))), registry["atan2"](y, add(one, x))
 
 
-def modulus(x: Any, y: Any) -> Any:
-    """sqrt(x^2 + y^2) of real arrays, without overflow on the way."""
-    a, b = abs_(x), abs_(y)
-    large, small = max_(a, b), min_(a, b)
-    ratio = div(small, where(eq(large, like(x, 0)), like(x, 1), large))
-    out = mul(large, sqrt(add(like(x, 1), mul(ratio, ratio))))
-    either = registry["or"](eq(a, like(x, math.inf)), eq(b, like(x, math.inf)))
-    return where(either, like(x, math.inf), out)
-
-
 log1p = _row(
     "log1p",
     _by_dtype(np.log1p, elementary.log1p),
@@ -357,5 +347,5 @@ pow_ = registry.add(
 )
 
 __all__ = [
-    "Accurate", "cbrt", "exp", "exp2", "expm1", "log", "log1p", "logistic", "modulus", "pow_", "rsqrt",
+    "Accurate", "cbrt", "exp", "exp2", "expm1", "log", "log1p", "logistic", "pow_", "rsqrt",
 ]  # fmt: skip

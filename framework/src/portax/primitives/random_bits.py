@@ -625,6 +625,9 @@ class RandomClone(Primitive):
     def batch(self, batched: Any, keys: Any) -> Any:
         return random_clone(keys)
 
+    def decompose(self, keys: Any) -> Any:
+        return keys
+
     def stablehlo(self, b: Any, keys: Any) -> Any:
         return keys
 

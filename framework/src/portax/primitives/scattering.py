@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import DtypeError, NotDifferentiableError, ShapeError
 from portax.primitives.arithmetic import add, div, mul, neg
+from portax.primitives.bits import not_
 from portax.primitives.broadcasting import broadcast_in_dim, reshape
 from portax.primitives.comparison import eq, select_n
 from portax.primitives.elementwise import like
@@ -440,7 +442,6 @@ def _extremal_doc(word: str) -> str:
 
 class ScatterExtreme(Scattering):
     dtypes = ("bool", "int", "uint", "float")
-    required = True
 
     def jvp(self, primals: Any, tangents: Any, **params: Any) -> Any:
         x, indices, updates = primals
@@ -469,10 +470,15 @@ class ScatterMin(ScatterExtreme):
     join = np.minimum
     op = "minimum"
 
+    def decompose(self, x: Any, indices: Any, updates: Any, **params: Any) -> Any:
+        flip = neg if dtypes.is_inexact(x.dtype) else not_  # reverses the order
+        return flip(scatter_max(flip(x), indices, flip(updates), **{**params, "update_jaxpr": None}))
+
 
 class ScatterMax(ScatterExtreme):
     __doc__ = _extremal_doc("greater")
     name = "scatter-max"
+    required = True
     join = np.maximum
     op = "maximum"
 

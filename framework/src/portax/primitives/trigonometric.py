@@ -17,13 +17,13 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.primitive import registry
-from portax.primitives.arithmetic import abs_, add, div, mul, neg, sqrt, square, sub
+from portax.primitives.arithmetic import abs_, add, div, modulus, mul, neg, sqrt, square, sub
 from portax.primitives.bits import or_
 from portax.primitives.comparison import eq, gt, lt
 from portax.primitives.complex_parts import complex_, imag, real
 from portax.primitives.decomposing import by_kind, by_parts, constant, where
 from portax.primitives.elementwise import INEXACT, Elementwise, like
-from portax.primitives.exponential import Accurate, exp, expm1, log, log1p, modulus, rsqrt
+from portax.primitives.exponential import Accurate, exp, expm1, log, log1p, rsqrt
 
 _COMPLEX = {"complex64": 32, "complex128": 32}
 

@@ -26,6 +26,7 @@ add_any = registry.add(
         derivatives=(lambda t, out, x, y: t, lambda t, out, x, y: t),
         transpose=lambda ct, x, y: (ct, ct),
         linear_in=(0, 1),
+        decompose=lambda x, y: registry["add"](x, y),
         stablehlo="add",
     )
 )
