@@ -10,6 +10,7 @@ at once (``if x``, ``int(x)``, ``x[0]`` of a list) a traced array cannot give: t
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,7 @@ from portax import errors
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.trace import Tracer
-from portax.numpy import ufuncs
+from portax.numpy import bit_views, ufuncs
 from portax.numpy.promotion import HOST_TYPES, PYTHON_NUMBERS, as_array
 from portax.runtime.array import ConcreteArray
 
@@ -80,7 +81,7 @@ _UNARY = {
 
 #: Methods that are the function of the same name of ``portax.numpy``, with the array first.
 METHODS = (
-    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "compress", "conj", "conjugate",
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "conj", "conjugate",
     "copy", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ptp", "ravel", "repeat",
     "round", "searchsorted", "sort", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 )  # fmt: skip
@@ -228,37 +229,47 @@ def _delitem(self: Array, index: Any) -> None:
 
 
 def _astype(self: Array, dtype: Any, copy: bool = False, device: Any = None) -> Array:
+    """This array with its elements converted to ``dtype``."""
     return _numpy.astype(self, dtype, copy=copy, device=device)
 
 
 def _reshape(self: Array, *args: Any, order: str = "C", out_sharding: Any = None) -> Array:
+    """The elements of this array in another shape: ``x.reshape(2, -1)`` or ``x.reshape((2, -1))``."""
     return _numpy.reshape(self, args[0] if len(args) == 1 else args, order=order)
 
 
 def _transpose(self: Array, *args: Any) -> Array:
+    """This array with its axes in reverse order, or in the order given: ``x.transpose(1, 0)`` or ``((1, 0))``."""
     if not args or (len(args) == 1 and args[0] is None):
         return _numpy.transpose(self)
     return _numpy.transpose(self, args[0] if len(args) == 1 and not hasattr(args[0], "__index__") else args)
 
 
 def _flatten(self: Array, order: str = "C", *, out_sharding: Any = None) -> Array:
+    """The elements of this array along one axis."""
     return _numpy.ravel(self, order=order)
 
 
 def _matrix_transpose(self: Array) -> Array:
+    """This array with its last two axes exchanged."""
     if self.aval.ndim < 2:
         raise errors.ShapeError(wrong=f".mT needs at least two axes, not {self.aval}", fix="Use .T, or add an axis")
     return _numpy.swapaxes(self, -1, -2)
 
 
 def _view(self: Array, dtype: Any = None, type: None = None) -> Array:
+    """The bytes of this array read as another dtype; the last axis changes its length where the sizes differ."""
     if type is not None:
         raise errors.ArgumentError(wrong="arrays have no view of another type", fix="Give the dtype alone")
-    return _numpy.view(self, dtype)
+    return bit_views.view(self, dtype)
 
 
-def _byteswap(self: Array) -> Array:
-    return _numpy.byteswap(self)
+def _compress(
+    self: Array, condition: Any, axis: int | None = None, *, out: None = None, size: int | None = None,
+    fill_value: Any = 0,
+) -> Array:  # fmt: skip
+    """The slices of this array along an axis where ``condition`` is true."""
+    return _numpy.compress(condition, self, axis, out=out, size=size, fill_value=fill_value)
 
 
 def _matmul(self: Any, other: Any) -> Any:
@@ -299,7 +310,7 @@ def _reversed(self: Array) -> Iterator[Array]:
     return iter(_numpy.flip(self, 0))
 
 
-def _contains(self: Array, item: Any) -> Any:
+def _contains(self: Array, item: Any) -> bool:
     return bool(_numpy.any(ufuncs.equal(self, item)))
 
 
@@ -315,19 +326,17 @@ def _namespace(self: Array, *, api_version: str | None = None) -> ModuleType:
     return _numpy
 
 
-def _copy(self: Array) -> Array:
-    return _numpy.copy(self)
-
-
 #: ``portax.numpy`` itself, given by `install`: the methods belong to a room that imports this one.
 _numpy: Any = None
 
 
 def _real(self: Array) -> Array:
+    """The real part of each element."""
     return _numpy.real(self)
 
 
 def _imag(self: Array) -> Array:
+    """The imaginary part of each element; 0 of a real one."""
     return _numpy.imag(self)
 
 
@@ -340,6 +349,7 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return function(self, *args, **keywords)
 
     method.__doc__ = f"``portax.numpy.{name}`` of this array."
+    method.__wrapped__ = function  # whoever asks for the signature is given the function's
     return method
 
 
@@ -351,12 +361,12 @@ def _name(member: Any, name: str) -> None:
 def _concrete(name: str, check: Callable[[Any], None]) -> Callable[..., Any]:
     plain = vars(ConcreteArray)[name]
 
+    @functools.wraps(plain)
     def convert(self: ConcreteArray) -> Any:
         if self.aval.ndim or name == "__index__":
             check(self)
         return plain(self)
 
-    convert.__name__ = name
     return convert
 
 
@@ -381,9 +391,9 @@ def install(numpy: ModuleType) -> list[str]:
     members.update(
         __matmul__=_matmul, __rmatmul__=_rmatmul, __getitem__=_getitem, __setitem__=_setitem, __delitem__=_delitem,
         __len__=_len, __iter__=_iter, __reversed__=_reversed, __contains__=_contains, __round__=_round,
-        __array_namespace__=_namespace, astype=_astype, reshape=_reshape, transpose=_transpose, flatten=_flatten,
-        view=_view, byteswap=_byteswap, at=property(_at), T=property(_transpose), mT=property(_matrix_transpose),
-        real=property(_real), imag=property(_imag),
+        __array_namespace__=_namespace, astype=_astype, compress=_compress, reshape=_reshape, transpose=_transpose,
+        flatten=_flatten, view=_view, byteswap=_method("byteswap", bit_views.byteswap), at=property(_at),
+        T=property(_transpose), mT=property(_matrix_transpose), real=property(_real), imag=property(_imag),
     )  # fmt: skip
     for name, member in members.items():
         _name(member, name)
