@@ -1,17 +1,23 @@
 """The type of every array-like value: concrete arrays and tracers are both an ``Array``.
 
 Nothing is computed here. The operators and methods a user sees on an array (``+``, ``[...]``, ``.sum()``) are put on
-this class by ``portax._wiring``, because they belong to a higher floor; a subclass provides ``aval``.
+this class by ``portax._wiring``, because they belong to a higher floor; type checkers and editors read them in
+``array_members``. A subclass provides ``aval``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portax.core.aval import Aval, Shape
 
+if TYPE_CHECKING:
+    from portax.core.array_members import ArrayMembers
+else:
+    ArrayMembers = object
 
-class Array:
+
+class Array(ArrayMembers):
     """An immutable N-dimensional array, computed already or still being traced."""
 
     __slots__ = ()
