@@ -22,6 +22,21 @@ from portax.lax.collectives import (
     pshuffle,
     psum,
 )
+from portax.lax.convolution import (
+    ConvGeneralDilatedDimensionNumbers,
+    conv,
+    conv_dimension_numbers,
+    conv_general_dilated,
+    conv_general_dilated_local,
+    conv_general_dilated_patches,
+    conv_general_permutations,
+    conv_general_shape_tuple,
+    conv_shape_tuple,
+    conv_transpose,
+    conv_transpose_shape_tuple,
+    conv_with_general_padding,
+    padtype_to_pads,
+)
 from portax.lax.elementwise import (
     abs,
     acos,
@@ -163,6 +178,7 @@ from portax.lax.shaping import (
     unstack,
 )
 from portax.primitives import (
+    ConvDimensionNumbers,
     GatherDimensionNumbers,
     GatherScatterMode,
     Precision,

@@ -80,6 +80,10 @@ from portax.primitives.conversion import (
     nextafter,
     reduce_precision,
 )
+from portax.primitives.convolution import (
+    ConvDimensionNumbers,
+    conv_general_dilated,
+)
 from portax.primitives.cumulative import (
     cumlogsumexp,
     cummax,
