@@ -141,7 +141,7 @@ class DotGeneral(Primitive):
         if preferred_element_type is not None:
             wanted = preferred_element_type
             for given in (x, y):
-                if not _fits(given.dtype, wanted):
+                if not fits(given.dtype, wanted):
                     raise DtypeError(
                         wrong=f"dot_general cannot sum products of {x} and {y} in {wanted}",
                         fix="Give a preferred_element_type of the operands' kind, or convert the operands",
@@ -275,7 +275,7 @@ class DotGeneral(Primitive):
         yield Refusal(dot(make((2, 3)), make((3, 3)), (1,), (0,), (0,), (1,)), ShapeError, "pair batch axis 0")
 
 
-def _fits(given: Any, wanted: Any) -> bool:
+def fits(given: Any, wanted: Any) -> bool:
     """Whether products of ``given`` may be summed in ``wanted``: the same kind, or one above it."""
     order = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
     return order.get(dtypes.kind(given), 9) <= order.get(dtypes.kind(wanted), -1)
