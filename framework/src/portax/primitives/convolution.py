@@ -90,19 +90,21 @@ class ConvGeneralDilated(Primitive):
 
     # -- what comes out -----------------------------------------------------------------------------------------------
     def shape(
-        self, x: Aval, w: Aval, *, dimension_numbers: Any, feature_group_count: int = 1,
-        batch_group_count: int = 1, **params: Any,
+        self, x: Aval, w: Aval, *, window_strides: Any, padding: Any, lhs_dilation: Any, rhs_dilation: Any,
+        dimension_numbers: Any, feature_group_count: int = 1, batch_group_count: int = 1, precision: Any = None,
+        preferred_element_type: Any = None, out_sharding: Any = None,
     ) -> Shape:  # fmt: skip
         _check_ranks(x, w, dimension_numbers)
         lhs, rhs, out = dimension_numbers
         space = tuple([x.shape[d] for d in lhs[2:]])
-        check(
-            self.name, space, window_strides=params["window_strides"], padding=params["padding"],
-            lhs_dilation=params["lhs_dilation"], rhs_dilation=params["rhs_dilation"],
-        )  # fmt: skip
+        moves = {
+            "window_strides": window_strides, "padding": padding, "lhs_dilation": lhs_dilation,
+            "rhs_dilation": rhs_dilation,
+        }  # fmt: skip
+        check(self.name, space, **moves)
         n, c, o, i = x.shape[lhs[0]], x.shape[lhs[1]], w.shape[rhs[0]], w.shape[rhs[1]]
         _check_groups(n, c, o, i, feature_group_count, batch_group_count)
-        axes = _axes(x.shape, w.shape, dimension_numbers, params)
+        axes = _axes(x.shape, w.shape, dimension_numbers, moves)
         check_not_cut_away(self.name, axes)
         shape = [0] * x.ndim
         for d, length in zip(out, (n // batch_group_count, o, *[a.count for a in axes]), strict=True):
