@@ -18,6 +18,12 @@ def scanned(x):
     return carry + ys.sum()
 
 
+def started(x):
+    # The carry starts where nothing moves.
+    carry, ys = lax.scan(lambda c, t: ((c[0] * t + pnp.sin(c[1]), c[1] + 1.0), c[0]), (0.5, 0.0), x)
+    return carry[0] + (ys * x).sum()
+
+
 def looped(x):
     return lax.fori_loop(0, 3, lambda i, c: pnp.sin(c) * x[i] + c, x.sum())
 
@@ -68,7 +74,8 @@ def folded(x):
 
 
 PROGRAMS = [
-    scanned, looped, chosen, switched, remembered, jitted, indexed, mapped, multiplied, sorted_, reduced, folded,
+    scanned, started, looped, chosen, switched, remembered, jitted, indexed, mapped, multiplied, sorted_, reduced,
+    folded,
 ]  # fmt: skip
 every_program = pytest.mark.parametrize("f", PROGRAMS, ids=[f.__name__ for f in PROGRAMS])
 
@@ -134,6 +141,14 @@ def test_the_hessian_is_symmetric_and_the_difference_of_gradients(f):
         step[i] = eps
         row = (np.asarray(px.grad(f)(x + step)) - np.asarray(px.grad(f)(x - step))) / (2 * eps)
         np.testing.assert_allclose(h[i], row, rtol=1e-4, atol=1e-6)
+
+
+@every_program
+def test_second_derivatives_agree_whatever_mode_comes_first(f):
+    x = pnp.asarray(X)
+    h = px.jacfwd(px.jacfwd(f))(x)
+    for second in (px.jacrev(px.jacfwd(f)), px.jacrev(px.jacrev(f)), px.jit(px.hessian(f))):
+        np.testing.assert_allclose(second(x), h, rtol=1e-9, atol=1e-11)
 
 
 def test_jacfwd_and_jacrev_give_the_same_tree():

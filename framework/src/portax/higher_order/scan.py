@@ -22,7 +22,7 @@ from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
 from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.core.trace import push, state
-from portax.higher_order.calls import run_operation
+from portax.higher_order.calls import ProgramCall, run_operation
 from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
 from portax.higher_order.while_loop import settle, weaken
 from portax.primitives.arithmetic import add, mul
@@ -183,7 +183,8 @@ class Scan(Primitive):
     ) -> Any:  # fmt: skip
         linear = [type(x) is Undefined for x in operands]
         lin_consts, lin_carry, lin_xs = map(list, _split(linear, num_consts, num_carry))
-        if not all(lin_carry):
+        # A tangent may start at a known zero and move from the first turn on: its carry is linear all the same.
+        if not all(_carried(jaxpr, num_consts, num_carry, linear)[:num_carry]):
             return self._transpose_mixed(cts, operands, linear, jaxpr, length, reverse, num_consts, num_carry, unroll)
         consts, _, xs = _split(operands, num_consts, num_carry)
         ct_carry = [
@@ -205,7 +206,7 @@ class Scan(Primitive):
         )  # fmt: skip
         back = iter(outs)
         ct_consts = [next(back) if lin else None for lin in lin_consts]
-        ct_init = [next(back) for _ in range(num_carry)]
+        ct_init = [ct if lin else None for ct, lin in zip([next(back) for _ in lin_carry], lin_carry, strict=True)]
         return [*ct_consts, *ct_init, *(next(back) if lin else None for lin in lin_xs)]
 
     def _transpose_mixed(
@@ -350,6 +351,34 @@ def swap_leading(x: Any) -> Any:
     """``x`` with its first two axes exchanged."""
     n = aval_of(x).ndim
     return permute(x, permutation=(1, 0, *range(2, n)))
+
+
+def _carried(jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, moving: Sequence[bool]) -> list[bool]:
+    """Which results of a scan depend on the operands that are ``moving``, at its first turn or a later one."""
+    flags = list(moving)
+    while True:
+        out = _reached(jaxpr, flags)
+        after = [a or b for a, b in zip(flags[num_consts:], out[:num_carry], strict=False)]
+        if after == flags[num_consts : num_consts + num_carry]:
+            return out
+        flags[num_consts : num_consts + num_carry] = after
+
+
+def _reached(closed: ClosedJaxpr, moving: Sequence[bool]) -> list[bool]:
+    """Which results of a program depend on the inputs that are ``moving``."""
+    found = {v for v, m in zip(closed.jaxpr.invars, moving, strict=True) if m}
+    for eqn in closed.eqns:
+        ins = [a in found for a in eqn.invars]
+        if not any(ins):
+            continue
+        if eqn.primitive is scan_p:
+            outs = _carried(eqn.params["jaxpr"], eqn.params["num_consts"], eqn.params["num_carry"], ins)
+        elif isinstance(eqn.primitive, ProgramCall):
+            outs = _reached(eqn.params["jaxpr"], ins)
+        else:
+            outs = [True] * len(eqn.outvars)
+        found.update(v for v, m in zip(eqn.outvars, outs, strict=True) if m)
+    return [v in found for v in closed.jaxpr.outvars]
 
 
 def _linear_program(f: Callable[..., Sequence[Any]], avals: Sequence[Aval]) -> tuple[Any, list[Any]]:
