@@ -92,10 +92,7 @@ def _tangent(what: str, x: Any, t: Any) -> Any:
 
 def _shown(t: Any, x: Any) -> Any:
     """A tangent as the user gets it: zeros where it is None."""
-    if t is not None:
-        return t
-    aval = aval_of(x)
-    return zeros(tangent_aval(aval)) if moves(aval) else float0_zeros(aval)
+    return _shown_aval(aval_of(x)) if t is None else t
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -208,7 +205,8 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
 
 
 def _shown_aval(aval: Aval) -> Any:
-    return zeros(tangent_aval(aval)) if moves(aval) else float0_zeros(aval)
+    # A scalar zero is a literal inside; the user gets an array like any other.
+    return as_arrays([zeros(tangent_aval(aval))], "zeros")[0] if moves(aval) else float0_zeros(aval)
 
 
 def _pull(

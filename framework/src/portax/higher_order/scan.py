@@ -183,8 +183,10 @@ class Scan(Primitive):
     ) -> Any:  # fmt: skip
         linear = [type(x) is Undefined for x in operands]
         lin_consts, lin_carry, lin_xs = map(list, _split(linear, num_consts, num_carry))
-        # A tangent may start at a known zero and move from the first turn on: its carry is linear all the same.
-        if not all(_carried(jaxpr, num_consts, num_carry, linear)[:num_carry]):
+        # A tangent may start at a known zero and move from the first turn on, or the other way round: its carry is
+        # linear all the same.
+        later = _carried(jaxpr, num_consts, num_carry, linear)[:num_carry]
+        if not all(a or b for a, b in zip(lin_carry, later, strict=True)):
             return self._transpose_mixed(cts, operands, linear, jaxpr, length, reverse, num_consts, num_carry, unroll)
         consts, _, xs = _split(operands, num_consts, num_carry)
         ct_carry = [

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from portax.core.aval import aval_of
+from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, push, state
-from portax.transforms.jvp import instantiate, jvp, moves, tangent_aval
+from portax.primitives.broadcasting import broadcast_in_dim
+from portax.primitives.zeros import zero
+from portax.transforms.jvp import jvp, moves, tangent_aval
 from portax.transforms.stage import StageTrace, StageTracer, eval_closed
 
 
@@ -40,6 +42,13 @@ class TangentTrace(StageTrace):
             return self.parent.process(primitive, operands, params)
         finally:
             state.trace = self
+
+
+    def zeros(self, aval: Aval) -> Any:
+        """The zero tangent of a value, made in the recorded program: as a residual it would be kept, and stacked."""
+        if not aval.ndim:
+            return zero(aval.dtype)
+        return self.record(broadcast_in_dim, (zero(aval.dtype),), {"shape": aval.shape, "broadcast_dimensions": ()})
 
 
 class Linear:
@@ -83,7 +92,7 @@ def linearize(
             outs, dots = jvp(f, primals, inputs, slot="linearize")
             if instantiated is not None:
                 dots = [
-                    instantiate(t, aval_of(x)) if w and moves(aval_of(x)) else t
+                    trace.zeros(aval_of(x)) if t is None and w and moves(aval_of(x)) else t
                     for x, t, w in zip(outs, dots, instantiated, strict=True)
                 ]
             jaxpr, residuals = trace.jaxpr([t for t in inputs if t is not None], [t for t in dots if t is not None])
