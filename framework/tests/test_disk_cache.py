@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from portax.core.config import override
 from portax.runtime.cache import (
     _HEADER,
     DiskCache,
@@ -20,6 +21,7 @@ from portax.runtime.cache import (
     compile_cached,
     disk_cache,
     entry_key,
+    opened,
 )
 from portax.runtime.contract import Backend, Capabilities, CompileOptions, Device, Executable
 
@@ -179,15 +181,15 @@ def test_many_processes_share_a_folder(tmp_path):
 def environment(monkeypatch):
     for name in ("PORTAX_CACHE", "PORTAX_CACHE_DIR", "PORTAX_CACHE_SIZE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    disk_cache.cache_clear()
+    opened.cache_clear()
     yield monkeypatch
-    disk_cache.cache_clear()
+    opened.cache_clear()
 
 
 def test_the_cache_is_on_unless_turned_off(environment, tmp_path):
     environment.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert disk_cache().folder == tmp_path / "portax" / "compiled"
-    disk_cache.cache_clear()
+    opened.cache_clear()
     environment.setenv("PORTAX_CACHE", "0")
     assert disk_cache() is None
 
@@ -197,6 +199,13 @@ def test_its_folder_and_size_can_be_given(environment, tmp_path):
     environment.setenv("PORTAX_CACHE_SIZE", "3")
     assert disk_cache().folder == tmp_path / "compiled"
     assert disk_cache().limit == 3 << 20
+
+
+def test_a_program_may_turn_it_off_move_it_and_bound_it(environment, tmp_path):
+    with override("enable_compilation_cache", False):
+        assert disk_cache() is None
+    with override("compilation_cache_dir", str(tmp_path)), override("compilation_cache_max_size", 999):
+        assert (disk_cache().folder, disk_cache().limit) == (tmp_path, 999)
 
 
 def test_a_folder_of_somebody_else_is_not_used(environment, tmp_path):

@@ -50,9 +50,16 @@ from portax.core.config import (
     default_prng_impl,
     disable_jit,
     enable_x64,
+    explain_cache_misses,
     log_compiles,
+    no_execution,
+    no_tracing,
     numpy_dtype_promotion,
     numpy_rank_promotion,
+    transfer_guard,
+    transfer_guard_device_to_device,
+    transfer_guard_device_to_host,
+    transfer_guard_host_to_device,
 )
 from portax.core.dtypes import float0
 from portax.core.lazy import rooms
@@ -69,4 +76,11 @@ from portax.higher_order.stages import ShapeDtypeStruct
 from portax.runtime.contract import Device
 from portax.version import __version__, __version_info__
 
-__getattr__ = rooms(__name__, "backend", "nn", "random")
+__getattr__ = rooms(
+    __name__,
+    "backend",
+    "nn",
+    "random",
+    explain_recompile="portax.higher_order.recompiles",
+    no_recompile="portax.higher_order.recompiles",
+)

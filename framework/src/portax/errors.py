@@ -24,6 +24,7 @@ __all__ = [
     "ConcretizationTypeError",
     "DeletedArrayError",
     "DeviceError",
+    "DisallowedError",
     "DtypeError",
     "GapError",
     "InconclusiveDimensionOperation",
@@ -534,6 +535,22 @@ class OutOfDeviceMemory(DeviceError, MemoryError):
     Repaired: let the step reuse its input's memory, or work on smaller batches::
 
         step = portax.jit(step, donate_argnums=0)
+    """
+
+
+class DisallowedError(PortaxError, RuntimeError):
+    """Something that a setting forbids: tracing under ``no_tracing``, running under ``no_execution``.
+
+    Fails::
+
+        with portax.no_tracing(True):
+            step(params, batch)     # a shape that was not met before is staged anew
+
+    Repaired: do it before the block::
+
+        step(params, batch)
+        with portax.no_tracing(True):
+            step(params, batch)
     """
 
 

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from portax.core import tree
+from portax.core.aval import aval_of
+from portax.core.config import config
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.runtime import devices as runtime_devices
 from portax.runtime import eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import Device
+
+guards = lazy("portax.runtime.guards")
 
 
 def devices(backend: str | None = None) -> list[Device]:
@@ -94,12 +99,17 @@ def device_put(
     """
     del src, donate, may_alias
     target = None if device is None else runtime_devices.as_device(device)
-    return tree.tree_map(lambda leaf: _put(leaf, target), x)
+    if not config.guarded:
+        return tree.tree_map(lambda leaf: _put(leaf, target), x)
+    with guards.explicitly():
+        return tree.tree_map(lambda leaf: _put(leaf, target, told=True), x)
 
 
-def _put(x: Any, target: Device | None) -> Any:
+def _put(x: Any, target: Device | None, told: bool = False) -> Any:
     if isinstance(x, Tracer):
         return x  # a program has one device: where its operands are committed
+    if told and type(x) is not ConcreteArray:
+        guards.transfer("host_to_device", aval_of(x))
     array = x if type(x) is ConcreteArray else eager.asarray(x, copy=True)
     if target is None:
         return array
@@ -119,7 +129,10 @@ def device_get(x: Any) -> Any:
     def get(leaf: Any) -> Any:
         return np.asarray(leaf) if isinstance(leaf, ConcreteArray) else np.asarray(leaf) if np.isscalar(leaf) else leaf
 
-    return tree.tree_map(get, x)
+    if not config.guarded:
+        return tree.tree_map(get, x)
+    with guards.explicitly():
+        return tree.tree_map(get, x)
 
 
 def block_until_ready(x: Any) -> Any:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from portax.runtime.cache import DiskCache, cache_folder, disk_cache
+from portax.runtime.discovery import wanted_backends
 from portax.runtime.plugins import Plugin, Plugins, Probe, State, probe
 
 
@@ -81,8 +82,7 @@ def report(plugins: Plugins, limit: float) -> dict[str, Any]:
 def _default(findings: list[Finding]) -> str:
     """The backend a new process would use, by what the probes saw."""
     usable = {f.name for f in findings if f.verdict == "works"}
-    wanted = [n.strip() for n in os.environ.get("PORTAX_PLATFORMS", "").split(",") if n.strip()]
-    return next((n for n in wanted or [f.name for f in findings] if n in usable), "")
+    return next((n for n in wanted_backends() or [f.name for f in findings] if n in usable), "")
 
 
 def _cache(cache: DiskCache | None) -> dict[str, Any]:

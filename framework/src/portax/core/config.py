@@ -49,6 +49,9 @@ __all__ = [
     "override",
     "threefry_partitionable",
     "transfer_guard",
+    "transfer_guard_device_to_device",
+    "transfer_guard_device_to_host",
+    "transfer_guard_host_to_device",
 ]
 
 Check = Callable[[str, Any], Any]
@@ -172,6 +175,8 @@ class Config(threading.local):
     enable_checks: bool
     traceback_filtering: str
     explicit_x64_dtypes: str
+    guarded: bool
+    undisturbed: bool
     canonical_dtypes: Any
     scalar_dtypes: Any
     promotions: Any
@@ -188,12 +193,13 @@ class Config(threading.local):
         """
         setting = find(name)
         value = setting.check(setting.name, val)
-        if not setting.used and value != setting.default:
-            warnings.warn(f"The setting {name} has no effect in portax; its value is kept.", stacklevel=2)
+        _warn_of_no_effect(setting, value)
         with _lock:
             setattr(Config, setting.name, value)
             if setting.traced:
                 _refresh_all()
+        for changed in _listeners.get(setting.name, ()):
+            changed()
 
     def read(self, name: str) -> Any:
         """The value of a setting, by any of its names."""
@@ -289,6 +295,19 @@ def define(name: str, default: Any, check: Check, *, traced: bool, doc: str, use
     return setting
 
 
+def _warn_of_no_effect(setting: Setting, value: Any) -> None:
+    if not setting.used and value != setting.default:
+        warnings.warn(f"The setting {setting.name} has no effect in portax; its value is kept.", stacklevel=3)
+
+
+_listeners: dict[str, list[Callable[[], None]]] = {}
+
+
+def listen(name: str, changed: Callable[[], None]) -> None:
+    """Call ``changed`` each time the global value of a setting has been set."""
+    _listeners.setdefault(name, []).append(changed)
+
+
 def derive(name: str, function: Callable[[Mapping[str, Any]], Any]) -> None:
     """Keep ``config.<name>`` equal to ``function(settings)``, where it may use the traced settings only."""
     with _lock:
@@ -305,6 +324,7 @@ class Override(ContextDecorator):
         setting = find(name)
         self.name = setting.name
         self.value = setting.check(setting.name, value)
+        _warn_of_no_effect(setting, self.value)
         self.traced = setting.traced
         self._saved: list[Any] = []
 
@@ -372,21 +392,35 @@ for _name, _default, _check, _doc in (
     ("disable_jit", False, _bool, "Run jitted functions one operation at a time, for debugging."),
     ("debug_nans", False, _bool, "Raise where a NaN is made."),
     ("debug_infs", False, _bool, "Raise where an infinity is made."),
-    ("debug_key_reuse", False, _bool, "Raise where a random key is used twice."),
     ("check_tracer_leaks", False, _bool, "Raise when a traced value outlives its trace."),
     ("enable_checks", False, _bool, "Check jaxprs between transformations."),
     ("default_prng_impl", "threefry2x32", _one_of("threefry2x32", "rbg", "unsafe_rbg"), "The generator of new keys."),
     ("enable_custom_prng", False, _bool, "Make typed keys where raw ones are the default."),
     ("legacy_prng_key", "allow", _one_of("allow", "warn", "error"), "Raw uint32 keys where typed ones are meant."),
-    ("threefry_partitionable", True, _bool, "Random bits that do not depend on how arrays are sharded."),
     ("random_seed_offset", 0, _int, "Added to every seed."),
     ("high_dynamic_range_gumbel", False, _bool, "Gumbel samples from two uniforms, with a longer tail."),
-    ("softmax_custom_jvp", True, _bool, "Whether softmax states its own derivative."),
     ("default_matmul_precision", None, _precision, "Precision of products where none is given."),
     ("default_device", None, _any, "The device of new arrays; None is the first of the first backend."),
+    ("no_execution", False, _bool, "Raise when a program runs."),
+    ("transfer_guard", None, _guard, "What implicit transfers do, in all directions."),
+    ("transfer_guard_host_to_device", None, _guard, "What implicit transfers from the host do."),
+    ("transfer_guard_device_to_host", None, _guard, "What implicit transfers to the host do."),
+    ("transfer_guard_device_to_device", None, _guard, "What implicit transfers between devices do."),
     ("check_static_indices", False, _bool, "Raise when a constant index is out of range."),
 ):
     define(_name, _default, _check, traced=True, doc=_doc)
+
+_GUARDS = [n for n in SETTINGS if n.startswith(("debug_", "no_execution", "transfer_guard"))]
+
+
+def _guarded(settings: Mapping[str, Any]) -> bool:
+    return any(settings[name] not in (None, False, "allow") for name in _GUARDS)
+
+
+# Whether anything is watched or forbidden while programs run; and whether nothing is, nor a default device set, which
+# is what most eager operations want to know.
+derive("guarded", _guarded)
+derive("undisturbed", lambda settings: settings["default_device"] is None and not _guarded(settings))
 
 for _name, _default, _check, _doc in (
     (
@@ -396,13 +430,8 @@ for _name, _default, _check, _doc in (
         "Whether tracebacks lack portax's own frames: all words but 'off' say so, the quiet one leaves no note.",
     ),
     ("no_tracing", False, _bool, "Raise when a function is traced."),
-    ("no_execution", False, _bool, "Raise when a program runs."),
     ("log_compiles", False, _bool, "Log every compilation."),
     ("explain_cache_misses", False, _bool, "Log why a function was traced again."),
-    ("transfer_guard", None, _guard, "What implicit transfers do, in all directions."),
-    ("transfer_guard_host_to_device", None, _guard, "What implicit transfers from the host do."),
-    ("transfer_guard_device_to_host", None, _guard, "What implicit transfers to the host do."),
-    ("transfer_guard_device_to_device", None, _guard, "What implicit transfers between devices do."),
     ("platforms", None, _text, "The backends to use, separated by commas; the first is the default."),
     ("platform_name", None, _text, "The default backend, by its older name."),
     ("num_cpu_devices", -1, _int, "How many devices the host's processor is shown as; -1 leaves it to the backend."),
@@ -413,8 +442,6 @@ for _name, _default, _check, _doc in (
     ("persistent_cache_min_entry_size_bytes", 0, _int, "Bytes below which a compiled program is not kept."),
     ("raise_persistent_cache_errors", False, _bool, "Raise when the cache on disk fails, instead of compiling."),
     ("captured_constants_warn_bytes", 2_000_000_000, _int, "Bytes of constants in a program at which to warn."),
-    ("pprint_use_color", True, _bool, "Print jaxprs in colour on a terminal."),
-    ("cpu_collectives_implementation", "gloo", _text, "How processes on hosts without accelerators talk."),
 ):
     define(_name, _default, _check, traced=False, doc=_doc)
 
@@ -456,6 +483,11 @@ for _name, _default in {
     "use_simplified_jaxpr_constants": False,
     "xla_backend": "",
     "xla_profile_version": 0,
+    "cpu_collectives_implementation": "gloo",
+    "pprint_use_color": True,
+    "softmax_custom_jvp": True,
+    "threefry_partitionable": True,
+    "debug_key_reuse": False,
 }.items():
     define(_name, _default, _any, traced=False, doc="Kept for programs that set it; no effect in portax.", used=False)
 
@@ -480,3 +512,6 @@ explain_cache_misses = SettingContext("explain_cache_misses", when_omitted=True)
 no_tracing = SettingContext("no_tracing", when_omitted=True)
 no_execution = SettingContext("no_execution", when_omitted=True)
 transfer_guard = SettingContext("transfer_guard")
+transfer_guard_host_to_device = SettingContext("transfer_guard_host_to_device")
+transfer_guard_device_to_host = SettingContext("transfer_guard_device_to_host")
+transfer_guard_device_to_device = SettingContext("transfer_guard_device_to_device")

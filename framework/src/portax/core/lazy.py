@@ -36,12 +36,17 @@ class lazy:
         return f"<lazy module {self._name!r}>"
 
 
-def rooms(package: str, *names: str) -> Callable[[str], Any]:
-    """A package's ``__getattr__`` that imports its rooms ``names`` when they are first asked for."""
+def rooms(package: str, *names: str, **homes: str) -> Callable[[str], Any]:
+    """A package's ``__getattr__`` that imports its rooms ``names`` when they are first asked for.
+
+    ``homes`` says of names that are no rooms in which module they are at home.
+    """
 
     def __getattr__(name: str) -> Any:
         if name in names:
             return importlib.import_module(f"{package}.{name}")
+        if name in homes:
+            return getattr(importlib.import_module(homes[name]), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return __getattr__

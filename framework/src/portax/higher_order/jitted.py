@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 import types
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,6 +21,7 @@ from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.lazy import lazy
 from portax.core.trace import state
 from portax.higher_order.calls import jit_p, target_device
 from portax.higher_order.checks import check_output
@@ -28,6 +31,10 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
 from portax.runtime.programs import Options, Program, prepare
 from portax.transforms.stage import stage_open
+
+guards = lazy("portax.runtime.guards")
+logs = lazy("portax.runtime.logs")
+recompiles = lazy("portax.higher_order.recompiles")
 
 #: Signatures one function keeps; the oldest goes first.
 SIGNATURES = 4096
@@ -142,6 +149,8 @@ class JitFunction:
             return self.fun(*args, **kwargs)
         leaves, key, rebuild = self._flatten(args, kwargs)
         signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
+        if config.guarded:
+            return self._guarded(signature, leaves)
         return self._run(signature, leaves, args if not kwargs else None)
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -155,6 +164,20 @@ class JitFunction:
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
+
+    def _guarded(self, signature: Signature, leaves: Sequence[Any]) -> Any:
+        """A call while something is watched or forbidden."""
+        name = self._name()
+        guards.before_running(name)
+        for x in leaves:
+            if type(x) is not ConcreteArray:
+                guards.transfer("host_to_device", aval_of(x))
+        out = self._run(signature, leaves, None)
+        if signature.donated:  # the operands are gone, and nothing can be run again
+            guards.check_results(name, tree.leaves(out))
+        else:
+            guards.find_in(name, signature.closed, [*signature.consts, *leaves], tree.leaves(out))
+        return out
 
     def _run(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None) -> Any:
         """Run a staged program on the leaves of its arguments.
@@ -243,7 +266,8 @@ class JitFunction:
 
     def _stage(self, leaves: Sequence[Any], key: Any, rebuild: Any) -> Signature:
         structure, statics, count = rebuild
-        _watch(self, key)
+        self._announce(key)
+        started = time.perf_counter()
         out_tree: list[Any] = []
 
         def flat(*xs: Any) -> list[Any]:
@@ -260,6 +284,15 @@ class JitFunction:
 
         name = self._name()
         closed, consts = stage_open(flat, key[1], name)
+        if config.log_compiles:
+            logs.staged(name, time.perf_counter() - started)
+        held = sum(getattr(x, "nbytes", 0) for x in (*consts, *closed.consts))
+        if held > config.captured_constants_warn_bytes:
+            warnings.warn(
+                f"{name} holds {held:,} bytes of arrays that it did not get as arguments. "
+                "Pass them as arguments, or raise the setting captured_constants_warn_bytes.",
+                stacklevel=4,
+            )
         donated = self._donated(structure, statics, count)
         params = {
             "jaxpr": closed, "name": name, "donated_invars": (False,) * len(consts) + donated,
@@ -273,6 +306,19 @@ class JitFunction:
                 self._signatures.pop(next(iter(self._signatures)), None)
             self._signatures[key] = signature
         return signature
+
+    def _announce(self, key: Any) -> None:
+        """Tell those who asked that a signature is about to be staged, or refuse to."""
+        if config.no_tracing:
+            raise errors.DisallowedError(
+                wrong=f"{self._name()} was to be traced, and the setting no_tracing forbids it: "
+                + recompiles.why(self, key),
+                fix="Call it with arguments of these shapes and dtypes before the block with no_tracing(True)",
+            )
+        if config.explain_cache_misses:
+            logs.explained(recompiles.why(self, key))
+        for watcher in watchers:
+            watcher(self, key)
 
     def _donated(self, structure: Any, statics: Any, count: int) -> tuple[bool, ...]:
         """Which leaves belong to a donated argument."""
@@ -340,11 +386,6 @@ def clear_caches() -> None:
 
 #: Called before a signature is staged, with the function and the key: what ``no_recompile`` watches.
 watchers: list[Callable[[JitFunction, Any], None]] = []
-
-
-def _watch(function: JitFunction, key: Any) -> None:
-    for watcher in watchers:
-        watcher(function, key)
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:

@@ -15,11 +15,15 @@ import numpy as np
 from portax import errors
 from portax.core.array import Array
 from portax.core.aval import Aval
+from portax.core.config import config
 from portax.core.dtypes import KeyDtype
+from portax.core.lazy import lazy
 from portax.runtime import devices
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device
+
+guards = lazy("portax.runtime.guards")
 
 
 class ConcreteArray(Array):
@@ -54,6 +58,8 @@ class ConcreteArray(Array):
                     wrong=f"this array ({self.aval}) was deleted or donated", fix="Keep a copy, or do not donate it"
                 )
             assert self._device is not None
+            if config.guarded and not self._device.host_memory:
+                guards.transfer("device_to_host", self.aval)
             value = self._device.host(self._buffer)
             self._host = value
         return value
@@ -64,8 +70,12 @@ class ConcreteArray(Array):
             if self._device is device:
                 return self._buffer
             assert self._device is not None
+            if config.guarded:
+                guards.transfer("device_to_device", self.aval)
             if self._device.backend is device.backend:
                 return self._device.copy_to(self._buffer, device)
+        if config.guarded and not device.host_memory:
+            guards.transfer("host_to_device", self.aval)
         buffer = device.put(self.host(), copy=False)
         if self._device is None or self._device is device:
             self._buffer, self._device = buffer, device

@@ -9,8 +9,9 @@ code from a file is trusting that file, and drivers check nothing, so the invari
 3. **The cache never fails a program**: a folder that cannot be written means compiling again, not an error.
 4. No pickle: an entry is a header of fixed layout and the driver's bytes.
 
-Settings, read when the cache is opened: ``PORTAX_CACHE=0`` turns it off, ``PORTAX_CACHE_DIR`` moves it (default: the
-user's cache folder), ``PORTAX_CACHE_SIZE`` bounds it, in MiB (default 2048). The least recently used go first.
+The environment: ``PORTAX_CACHE=0`` turns it off, ``PORTAX_CACHE_DIR`` moves it (default: the user's cache folder),
+``PORTAX_CACHE_SIZE`` bounds it, in MiB (default 2048). The least recently used go first. A program may do the same with
+the settings ``enable_compilation_cache``, ``compilation_cache_dir`` and ``compilation_cache_max_size`` (bytes).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from portax.core.config import config
+from portax.errors import BackendError
 from portax.runtime.contract import CompileOptions, Device, Executable
 
 _MAGIC = b"portaxX1"
@@ -140,6 +143,11 @@ class DiskCache:
             self.stats.problem = f"{self.folder} cannot be written: {error}"
             if unfinished is not None:
                 _unlink(Path(unfinished))
+            if config.raise_persistent_cache_errors:
+                raise BackendError(
+                    wrong=f"the compile cache failed: {self.stats.problem}",
+                    fix="Set compilation_cache_dir to a folder of yours, or raise_persistent_cache_errors to False",
+                ) from error
             return
         self.stats.written += 1
         self._grown(size)
@@ -222,16 +230,25 @@ def _unlink(file: Path) -> None:
         pass
 
 
-@functools.cache
 def disk_cache() -> DiskCache | None:
-    """The cache of this process, as the environment configures it. None: it is turned off."""
+    """The cache as the settings and the environment have it now. None: it is turned off."""
+    if not config.enable_compilation_cache:
+        return None
+    return opened(config.compilation_cache_dir, config.compilation_cache_max_size)
+
+
+@functools.cache
+def opened(chosen: str | None, limit: int) -> DiskCache | None:
+    """The cache in a folder (None: as the environment says) with a limit in bytes (negative: likewise)."""
     if os.environ.get("PORTAX_CACHE", "1").lower() in ("0", "off", "false", "no"):
         return None
-    folder = cache_folder() / "compiled"
-    if "PORTAX_CACHE_DIR" not in os.environ and not _ours(folder):
+    folder = Path(chosen) if chosen else cache_folder() / "compiled"
+    if not chosen and "PORTAX_CACHE_DIR" not in os.environ and not _ours(folder):
         return None
     given = os.environ.get("PORTAX_CACHE_SIZE", "")
-    return DiskCache(folder, int(given) << 20 if given.isdecimal() else _DEFAULT_LIMIT)
+    if limit < 0:
+        limit = int(given) << 20 if given.isdecimal() else _DEFAULT_LIMIT
+    return DiskCache(folder, limit)
 
 
 def _ours(folder: Path) -> bool:
@@ -258,8 +275,11 @@ def compile_cached(
         except Exception:  # the driver's own format changed under an equal key: as good as damaged
             cache.remove(key)
             cache.stats.damaged += 1
+    started = time.perf_counter()
     executable = backend.compile(program, options, devices)
+    if time.perf_counter() - started < config.persistent_cache_min_compile_time_secs:
+        return executable
     blob = executable.serialize()
-    if blob is not None:
+    if blob is not None and len(blob) >= config.persistent_cache_min_entry_size_bytes:
         cache.put(key, blob)
     return executable

@@ -7,15 +7,18 @@ backend's manifest.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from portax.core.config import config
+from portax.core.config import config, listen
 from portax.core.lazy import lazy
 from portax.errors import ArgumentError
 from portax.runtime.contract import Device
 
-discovery = lazy("portax.runtime.discovery")
-plugins = lazy("portax.runtime.plugins")
+if TYPE_CHECKING:
+    from portax.runtime import discovery, plugins
+else:
+    discovery = lazy("portax.runtime.discovery")
+    plugins = lazy("portax.runtime.plugins")
 
 _default: Device | None = None
 
@@ -52,6 +55,10 @@ def forget() -> None:
     global _default, host_is_default
     _default = host_is_default = None
     plugins.installed().refresh()
+
+
+for _name in ("platforms", "platform_name"):
+    listen(_name, forget)
 
 
 def compiles(device: Device | None) -> bool:

@@ -17,6 +17,7 @@ import sys
 import tomllib
 from collections.abc import Iterable, Sequence
 
+from portax.core.config import config
 from portax.runtime.contract import INTERFACE_VERSION, OLDEST_INTERFACE, OPSETS
 from portax.version import __version__
 
@@ -261,7 +262,8 @@ def read_manifest(text: str) -> Manifest:
         match table.get(key):
             case [oldest, newest]:
                 return Span(_version(oldest), _version(newest))
-        raise ValueError(f"{MANIFEST}: {key!r} must be [oldest, newest]")
+            case _:
+                raise ValueError(f"{MANIFEST}: {key!r} must be [oldest, newest]")
 
     name, priority = table.get("name"), table.get("priority", 1)
     if not isinstance(name, str) or not name:
@@ -326,9 +328,15 @@ def this_portax() -> Host:
     return Host(__version__, Span(OLDEST_INTERFACE, INTERFACE_VERSION), Span(*OPSETS))
 
 
+def wanted_backends() -> list[str]:
+    """The backends that the user restricts the default to, in order; none where any will do."""
+    given = config.platforms or os.environ.get("PORTAX_PLATFORMS") or config.platform_name or ""
+    return [name for name in (part.strip() for part in given.split(",")) if name]
+
+
 def default_shares_host_memory() -> bool | None:
     """Whether the default backend's memory is the host's, as its manifest says; None where only opening tells."""
-    if os.environ.get("PORTAX_PLATFORMS"):
+    if wanted_backends():
         return None
     for plugin in discover(this_portax()):
         if plugin.state is not State.REFUSED:

@@ -21,6 +21,7 @@ from portax import errors
 from portax.core.aval import Aval, aval_of, aval_readers
 from portax.core.config import config
 from portax.core.dtypes import KeyDtype
+from portax.core.lazy import lazy
 from portax.core.primitive import MEMO_LIMIT, Primitive
 from portax.core.trace import Trace, Tracer, leaked
 from portax.runtime import devices
@@ -28,6 +29,9 @@ from portax.runtime.array import ConcreteArray
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Device
+
+guards = lazy("portax.runtime.guards")
+
 
 class _Quiet(threading.local):
     """A context in which NumPy does not warn: overflow and NaN are results like any other.
@@ -90,7 +94,7 @@ class EvalTrace(Trace):
             if (
                 aval is not None
                 and (device.host_memory if device is not None else devices.host_is_default)
-                and config.default_device is None
+                and config.undisturbed
             ):
                 out = None
                 try:  # `quietly`, written out: this is the path of every small operation
@@ -108,7 +112,20 @@ class EvalTrace(Trace):
         return self.process_any(primitive, operands, params)
 
     def process_any(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        """``process``, for whatever operands, devices and primitives there are."""
+        """``process``, for whatever operands, devices, primitives and settings there are."""
+        if config.guarded:
+            guards.before_running(primitive.name)
+            out = self.run(primitive, operands, params)
+            outs = out if primitive.multiple_results else [out]
+            if primitive.opens_for_tangents:
+                guards.find_in(primitive.name, params["jaxpr"], operands, outs)
+            else:
+                guards.check_results(primitive.name, outs)
+            return out
+        return self.run(primitive, operands, params)
+
+    def run(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """The operation itself, at once or as a compiled call."""
         if primitive.impl is not None:
             return primitive.impl(*operands, **params)
         values: list[Any] = []

@@ -27,6 +27,7 @@ from typing import Any
 
 import pluggy
 
+from portax.core.config import config
 from portax.errors import BackendError, BackendRefused, UnknownBackendError
 from portax.runtime.cache import cache_folder
 from portax.runtime.contract import Backend
@@ -37,6 +38,7 @@ from portax.runtime.discovery import (
     State,
     discover,
     this_portax,
+    wanted_backends,
 )
 from portax.runtime.reference_backend import ReferenceBackend
 
@@ -122,7 +124,7 @@ class Plugins:
             if name in self._open:
                 return self._open[name]
             if name in self.builtin and name not in self.found:
-                self._open[name] = self.builtin[name](self.options.get(name, {}))
+                self._open[name] = self.builtin[name](self._options(name))
                 return self._open[name]
             plugin = self.found.get(name)
             if plugin is None:
@@ -131,6 +133,12 @@ class Plugins:
                 raise BackendRefused(wrong=plugin.problem, fix=f"Mend it with: {plugin.fix}")
             self._open[name] = self._load_and_open(plugin)
             return self._open[name]
+
+    def _options(self, name: str) -> dict[str, str]:
+        """What a backend is opened with; how many devices it shall show may be a setting."""
+        count = getattr(config, f"num_{name}_devices", -1)
+        given = {"devices": str(count)} if count > 0 else {}
+        return given | self.options.get(name, {})
 
     def _unknown(self, name: str) -> UnknownBackendError:
         installed = ", ".join(map(repr, self.names()))
@@ -143,7 +151,7 @@ class Plugins:
         started, mark = time.perf_counter(), _Mark(plugin)
         mark.set()
         try:
-            backend = load(plugin, self.host.hooks)(self.options.get(plugin.name, {}))
+            backend = load(plugin, self.host.hooks)(self._options(plugin.name))
             backend.devices()
         except (Exception, SystemExit) as error:
             mark.clear()
@@ -165,7 +173,7 @@ class Plugins:
     def default(self) -> str:
         """Name of the default backend: the usable one of highest priority, else the reference device.
 
-        ``PORTAX_PLATFORMS=cuda,cpu`` restricts the choice to these, in this order.
+        ``PORTAX_PLATFORMS=cuda,cpu``, or the setting ``platforms``, restricts the choice to these, in this order.
 
         Raises
         ------
@@ -174,7 +182,7 @@ class Plugins:
         """
         with self._lock:
             if self._default is None:
-                wanted = [n.strip() for n in os.environ.get("PORTAX_PLATFORMS", "").split(",") if n.strip()]
+                wanted = wanted_backends()
                 self._default = self._wanted(wanted) if wanted else self._best()
             return self._default
 
