@@ -31,21 +31,6 @@ class Updates(Protocol):
         """``x`` with ``values`` in place of the elements: ``x[idx] = values``."""
         ...
 
-    def apply(
-        self, func: Callable[[Any], Any], *, indices_are_sorted: bool = False, unique_indices: bool = False,
-        mode: Any = None, wrap_negative_indices: bool = True
-    ) -> Array:
-        """``x`` with ``func`` of each element in its place; once for every time the index names it."""
-        ...
-
-    def divide(self, values: Any, **options: Any) -> Array:
-        """``x`` with the elements divided by ``values``: ``x[idx] /= values``."""
-        ...
-
-    def power(self, values: Any, **options: Any) -> Array:
-        """``x`` with the elements to the power ``values``: ``x[idx] **= values``."""
-        ...
-
     def add(
         self, values: Any, *, indices_are_sorted: bool = False, unique_indices: bool = False, mode: Any = None,
         out_sharding: Any = None, wrap_negative_indices: bool = True
@@ -86,6 +71,21 @@ class Updates(Protocol):
         out_sharding: Any = None, wrap_negative_indices: bool = True
     ) -> Array:
         """``x`` with the greater of each element and ``values`` in its place."""
+        ...
+
+    def apply(
+        self, func: Callable[[Any], Any], *, indices_are_sorted: bool = False, unique_indices: bool = False,
+        mode: Any = None, wrap_negative_indices: bool = True
+    ) -> Array:
+        """``x`` with ``func`` of each element in its place; once for every time the index names it."""
+        ...
+
+    def divide(self, values: Any, **options: Any) -> Array:
+        """``x`` with the elements divided by ``values``: ``x[idx] /= values``."""
+        ...
+
+    def power(self, values: Any, **options: Any) -> Array:
+        """``x`` with the elements to the power ``values``: ``x[idx] **= values``."""
         ...
 
 

@@ -13,7 +13,8 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ShapeError
 from portax.numpy.axes import normalize_axes
 from portax.numpy.choosing import nonzero
-from portax.numpy.indexing import IndexUpdate, index
+from portax.numpy.index_updates import IndexUpdate
+from portax.numpy.indexing import index
 from portax.numpy.promotion import as_array
 from portax.numpy.shaping import moveaxis, ravel, reshape, shape
 from portax.primitives import broadcasting, slicing
@@ -54,7 +55,8 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     first, second = normalize_axes((axis1, axis2), a.ndim, "diagonal")
     a = moveaxis(a, (first, second), (-2, -1))
     offset = operator.index(offset)
-    rows = np.arange(_diagonal_length(*a.shape[-2:], offset), dtype=_INT32)
+    height, width = a.shape[-2:]
+    rows = np.arange(_diagonal_length(height, width, offset), dtype=_INT32)
     return index(a, (Ellipsis, rows + max(-offset, 0), rows + max(offset, 0)))
 
 

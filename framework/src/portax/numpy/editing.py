@@ -19,8 +19,9 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, ConcretizationTypeError, IndexingError, ShapeError
 from portax.numpy.axes import normalize_axis
 from portax.numpy.creation import as_shape
-from portax.numpy.index_plans import host_value, run_of
-from portax.numpy.indexing import IndexUpdate, index
+from portax.numpy.index_entries import host_value, run_of
+from portax.numpy.index_updates import IndexUpdate
+from portax.numpy.indexing import index
 from portax.numpy.joining import joined
 from portax.numpy.promotion import as_array
 from portax.numpy.shaping import broadcast_to, expand_dims, moveaxis, ravel, reshape

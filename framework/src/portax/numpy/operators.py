@@ -21,7 +21,7 @@ from portax import errors
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.trace import Tracer
-from portax.numpy import bit_views, ufuncs
+from portax.numpy import bit_views, index_updates, indexing, ufuncs
 from portax.numpy.promotion import HOST_TYPES, PYTHON_NUMBERS, as_array
 from portax.runtime.array import ConcreteArray
 
@@ -281,12 +281,12 @@ def _rmatmul(self: Any, other: Any) -> Any:
 
 
 def _getitem(self: Array, index: Any) -> Array:
-    return _numpy.indexing.index(self, index)
+    return indexing.index(self, index)
 
 
 def _at(self: Array) -> Any:
     """Updates of a copy: ``x.at[i].set(y)``, ``.add``, ``.multiply``, ``.min``, ``.max``, ``.get``, ``.apply``."""
-    return _numpy.indexing.IndexUpdater(self)
+    return index_updates.IndexUpdater(self)
 
 
 def _iter(self: Array) -> Iterator[Array]:
@@ -354,8 +354,8 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _name(member: Any, name: str) -> None:
-    for f in (member.fget,) if isinstance(member, property) else (member,):
-        f.__name__, f.__qualname__ = name, f"Array.{name}"
+    f: Any = member.fget if isinstance(member, property) else member
+    f.__name__, f.__qualname__ = name, f"Array.{name}"
 
 
 def _concrete(name: str, check: Callable[[Any], None]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError
 from portax.numpy.applying import apply_along_axis
 from portax.numpy.grids import linspace
-from portax.numpy.index_plans import host_value
+from portax.numpy.index_entries import host_value
 from portax.numpy.indexing import index
 from portax.numpy.joining import joined
 from portax.numpy.promotion import as_array

@@ -19,8 +19,10 @@ from portax.numpy.axes import normalize_axis
 from portax.numpy.choosing import nonzero
 from portax.numpy.creation import as_shape
 from portax.numpy.diagonals import immutable
-from portax.numpy.index_plans import VectorPlan, counted_from_front, host_value
-from portax.numpy.indexing import IndexUpdate, fill_number, index, take_vectors
+from portax.numpy.index_entries import host_value
+from portax.numpy.index_plans import VectorPlan, counted_from_front
+from portax.numpy.index_updates import IndexUpdate
+from portax.numpy.indexing import fill_number, index, take_vectors
 from portax.numpy.joining import stack
 from portax.numpy.promotion import as_array, promote_dtypes
 from portax.numpy.shaping import broadcast_arrays, broadcast_shapes, broadcast_to, expand_dims, ravel, reshape

@@ -16,7 +16,7 @@ from portax.numpy import reductions, ufuncs
 from portax.numpy.choosing import where as choose
 from portax.numpy.creation import asarray, full
 from portax.numpy.grids import arange
-from portax.numpy.indexing import IndexUpdater
+from portax.numpy.index_updates import IndexUpdater
 from portax.numpy.joining import concatenate
 from portax.numpy.promotion import as_array, common_shape, spread
 from portax.numpy.shaping import moveaxis

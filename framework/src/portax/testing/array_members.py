@@ -19,7 +19,7 @@ from typing import Any
 
 from portax.core.array import Array
 from portax.core.trace import Tracer
-from portax.numpy.indexing import IndexUpdate
+from portax.numpy.index_updates import IndexUpdate
 from portax.runtime.array import ConcreteArray
 
 HEAD = '''"""What ``portax._wiring`` puts on arrays, for type checkers and editors. Nothing here runs.
