@@ -29,8 +29,8 @@ def ulps(got: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
         return 0.0
     kind = dtypes.kind(expected.dtype)
     if kind == "complex":
-        scale = np.maximum(np.maximum(np.abs(expected.real), np.abs(expected.imag)), least)
-        pairs = ((got.real, expected.real), (got.imag, expected.imag))
+        pairs = [(part(got), part(expected)) for part in (np.real, np.imag)]
+        scale = np.maximum(np.maximum(*(np.abs(e) for _, e in pairs)), least)
         return max(_distance(g, e, scale, e.dtype) for g, e in pairs)
     if kind != "float":
         return 0.0 if np.array_equal(got, expected) else np.inf
@@ -54,7 +54,7 @@ def _distance(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype: A
 def zeros_of_other_sign(got: np.ndarray, expected: np.ndarray) -> int:
     """How many zeros have the other sign than the zeros expected in their place."""
     if dtypes.kind(expected.dtype) == "complex":
-        return zeros_of_other_sign(got.real, expected.real) + zeros_of_other_sign(got.imag, expected.imag)
+        return sum(zeros_of_other_sign(part(got), part(expected)) for part in (np.real, np.imag))
     if dtypes.kind(expected.dtype) != "float":
         return 0
     return int(np.sum((got == 0) & (expected == 0) & (np.signbit(got) != np.signbit(expected))))

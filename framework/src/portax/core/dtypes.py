@@ -82,7 +82,7 @@ _NUMERIC = _INTEGER | _INEXACT
 _KNOWN = frozenset(ALL)
 _NARROW = frozenset((*NARROW_SIGNED, *NARROW_UNSIGNED, *NARROW_FLOATS))
 _BY_SIZE = {bool: (bool_, bool_), int: (int32, int64), float: (float32, float64), complex: (complex64, complex128)}
-_TO_32 = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
+_TO_32: dict[Any, DType] = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
 
 
 class extended(np.generic):

@@ -591,7 +591,7 @@ class _Wrapped:
         return repr(self.function)
 
 
-class Partial(functools.partial):
+class Partial(functools.partial[Any]):
     """A ``functools.partial`` that is a node of trees: its arguments are children, its function is metadata.
 
     Examples

@@ -72,7 +72,6 @@ class PyTreeDef:
         "__weakref__",
         "_builder",
         "_hash",
-        "_met",
         "_nodes",
         "_opener",
         "_uses",
@@ -80,6 +79,7 @@ class PyTreeDef:
         "flat",
         "kids",
         "kind",
+        "met",
         "num_leaves",
         "plain",
     )
@@ -92,10 +92,27 @@ class PyTreeDef:
     _hash: int | None
     _nodes: int | None
     _uses: int
-    _met: int
+    met: int
     plain: bool
     _builder: Callable[[Any], Any] | None
     _opener: Callable[[Any], list[Any] | None] | None
+
+    @staticmethod
+    def new(kind: Kind, data: Any, kids: tuple[PyTreeDef, ...]) -> PyTreeDef:
+        """The structure with this root and these children, which shares nothing. `make` shares."""
+        self = object.__new__(PyTreeDef)
+        self.kind, self.data, self.kids = kind, data, kids
+        self.num_leaves = sum(kid.num_leaves for kid in kids)
+        self.flat = self.num_leaves == len(kids) and all(kid is LEAF for kid in kids)
+        self._hash = self._nodes = self._builder = self._opener = None
+        self._uses = self.met = 0
+        # Whether what is built like this is described by this: no metadata that may be equal and yet differ.
+        self.plain = (
+            kind.own
+            and (data is None or (kind is DICT and all(type(k) is str for k in data)))
+            and all(kid.plain for kid in kids)
+        )
+        return self
 
     def unflatten(self, leaves: Iterable[Leaf], /) -> Any:
         """The tree of this structure with these leaves.
@@ -253,24 +270,8 @@ class PyTreeDef:
         return f"CustomNode({name}[{self.data}], [{', '.join(kids)}])"
 
 
-def _new(kind: Kind, data: Any, kids: tuple[PyTreeDef, ...]) -> PyTreeDef:
-    self = object.__new__(PyTreeDef)
-    self.kind, self.data, self.kids = kind, data, kids
-    self.num_leaves = sum(kid.num_leaves for kid in kids)
-    self.flat = self.num_leaves == len(kids) and all(kid is LEAF for kid in kids)
-    self._hash = self._nodes = self._builder = self._opener = None
-    self._uses = self._met = 0
-    # Whether what is built like this is described by this: no metadata that may be equal and yet differ.
-    self.plain = (
-        kind.own
-        and (data is None or (kind is DICT and all(type(k) is str for k in data)))
-        and all(kid.plain for kid in kids)
-    )
-    return self
-
-
 def _leaf() -> PyTreeDef:
-    self = _new(LEAF_KIND, None, ())
+    self = PyTreeDef.new(LEAF_KIND, None, ())
     self.num_leaves, self.flat = 1, False
     return self
 
@@ -297,14 +298,14 @@ def make(kind: Kind, data: Any, kids: Sequence[PyTreeDef]) -> PyTreeDef:
     """The structure with this root and these children, shared where it can be."""
     signature = _signature(data)
     if signature is None:
-        return _new(kind, data, tuple(kids))
+        return PyTreeDef.new(kind, data, tuple(kids))
     # The table keeps the children alive, so their identities stay theirs.
     key = kind, signature, data, *map(id, kids)
     known = _shared.get(key)
     if known is None:
         if len(_shared) > BOUND:
             _shared.clear()
-        known = _shared.setdefault(key, _new(kind, data, tuple(kids)))
+        known = _shared.setdefault(key, PyTreeDef.new(kind, data, tuple(kids)))
     return known
 
 
@@ -449,8 +450,8 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Leaf], PyTreeDef]:
     leaves = []
     structure = walker(tree, leaves)
     if not structure.flat and structure.plain:
-        structure._met += 1
-        if structure._met > _MET_OFTEN:
+        structure.met += 1
+        if structure.met > _MET_OFTEN:
             _expect(structure, (cls, len(tree)))
     return leaves, structure
 
@@ -461,7 +462,7 @@ _expected: dict[tuple[type, int], tuple[tuple[Callable[[Any], list[Any] | None],
 
 def _expect(structure: PyTreeDef, root: tuple[type, int]) -> None:
     """Have a structure tried before walking, in the place of the one that came in first."""
-    structure._met = 0
+    structure.met = 0
     if len(_expected) > BOUND:
         _expected.clear()
     others = [pair for pair in _expected.get(root, ()) if pair[1] is not structure]

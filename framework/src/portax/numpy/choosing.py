@@ -198,28 +198,28 @@ def _of_parts(primitive: Any, join: Any) -> Any:
     return lambda x: join(primitive(complex_parts.real(x)), primitive(complex_parts.imag(x)))
 
 
-_BOOL = {"returns": "Array of bool, of the shape of ``x``"}
+_BOOL = "Array of bool, of the shape of ``x``"
 
 isfinite = unary(
     "isfinite",
     by_kind(float=comparison.is_finite, complex=_of_parts(comparison.is_finite, bits.and_), otherwise=_nothing(True)),
     "Whether each element is neither infinite nor NaN.",
     ">>> pnp.isfinite(pnp.array([1.0, pnp.inf, pnp.nan]))\nArray([ True, False, False], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 isnan = unary(
     "isnan",
     by_kind(float=lambda x: comparison.ne(x, x), complex=lambda x: comparison.ne(x, x), otherwise=_nothing(False)),
     "Whether each element is NaN.",
     ">>> pnp.isnan(pnp.array([1.0, pnp.nan]))\nArray([False,  True], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 isinf = unary(
     "isinf",
     by_kind(float=_infinite, complex=_of_parts(_infinite, bits.or_), otherwise=_nothing(False)),
     "Whether each element is infinite, of either sign.",
     ">>> pnp.isinf(pnp.array([1.0, -pnp.inf]))\nArray([False,  True], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 
 
@@ -237,7 +237,7 @@ isposinf = unary(
     ),
     "Whether each element is plus infinity.",
     ">>> pnp.isposinf(pnp.array([pnp.inf, -pnp.inf]))\nArray([ True, False], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 isneginf = unary(
     "isneginf",
@@ -246,7 +246,7 @@ isneginf = unary(
     ),
     "Whether each element is minus infinity.",
     ">>> pnp.isneginf(pnp.array([pnp.inf, -pnp.inf]))\nArray([False,  True], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 isreal = unary(
     "isreal",
@@ -255,7 +255,7 @@ isreal = unary(
     ),
     "Whether each element has no imaginary part.",
     ">>> pnp.isreal(pnp.array([1.0, 2.0j]))\nArray([ True, False], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 iscomplex = unary(
     "iscomplex",
@@ -265,7 +265,7 @@ iscomplex = unary(
     ),
     "Whether each element has an imaginary part.",
     ">>> pnp.iscomplex(pnp.array([1.0, 2.0j]))\nArray([False,  True], dtype=bool)",
-    **_BOOL,
+    returns=_BOOL,
 )
 
 

@@ -363,7 +363,8 @@ def as_shape(shape: Any) -> tuple[int, ...]:
     """
     if type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape):
         return shape
-    lengths = (shape,) if hasattr(shape, "__index__") and getattr(shape, "ndim", 0) == 0 else tuple(shape)
+    alone = hasattr(shape, "__index__") and getattr(shape, "ndim", 0) == 0
+    lengths: tuple[Any, ...] = (shape,) if alone else tuple(shape)
     out = []
     for n in lengths:
         if isinstance(n, Array) and not isinstance(n, ConcreteArray):

@@ -224,7 +224,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     low, high = (arithmetic.div(x, side) for x in (a, b))
     ten = like(a, 10.0)
     exponents = [ufuncs.divide(exponential.log(x), exponential.log(ten)) for x in (low, high)]
-    out = ufuncs.multiply(logspace(*exponents, num, endpoint, 10.0, None, 0), _row(side, side.shape))
+    out = ufuncs.multiply(logspace(*exponents, num=num, endpoint=endpoint, base=10.0), _row(side, side.shape))
     if num > 0:
         parts = [_row(a, a.shape) if a.shape == out.shape[1:] else _row(spread(a, out.shape[1:]), out.shape[1:])]
         inner = num - 2 if endpoint else num - 1
@@ -330,7 +330,8 @@ def tril(m: Any, k: Any = 0) -> Array:
            [3, 4]], dtype=int32)
     """
     m = _matrix(m, "tril")
-    return select_n(spread(_below(*m.shape[-2:], k), m.shape), zero(m.dtype), m)
+    rows, columns = m.shape[-2:]
+    return select_n(spread(_below(rows, columns, k), m.shape), zero(m.dtype), m)
 
 
 def triu(m: Any, k: Any = 0) -> Array:
@@ -349,7 +350,8 @@ def triu(m: Any, k: Any = 0) -> Array:
            [0, 4]], dtype=int32)
     """
     m = _matrix(m, "triu")
-    below = _below(*m.shape[-2:], ufuncs.subtract(k, 1) if isinstance(k, Array) else k - 1)
+    rows, columns = m.shape[-2:]
+    below = _below(rows, columns, ufuncs.subtract(k, 1) if isinstance(k, Array) else k - 1)
     return select_n(spread(below, m.shape), m, zero(m.dtype))
 
 

@@ -6,7 +6,7 @@ They are no NumPy scalar types: nothing is an instance of them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -98,7 +98,9 @@ def promote_types(a: Any, b: Any) -> Any:
     return result_type(*(x if isinstance(x, type) and x in (int, float, complex) else np.dtype(x) for x in (a, b)))
 
 
-def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+def can_cast(
+    from_: Any, to: Any, casting: Literal["no", "equiv", "safe", "same_kind", "unsafe"] = "safe"
+) -> bool:
     """Whether a dtype may be converted to another by NumPy's rules for casting.
 
     Parameters

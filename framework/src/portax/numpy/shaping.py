@@ -85,7 +85,11 @@ def _reshape_lengths(aval: Any, shape: Any) -> Shape:
         except (KeyError, TypeError):
             pass
     size = aval.size
-    given = (shape,) if hasattr(shape, "__index__") and not getattr(shape, "ndim", 0) else tuple(shape)
+    given: tuple[Any, ...]
+    if isinstance(shape, int) or (hasattr(shape, "__index__") and not getattr(shape, "ndim", 0)):
+        given = (shape,)
+    else:
+        given = tuple(shape)
     lengths = []
     for n in given:
         if isinstance(n, Tracer):

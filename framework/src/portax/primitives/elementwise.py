@@ -140,7 +140,7 @@ class Elementwise(Primitive):
         )
 
     # -- derivatives --------------------------------------------------------------------------------------------------
-    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
+    def _by_derivatives(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[Any, Any]:
         out = self.bind(*primals, **params)
         total = None
         assert self.derivatives is not None
@@ -154,6 +154,8 @@ class Elementwise(Primitive):
                 term = broadcast_to(term, aval_of(out).shape)
             total = term if total is None else registry["add_any"](total, term)
         return out, total
+
+    jvp: Any = _by_derivatives
 
     def _transpose(self, ct: Any, *operands: Any, **params: Any) -> Any:
         back = self._adjoint(ct, *operands, **params)

@@ -107,7 +107,7 @@ def hash_words(k1: Any, k2: Any, x1: Any, x2: Any) -> tuple[np.ndarray, np.ndarr
     n = math.prod(shape)
     if n <= FEW:
         full = (v if not v.ndim else np.broadcast_to(v, shape) for v in (k1, k2, x1, x2))
-        a, b = _hash_few(*(_slots(v, n) for v in full), n)
+        a, b = _hash_few(*[_slots(v, n) for v in full], n=n)
         return _words(a, n).astype(U32).reshape(shape), _words(b, n).astype(U32).reshape(shape)
     y1, y2 = (np.array(np.broadcast_to(v, shape), order="C").reshape(-1) for v in (x1, x2))
     keys = [v if not v.ndim else np.broadcast_to(v, shape).reshape(-1) for v in (k1, k2)]
