@@ -117,7 +117,8 @@ class Cond(Primitive):
             which = materialize_like(index, cases[0])
             if len(cases) == 2:
                 which = convert_element_type(which, new_dtype=np.dtype(bool), weak_type=False, sharding=None)
-            chosen.append(select_n(which, *cases) if len(cases) > 1 else cases[0])
+            first, *others = cases
+            chosen.append(select_n(which, first, *others) if others else first)
         return chosen, wanted
 
     def stablehlo(self, b: Any, index: Any, *values: Any, branches: Sequence[ClosedJaxpr], **_: Any) -> Any:
