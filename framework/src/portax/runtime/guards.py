@@ -43,7 +43,7 @@ _asked = _Asked()
 
 
 @contextmanager
-def explicitly() -> Generator[None]:
+def explicitly() -> Generator[None, None, None]:
     """Transfers inside the block are what the program asked for, with device_put or device_get."""
     before, _asked.explicit = _asked.explicit, True
     try:
