@@ -34,6 +34,7 @@ from portax.transforms.jvp import jvp, moves
 from portax.transforms.linearize import linearize
 from portax.transforms.stage import StageTrace, eval_closed
 from portax.transforms.transpose import transpose
+from portax_conformance import oracles
 from portax_conformance.cases import ALL, BRING_UP, QUICK, Case
 from portax_conformance.devices import Declared
 from portax_conformance.distance import ulps, zeros_of_other_sign
@@ -68,6 +69,7 @@ class Law:
     quick, full : dtypes it is tried at in a plain run, and in a whole one
     applies : whether it says anything about a case
     compiled : it judges drivers that compile, and no others
+    many : it is tried at many numbers at once (``oracles``), and not on samples
     """
 
     name: str
@@ -77,6 +79,7 @@ class Law:
     full: tuple[str, ...]
     applies: Callable[[Case], bool] = lambda case: True
     compiled: bool = False
+    many: bool = False
 
 
 # -- what a case gives ------------------------------------------------------------------------------------------------
@@ -84,6 +87,24 @@ def reference(case: Case, operands: Sequence[np.ndarray] | None = None) -> list[
     """The primitive's NumPy meaning, at the case's operands or others of the same avals."""
     given = case.operands if operands is None else operands
     return [np.asarray(x) for x in case.results(quietly(case.primitive.reference, *given, **case.params))]
+
+
+def determined(case: Case, operands: Sequence[Any], results: Sequence[Any]) -> list[Any]:
+    """Of results, on portax arrays, what is not right only up to a choice: themselves, for most primitives."""
+    if case.primitive.determined is None:
+        return list(results)
+    return list(case.primitive.determined(operands, results, **case.params))
+
+
+def determined_host(
+    case: Case, results: Sequence[np.ndarray], operands: Sequence[np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """As `determined`, of NumPy arrays at the case's operands or others of the same avals."""
+    if case.primitive.determined is None:
+        return list(results)
+    given = case.operands if operands is None else operands
+    arrays = [ConcreteArray(Aval(x.shape, x.dtype), x) for x in (*given, *results)]
+    return [host_value(x) for x in determined(case, arrays[: len(given)], arrays[len(given) :])]
 
 
 def program(case: Case) -> ClosedJaxpr:
@@ -102,7 +123,8 @@ def compiled(case: Case, device: Device) -> Any:
     """The case's program, compiled anew: what a disk cache holds may come from another version of the driver."""
     key = (case.primitive, case.id, case.number, id(case), device)
     if key not in _compiled:
-        text = lower(program(case), case.primitive.name)
+        claimed = device.backend.capabilities.custom_calls
+        text = lower(program(case), case.primitive.name, custom_calls=claimed)
         _compiled[key] = case, device.backend.compile(text, CompileOptions(effort="fast"), [device])
         if len(_compiled) > 4:
             _compiled.popitem(last=False)
@@ -134,6 +156,11 @@ def call(case: Case, *operands: Any) -> list[Any]:
     return case.results(case.primitive.bind(*operands, **case.params))
 
 
+def call_determined(case: Case, *operands: Any) -> list[Any]:
+    """What is determined of the primitive's results, in whatever trace is current."""
+    return determined(case, operands, call(case, *operands))
+
+
 # -- how exact --------------------------------------------------------------------------------------------------------
 def scale_of(case: Case) -> float:
     """Below which results of a primitive that adds many numbers are not told apart: the greatest number in play."""
@@ -151,12 +178,18 @@ def budget_of(case: Case, declared: Declared | None = None) -> float:
     return max(stated, wider)
 
 
-def assert_within(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.ndarray], budget: float) -> None:
-    """Same number of results, shapes and dtypes; numbers within ``budget``."""
+def assert_same(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.ndarray], budget: float) -> None:
+    """Same number of results, shapes and dtypes; what is determined of them within ``budget``."""
     assert len(got) == len(expected), f"{case.id}: {len(got)} results, not {len(expected)}"
     for g, e in zip(got, expected, strict=True):
         assert g.shape == e.shape, f"{case.id}: shape {g.shape}, not {e.shape}"
         assert g.dtype == e.dtype, f"{case.id}: dtype {g.dtype}, not {e.dtype}"
+    assert_within(case, determined_host(case, got), determined_host(case, expected), budget)
+
+
+def assert_within(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.ndarray], budget: float) -> None:
+    """Numbers within ``budget``."""
+    for g, e in zip(got, expected, strict=True):
         distance = ulps(g, e, scale_of(case))
         assert distance <= budget, (
             f"{case.id}: off by {distance:.3g} units in the last place, {budget:g} allowed\n"
@@ -170,11 +203,28 @@ def value(trial: Trial) -> None:
     case, device = trial.case, trial.device
     assert device is not None
     got, expected = on_device(case, device), reference(case)
-    assert_within(case, got, expected, budget_of(case, trial.declared))
-    for g, e in zip(got, expected, strict=True):
+    assert_same(case, got, expected, budget_of(case, trial.declared))
+    for g, e in zip(determined_host(case, got), determined_host(case, expected), strict=True):
         turned = zeros_of_other_sign(g, e)
         words = f"{case.id}: {turned} zeros of the other sign\noperands {case.operands}\nexpected {e}\ngot {g}"
         assert not turned, words
+
+
+def exact(trial: Trial) -> None:
+    """A device gives what the function is, to any precision, at the rounded operands."""
+    case, device = trial.case, trial.device
+    assert device is not None
+    (got,) = on_device(case, device)
+    (aval,) = case.primitive.out_avals(tuple(case.avals), case.params)
+    assert got.shape == aval.shape and got.dtype == aval.dtype, f"{case.id}: {got.dtype}{got.shape}, not {aval}"
+    real = dtypes.real_dtype(got.dtype).name
+    errors = oracles.errors(case, got, real in device.backend.capabilities.denormals)
+    worst = int(np.argmax(errors))
+    assert errors[worst] <= budget_of(case, trial.declared), (
+        f"{case.id}: off by {errors[worst]:.3g} units in the last place, {budget_of(case, trial.declared):g} allowed\n"
+        f"operands {[x[worst] for x in case.operands]}\nparameters {case.params}\n"
+        f"exact {oracles.exact(case)[worst]}\ngot {got[worst]}"
+    )
 
 
 def stablehlo(trial: Trial) -> None:
@@ -183,7 +233,8 @@ def stablehlo(trial: Trial) -> None:
     assert device is not None
     closed = program(case)
     text = lower(closed, case.primitive.name)
-    assert text == lower(program(case), case.primitive.name), f"{case.id}: equal programs are written differently"
+    again = lower(program(case), case.primitive.name)
+    assert text == again, f"{case.id}: equal programs are written differently"
     results = [(tuple(shape), np.dtype(dtype)) for shape, dtype in compiled(case, device).results]
     stated = [(a.shape, getattr(a.dtype, "storage", a.dtype)) for a in closed.out_avals]
     assert results == stated, f"{case.id}: the compiler reads results {results}, the rules say {stated}"
@@ -198,7 +249,7 @@ def derived(trial: Trial) -> None:
     executable = device.backend.compile(text, CompileOptions(effort="fast"), [device])
     buffers = executable.run([device.put(x, copy=False) for x in case.operands])
     got = [np.asarray(device.host(b)) for b in buffers]
-    assert_within(case, got, reference(case), max(budget_of(case, trial.declared), 8.0))
+    assert_same(case, got, reference(case), max(budget_of(case, trial.declared), 8.0))
 
 
 def eager(trial: Trial) -> None:
@@ -223,7 +274,7 @@ def eager(trial: Trial) -> None:
             for x in outs:
                 assert x.device is device, f"{case.id} {way}: the result is on {x.device}, the operands on {device}"
                 assert x.committed or not case.operands, f"{case.id} {way}: operands are committed, the result is not"
-            assert_within(case, [host_value(x) for x in outs], expected, budget)
+            assert_same(case, [host_value(x) for x in outs], expected, budget)
 
 
 # -- laws of the primitive itself -------------------------------------------------------------------------------------
@@ -254,7 +305,7 @@ def decompose(trial: Trial) -> None:
     closed = decomposition(case.primitive, case.avals, case.params)
     stated = case.primitive.out_avals(tuple(case.avals), case.params)
     assert [(a.shape, a.dtype) for a in closed.out_avals] == [(a.shape, a.dtype) for a in stated]
-    assert_within(case, run_reference(closed, *case.operands), reference(case), max(budget_of(case), 8.0))
+    assert_same(case, run_reference(closed, *case.operands), reference(case), max(budget_of(case), 8.0))
 
 
 def _direction(case: Case, name: str, avals: Sequence[Aval]) -> list[np.ndarray | None]:
@@ -320,13 +371,13 @@ def tangent(trial: Trial) -> None:
     case = trial.case
 
     def push(dots: Sequence[Any]) -> Any:
-        return jvp(lambda *xs: call(case, *xs), concrete(case), dots)
+        return jvp(lambda *xs: call_determined(case, *xs), concrete(case), dots)
 
     if not differentiable(case):
         _refused(case, lambda: push(_direction(case, "tangent", case.avals)))
         return
     for dots, (outs, got) in _directions(case, "tangent", case.avals, push):
-        for out, e in zip(outs, reference(case), strict=True):
+        for out, e in zip(outs, determined_host(case, reference(case)), strict=True):
             assert_within(case, [host_value(out)], [e], budget_of(case))
         _assert_limit(case, dots, got)
 
@@ -343,7 +394,7 @@ def differences(case: Case, dots: Sequence[Any]) -> list[tuple[np.ndarray, Aval,
             x if t is None else np.asarray(x + step * t).astype(x.dtype)
             for x, t in zip(case.operands, dots, strict=True)
         ]
-        return reference(case, moved)
+        return determined_host(case, reference(case, moved), moved)
 
     found: list[tuple[np.ndarray, Aval, float]] = []
     for values in zip(*(at(k * STEP) for k in (1, -1, 2, -2)), strict=True):
@@ -376,7 +427,7 @@ def adjoint(trial: Trial) -> None:
     case = trial.case
 
     def run(dots: Sequence[Any]) -> Any:
-        return linearize(lambda *xs: call(case, *xs), concrete(case), [t is not None for t in dots])
+        return linearize(lambda *xs: call_determined(case, *xs), concrete(case), [t is not None for t in dots])
 
     if not differentiable(case):
         _refused(case, lambda: run(_direction(case, "tangent", case.avals)))
@@ -433,10 +484,11 @@ def batched(trial: Trial) -> None:
             ConcreteArray(Aval((size, *a.shape), a.dtype), np.stack(r)) if b else ConcreteArray(a, r[0])
             for a, r, b in zip(case.avals, rows, flags, strict=True)
         ]
-        outs, which = batch(lambda *xs: call(case, *xs), values, flags, size)
+        outs, which = batch(lambda *xs: call_determined(case, *xs), values, flags, size)
         found = [host_value(materialize(x, b, size)) for x, b in zip(outs, which, strict=True)]
         for i in range(size):
-            expected = reference(case, [r[i if b else 0] for r, b in zip(rows, flags, strict=True)])
+            given = [r[i if b else 0] for r, b in zip(rows, flags, strict=True)]
+            expected = determined_host(case, reference(case, given), given)
             for out, e in zip(found, expected, strict=True):
                 where = f"{case.id}: batched {flags}, row {i}"
                 assert out.shape == (size, *e.shape), f"{where}: batch of shape {out.shape}, not {(size, *e.shape)}"
@@ -447,6 +499,7 @@ def batched(trial: Trial) -> None:
 
 LAWS = (
     Law("value", value, True, QUICK, ALL),
+    Law("exact", exact, True, oracles.QUICK, oracles.FULL, many=True),
     Law("stablehlo", stablehlo, True, QUICK, ALL, compiled=True),
     Law("eager", eager, True, (*BRING_UP, "key"), ALL),
     Law(

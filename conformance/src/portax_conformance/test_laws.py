@@ -16,7 +16,7 @@ from portax.core import dtypes
 from portax.core.primitive import registry
 from portax.runtime import plugins
 from portax.runtime.contract import Device
-from portax_conformance import constants, laws
+from portax_conformance import constants, laws, oracles
 from portax_conformance.cases import BRING_UP, Case, cases_of, refusals
 from portax_conformance.devices import KNOWN, Declared, declared, judged
 from portax_conformance.laws import LAWS, Law, Trial
@@ -52,7 +52,7 @@ def _parameters(backends: tuple[str, ...], level: str) -> list[Any]:
         for primitive in registry:
             if primitive.reference is None:
                 continue
-            for case in cases_of(primitive, laws.ALL):
+            for case in (*cases_of(primitive, laws.ALL), *oracles.cases(primitive)):
                 for law, exhaustive in laws_of(case, level):
                     for name in backends if law.on_device else ("",):
                         if law.compiled and not compiles[name]:
@@ -77,7 +77,7 @@ def parameters(backends: list[str], level: str) -> list[Any]:
 def laws_of(case: Case, level: str) -> Iterator[tuple[Law, bool]]:
     """The laws a case is tried on at a level, and whether only a whole run has it."""
     for law in LAWS:
-        if case.dtype not in law.full or not law.applies(case):
+        if law.many != case.many or case.dtype not in law.full or not law.applies(case):
             continue
         quick = case.dtype in law.quick
         if level == "L0" and law.on_device:
@@ -153,8 +153,15 @@ def test_what_a_driver_declares_is_needed(judged_backend: str, record_property: 
         farthest = max(
             laws.ulps(g, e, laws.scale_of(case))
             for case in tried
-            for g, e in zip(laws.on_device(case, device), laws.reference(case), strict=True)
+            for g, e in zip(
+                laws.determined_host(case, laws.on_device(case, device)),
+                laws.determined_host(case, laws.reference(case)),
+                strict=True,
+            )
         )
+        for case in oracles.cases(registry[name], (dtype,)):
+            (got,) = laws.on_device(case, device)
+            farthest = max(farthest, *oracles.errors(case, got, denormals=False))
         words = f"{judged_backend} declares {wider:g} units for {name} at {dtype}, and keeps within {own:g}"
         assert farthest > own, words
     ids = [f"{row.values[0][1].id}/{row.values[0][0].name}" for row in _parameters((judged_backend,), "L1")]

@@ -112,7 +112,14 @@ class Primitive:
     decompose : method, optional
         The same in terms of other primitives, on portax arrays.
     stablehlo : method, optional
-        ``(b, *values, **params)``: the same written with the StableHLO builder ``b``.
+        ``(b, *values, **params)``: the same written with the StableHLO builder ``b``, or ``NotImplemented`` where the
+        decomposition is to be preferred.
+    custom_calls : str
+        The prefix of the custom calls that ``stablehlo`` makes. A device that claims no such calls is given the
+        decomposition instead, and so is one that would call for operands without elements.
+    determined : method, optional
+        ``(operands, results, **params)``, on portax arrays: where the results are right up to a choice, such as the
+        sign of an eigenvector, arrays that are not. Devices are compared, and derivatives tried, by these.
     samples, refusals : methods
         ``(make)`` yields ``Sample``s and ``Refusal``s; ``make(shape)`` gives operands of the dtype under test.
     dtypes : tuple of str
@@ -148,6 +155,8 @@ class Primitive:
     stage: Any = None
     decompose: Any = None
     stablehlo: Any = None
+    custom_calls: str = ""
+    determined: Any = None
 
     def __init__(self) -> None:
         self._memo: dict[Any, tuple[Aval, ...]] = {}

@@ -143,7 +143,8 @@ class Lowered:
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
         signature = traced._signature
-        self._text, *_ = program_text(signature.closed, signature.options)
+        claimed = devices.default_device().backend.capabilities.custom_calls
+        self._text, *_ = program_text(signature.closed, signature.options, claimed)
 
     @property
     def in_tree(self) -> Any:

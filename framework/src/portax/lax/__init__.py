@@ -1,5 +1,6 @@
 """Operations one step above the primitives: arguments are checked and completed, dtypes are not promoted."""
 
+from portax.core.lazy import rooms
 from portax.higher_order import (
     associative_scan,
     cond,
@@ -184,3 +185,5 @@ from portax.primitives import (
     Precision,
     ScatterDimensionNumbers,
 )
+
+__getattr__ = rooms(__name__, "linalg")

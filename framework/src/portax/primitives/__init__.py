@@ -115,6 +115,19 @@ from portax.primitives.indexing import (
 from portax.primitives.iota import (
     iota,
 )
+from portax.primitives.linalg import (
+    cholesky,
+    cholesky_update,
+    geqp3,
+    geqrf,
+    householder_product,
+    lu,
+    lu_pivots_to_permutation,
+    ormqr,
+    qr,
+    symmetric_product,
+    triangular_solve,
+)
 from portax.primitives.random_bits import threefry2x32
 from portax.primitives.reductions import (
     argmax,

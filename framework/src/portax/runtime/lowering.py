@@ -1,13 +1,14 @@
 """From jaxpr to StableHLO text: each equation writes itself.
 
-A primitive with a ``stablehlo`` slot writes its operations; one without is replaced by its ``decompose``, staged once
-for each set of avals and written as a private function. Types come from the avals, so nothing is inferred twice. Equal
+A primitive with a ``stablehlo`` slot writes its operations; one without, or whose operations are custom calls that the
+device does not claim, is replaced by its ``decompose``, staged once for each set of avals and written as a private
+function. Types come from the avals, so nothing is inferred twice. Equal
 programs give equal text, which is what the disk cache is keyed by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from portax.core.aval import Aval
@@ -20,7 +21,11 @@ from portax.transforms.stage import stage_closed
 
 
 def lower(
-    closed: ClosedJaxpr, name: str = "main", donate: Mapping[int, int | None] | None = None, constants: bool = False
+    closed: ClosedJaxpr,
+    name: str = "main",
+    donate: Mapping[int, int | None] | None = None,
+    constants: bool = False,
+    custom_calls: Collection[str] = (),
 ) -> str:
     """The program's text.
 
@@ -32,6 +37,8 @@ def lower(
     donate : mapping of argument to result (or None for any)
     constants : bool
         The constants become leading arguments instead of being written into the text.
+    custom_calls : collection of str
+        Prefixes of the custom calls that the device claims.
     """
     avals = list(closed.in_avals)
     if constants:
@@ -42,7 +49,8 @@ def lower(
             return lower_jaxpr(b, closed.jaxpr, list(values))
         return lower_closed(b, closed, values)
 
-    return Module(f"jit_{name}" if name else "main").main(avals, body, donate=donate)
+    module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls)
+    return module.main(avals, body, donate=donate)
 
 
 def lower_closed(b: Builder, closed: ClosedJaxpr, values: Sequence[Value]) -> list[Value]:
@@ -60,9 +68,11 @@ def lower_jaxpr(b: Builder, jaxpr: Jaxpr, values: Sequence[Value]) -> list[Value
     for eqn in jaxpr.eqns:
         operands = [constant(a.val, a.aval.dtype) if type(a) is Literal else env[a] for a in eqn.invars]
         primitive = eqn.primitive
-        if primitive.stablehlo is not None:
+        if primitive.stablehlo is not None and (not primitive.custom_calls or _calls(b, primitive, operands)):
             out = primitive.stablehlo(b, *operands, **eqn.params)
         else:
+            out = NotImplemented
+        if out is NotImplemented:
             out = _decomposed(b, primitive, [a.aval for a in eqn.invars], operands, eqn.params)
         if primitive.multiple_results:
             # An op with one result may come back bare; the builder gives tuples otherwise.
@@ -72,6 +82,11 @@ def lower_jaxpr(b: Builder, jaxpr: Jaxpr, values: Sequence[Value]) -> list[Value
         else:
             env[eqn.outvars[0]] = out if isinstance(out, Value) else out[0]
     return [constant(a.val, a.aval.dtype) if isinstance(a, Literal) else env[a] for a in jaxpr.outvars]
+
+
+def _calls(b: Builder, primitive: Primitive, operands: Sequence[Value]) -> bool:
+    """Whether the primitive is a custom call here: the device claims it, and there is something to call it for."""
+    return b.claims(primitive.custom_calls) and all(v.aval.size for v in operands)
 
 
 def decomposition(primitive: Primitive, avals: Sequence[Aval], params: Mapping[str, Any]) -> ClosedJaxpr:

@@ -7,9 +7,11 @@ jaxpr they came from, so they live exactly as long.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
 from portax.runtime import devices
@@ -20,6 +22,7 @@ from portax.runtime.reference import ReferenceProgram
 from portax.transforms.stage import LARGE
 
 cache = lazy("portax.runtime.cache")
+logs = lazy("portax.runtime.logs")
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device, Executable
@@ -104,10 +107,10 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
 
 
 def program_text(
-    closed: ClosedJaxpr, options: Options
+    closed: ClosedJaxpr, options: Options, custom_calls: Collection[str] = ()
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
-    them, and which arguments give their memory to which results."""
+    them, and which arguments give their memory to which results. ``custom_calls``: prefixes that the device claims."""
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = pruned(closed)
@@ -122,7 +125,7 @@ def program_text(
             [c for c, big in zip(closed.consts, large, strict=True) if not big],
         )
     donate = donations(closed, options, kept, len(extra))
-    return lower(closed, options.name, donate), kept, extra, donate
+    return lower(closed, options.name, donate, custom_calls=custom_calls), kept, extra, donate
 
 
 def donations(closed: ClosedJaxpr, options: Options, kept: list[int] | None, extra: int) -> dict[int, int | None]:
@@ -149,7 +152,10 @@ def prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     key = ("program", device, *options.key())
     known = closed.memo.get(key)
     if known is None:
+        started = time.perf_counter()
         known = closed.memo[key] = _prepare(closed, device, options)
+        if config.log_compiles:
+            logs.compiled(options.name, device, time.perf_counter() - started)
     return known
 
 
@@ -159,7 +165,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
         if devices.compiles(device):
             return Program(device, _through_host(program, device), None, [], None, "", options)
         return Program(device, program, None, [], None, "", options)
-    text, kept, extra, given = program_text(closed, options)
+    text, kept, extra, given = program_text(closed, options, device.backend.capabilities.custom_calls)
     asked = CompileOptions(effort=options.effort, donated=tuple(sorted(given)))  # pyright: ignore
     executable = cache.compile_cached(text, asked, [device], cache.disk_cache())
     constants = [device.put(_host(c), copy=False) for c in extra]

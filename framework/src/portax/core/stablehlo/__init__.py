@@ -46,14 +46,15 @@ Linear algebra and others
 Calls
     ``call(key, name, operands, result_avals, body)``, ``custom_call(target, operands, result_avals, *,
     backend_config=None, api_version=4, has_side_effect=False, operand_layouts=None, result_layouts=None, aliases=None,
-    attributes="")``, ``create_token()``, ``after_all(*tokens)``
+    attributes="")``, ``claims(prefix)`` whether the device has such custom calls, ``create_token()``,
+    ``after_all(*tokens)``
 
 Any op at all
     ``generic(name, operands, result_avals, attributes="", regions=())``, ``region(avals, body) -> (text, values)``,
     ``emit(aval, text)``, ``emit_many(avals, text)``
 
-A module: ``Module(name, attributes=None, preamble=()).main(avals, body, *, donate=None, argument_attributes=None,
-result_attributes=None) -> str``, ``donate`` being ``{argument: result or None}``.
+A module: ``Module(name, attributes=None, preamble=(), custom_calls=()).main(avals, body, *, donate=None,
+argument_attributes=None, result_attributes=None) -> str``, ``donate`` being ``{argument: result or None}``.
 """
 
 from portax.core.stablehlo.emitter import Body, Emitter

@@ -6,7 +6,7 @@ is. Names are made from the user's, in the order the functions are met, so the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from portax.core.stablehlo.emitter import Body, as_values
@@ -27,6 +27,10 @@ class Builder(Linear):
     def __init__(self, module: Module) -> None:
         super().__init__()
         self.module = module
+
+    def claims(self, prefix: str) -> bool:
+        """Whether the device that the program is for claims custom calls of this prefix."""
+        return prefix in self.module.custom_calls
 
     def call(
         self, key: Hashable, name: str, operands: Sequence[Value], result_avals: Sequence[Any] | None, body: Body
@@ -66,14 +70,21 @@ class Module:
         Of the module, spelled: ``{"mhlo.num_partitions": "2 : i32"}``.
     preamble : sequence of str
         Lines to stand before the functions, such as the declaration of a mesh.
+    custom_calls : collection of str
+        Prefixes of the custom calls that the device claims.
     """
 
     def __init__(
-        self, name: str = "main", attributes: Mapping[str, str] | None = None, preamble: Sequence[str] = ()
+        self,
+        name: str = "main",
+        attributes: Mapping[str, str] | None = None,
+        preamble: Sequence[str] = (),
+        custom_calls: Collection[str] = (),
     ) -> None:
         self.name = name
         self.attributes = dict(attributes or {})
         self.preamble = list(preamble)
+        self.custom_calls = frozenset(custom_calls)
         self._names = {"main"}
         self._functions: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
         self._texts: list[str] = []
