@@ -157,7 +157,7 @@ _MONOIDS = {
 }  # fmt: skip
 
 
-def _monoid(closed: ClosedJaxpr) -> str | None:
+def monoid_of(closed: ClosedJaxpr) -> str | None:
     """The primitive that a program of two scalars merely is."""
     eqns, jaxpr = closed.eqns, closed.jaxpr
     if len(eqns) != 1 or len(jaxpr.invars) != 2 or jaxpr.outvars != eqns[0].outvars:
@@ -166,7 +166,7 @@ def _monoid(closed: ClosedJaxpr) -> str | None:
     return name if name in _MONOIDS and set(eqns[0].invars) == set(jaxpr.invars) else None
 
 
-def _identity(name: str, dtype: Any) -> Any:
+def identity_of(name: str, dtype: Any) -> Any:
     if name in ("max", "min"):
         return registry[_MONOIDS[name][0]].identity(dtype)  # type: ignore[attr-defined]
     if name in ("and", "or", "xor"):
@@ -234,9 +234,9 @@ def reduce(
             wrong=f"the computation of reduce, {name_of(computation)}, closes over a traced or large array",
             fix="Make it a function of its two arguments alone",
         )
-    name = _monoid(staged.closed) if len(xs) == 1 else None
+    name = monoid_of(staged.closed) if len(xs) == 1 else None
     if name is not None and not isinstance(inits[0], Tracer):
-        if np.array_equal(np.asarray(inits[0]), _identity(name, avals[0].dtype)):
+        if np.array_equal(np.asarray(inits[0]), identity_of(name, avals[0].dtype)):
             return tree.unflatten(structure, [registry[_MONOIDS[name][0]](xs[0], axes=axes)])
     outs = reduce_p.bind(*xs, *inits, jaxpr=staged.closed, dimensions=axes)
     return tree.unflatten(structure, outs)

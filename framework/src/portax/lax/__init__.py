@@ -178,6 +178,7 @@ from portax.lax.shaping import (
     transpose,
     unstack,
 )
+from portax.lax.windows import reduce_window, reduce_window_shape_tuple
 from portax.primitives import (
     ConvDimensionNumbers,
     GatherDimensionNumbers,

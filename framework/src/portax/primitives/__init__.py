@@ -189,6 +189,13 @@ from portax.primitives.trigonometric import (
     tan,
     tanh,
 )
+from portax.primitives.window_reductions import (
+    reduce_window_max,
+    reduce_window_min,
+    reduce_window_sum,
+    select_and_gather_add,
+    select_and_scatter_add,
+)
 from portax.primitives.zeros import (
     add_any,
 )

@@ -423,10 +423,9 @@ def _to_lhs(
     w = rev(w, dimensions=tuple(rhs[2:]))
     if g > 1:  # the groups of features out become groups of features in
         w = _merge(_split(w, rhs[0], 1, g), rhs[1], 1)
-    low = [(a.size - 1) * a.spread - a.low for a in axes]
-    high = [reach(a.n, a.base) + a.low - reach(a.count, a.stride) for a in axes]
+    padding = tuple([(a.adjoint.low, a.adjoint.high) for a in axes])
     back = conv_general_dilated(
-        ct, w, window_strides=params["lhs_dilation"], padding=tuple(zip(low, high, strict=True)),
+        ct, w, window_strides=params["lhs_dilation"], padding=padding,
         lhs_dilation=params["window_strides"], rhs_dilation=params["rhs_dilation"],
         dimension_numbers=ConvDimensionNumbers(out, (rhs[1], rhs[0], *rhs[2:]), lhs), feature_group_count=g,
         batch_group_count=1, precision=precision, preferred_element_type=None, out_sharding=None,

@@ -66,9 +66,11 @@ class Axis(NamedTuple):
         return self.low, self.high, self.base - 1
 
     @property
-    def gaps(self) -> bool:
-        """Whether a window may cover places that hold no element."""
-        return self.low > 0 or self.high > 0 or self.base > 1
+    def adjoint(self) -> Axis:
+        """The windows that for each element gather from all windows that hold it: stride and base change places."""
+        low = (self.size - 1) * self.spread - self.low
+        high = reach(self.n, self.base) + self.low - reach(self.count, self.stride)
+        return Axis(self.count, self.size, self.base, low, high, self.stride, self.spread)
 
 
 def reach(n: int, spread: int) -> int:
