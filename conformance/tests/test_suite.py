@@ -14,10 +14,11 @@ import portax as px
 from portax.core.primitive import Primitive, Sample, registry
 from portax.errors import ArgumentError, UnknownBackendError
 from portax.primitives import cos, cumsum, mul, neg, sin, transpose
+from portax.primitives.elementwise import Elementwise
 from portax.runtime import plugins
 from portax.runtime.reference_backend import ReferenceDevice
 from portax_conformance import cases as cases_module
-from portax_conformance import constants, devices, laws, test_laws
+from portax_conformance import constants, devices, laws, oracles, test_laws
 from portax_conformance.cases import ALL, Case, cases_of, dtypes_of
 from portax_conformance.devices import Declared
 from portax_conformance.distance import ulps, zeros_of_other_sign
@@ -173,6 +174,40 @@ def test_constants_have_zeros_ends_and_what_lies_between(dtype):
         real = numbers.astype(np.float64)
         assert np.isnan(real).any() and np.isinf(real).sum() == 2 and np.signbit(real[real == 0]).sum() == 1
         assert ml_dtypes.finfo(dtype).smallest_subnormal in numbers
+
+
+# -- exact values -----------------------------------------------------------------------------------------------------
+def test_every_elementwise_function_of_floats_has_an_exact_value_or_needs_none():
+    functions = {p.name for p in registry if isinstance(p, Elementwise) and "float" in p.dtypes}
+    assert functions - set(oracles.ORACLES) == set(oracles.EXACT)
+    assert set(oracles.ORACLES) <= functions
+
+
+@pytest.mark.parametrize("name", sorted(oracles.ORACLES))
+def test_exact_values_are_there_for_most_numbers_and_agree_with_the_meaning(name):
+    case = next(c for c in oracles.cases(registry[name]) if c.dtype == "float64")
+    values = oracles.exact(case)
+    assert len(values) >= oracles.NEAR and sum(v is None for v in values) < len(values) / 3
+    assert max(oracles.errors(case, *laws.reference(case))) <= laws.budget_of(case)
+
+
+@pytest.mark.parametrize("dtype", oracles.FULL)
+def test_a_function_that_is_off_by_more_than_its_budget_is_caught_by_exact_values(dtype):
+    (case,) = oracles.cases(registry["sqrt"], (dtype,))
+    laws.exact(Trial(case, Bent(lambda x: x)))
+    off = 1 + (laws.budget_of(case) + 2) * float(ml_dtypes.finfo(dtype).eps)
+    wide = np.complex128 if dtype.startswith("complex") else np.float64
+    with pytest.raises(AssertionError, match="units in the last place"):
+        laws.exact(Trial(case, Bent(lambda x: (x.astype(wide) * off).astype(x.dtype))))
+
+
+def test_exact_values_are_measured_in_units_of_theirs():
+    case = Case(registry["exp"], Sample(np.array([0.0, 1000.0, -1000.0])), "float64", "exp/many/float64", many=True)
+    assert oracles.errors(case, np.array([1.0, np.inf, 0.0])) == pytest.approx([0, 0, 0])
+    assert oracles.errors(case, np.array([1 + 3 * 2.0**-52, 1e308, 2.0**-1024])) == pytest.approx([3, np.inf, 2.0**50])
+    assert oracles.errors(case, np.array([np.nan, -np.inf, np.nan])) == [np.inf] * 3
+    small = Case(registry["exp"], Sample(np.array([-740.0])), "float64", "exp/small/float64", many=True)
+    assert oracles.errors(small, np.zeros(1), denormals=False) == [0] and oracles.errors(small, np.zeros(1)) > [50]
 
 
 # -- distances --------------------------------------------------------------------------------------------------------

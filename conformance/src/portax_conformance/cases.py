@@ -43,10 +43,14 @@ class Case:
     operands : list of numpy arrays
         In the storage dtype of their avals.
     params : dict
+    many : bool
+        It is no sample, but many numbers at once, to be compared with exact values.
     """
 
-    def __init__(self, primitive: Primitive, sample: Sample, dtype: str, id: str, number: int = 0) -> None:
-        self.primitive, self.dtype, self.id, self.number = primitive, dtype, id, number
+    def __init__(
+        self, primitive: Primitive, sample: Sample, dtype: str, id: str, number: int = 0, many: bool = False
+    ) -> None:
+        self.primitive, self.dtype, self.id, self.number, self.many = primitive, dtype, id, number, many
         self.avals: list[Aval] = [aval_of(x).strip_weak_type() for x in sample.operands]
         self.operands = [_stored(x, a) for x, a in zip(sample.operands, self.avals, strict=True)]
         self.params = sample.params

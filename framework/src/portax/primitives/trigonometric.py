@@ -364,7 +364,8 @@ atanh = _row(
     doc="The number whose hyperbolic tangent is ``x``: infinite at -1 and 1, NaN for real ``x`` beyond.\n",
     derivatives=[lambda t, out, x: mul(div(like(x, 1), add(like(x, 1), x)), div(t, sub(like(x, 1), x)))],
     decompose=by_kind(_atanh_real, by_parts(_atanh_parts)),
-    stablehlo="atanh",
+    # XLA's own is off by a hundred units at float64.
+    stablehlo=lambda b, x: NotImplemented if x.aval.dtype == dtypes.float64 else b.unary("atanh", x),
     domain=(-0.9, 0.9),
-    budget={"default": 8, "float64": 256},
+    budget={"default": 8},
 )
