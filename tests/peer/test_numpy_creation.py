@@ -8,7 +8,10 @@ import pytest
 import portax.numpy as pnp
 from portax.core.config import override
 
-pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning")
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
+]
 
 CALLS = """
 array(1.)

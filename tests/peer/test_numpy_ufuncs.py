@@ -12,6 +12,7 @@ import portax.numpy as pnp
 from portax.core.config import override
 
 pytestmark = [
+    pytest.mark.peer,
     pytest.mark.filterwarnings("ignore:Explicitly requested dtype:UserWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
