@@ -79,6 +79,7 @@ from portax.version import __version__, __version_info__
 __getattr__ = rooms(
     __name__,
     "backend",
+    "experimental",
     "nn",
     "random",
     explain_recompile="portax.higher_order.recompiles",

@@ -1,0 +1,5 @@
+"""What JAX keeps under ``experimental``: rooms that load when first used."""
+
+from portax.core.lazy import rooms
+
+__getattr__ = rooms(__name__, "ode")
