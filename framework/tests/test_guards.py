@@ -68,6 +68,15 @@ def test_a_nan_in_a_loop_and_after_donation_is_refused():
             px.jit(pnp.log, donate_argnums=0)(x + 0)
 
 
+def test_a_nan_made_by_several_operations_at_once_is_refused():
+    big, nan = pnp.array([1e30]), pnp.array([pnp.nan])
+    big % big, big // big, nan[0], px.random.exponential(px.random.key(0))
+    with px.debug_nans(True), px.debug_infs(True):
+        for made in (lambda: nan // 2.0, lambda: pnp.sinc(nan), lambda: px.random.gamma(px.random.key(0), nan[0])):
+            with pytest.raises(NonFiniteError):
+                made()
+
+
 def test_what_is_finite_passes():
     with px.debug_nans(True), px.debug_infs(True):
         assert float(px.jit(lambda x: pnp.log(x) + 1)(1.0)) == 1.0

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import portax as px
 from portax import errors, random, vmap
 
 KEY = random.key(0)
@@ -72,3 +73,11 @@ def test_a_small_sample_in_a_new_process_opens_no_compiler():
     sample = "import sys; from portax import random; random.normal(random.key(0), (3,))"
     program = f"{sample}; assert 'jaxlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("device", ["reference", "reference:0"])
+def test_a_default_device_may_be_named(device):
+    with px.default_device(device):
+        drawn = px.random.normal(px.random.key(0), (3,))
+    assert drawn.tolist() == px.random.normal(px.random.key(0), (3,)).tolist()
+    assert drawn.device.platform == "reference"

@@ -85,7 +85,7 @@ def composite(f: Callable[..., Any]) -> Callable[..., Any]:
             plain
             and program.reference is not None
             and (device.host_memory if device is not None else devices.default_is_host())
-            and config.default_device is None
+            and config.undisturbed
         ):
             if host is not None:
                 out = eager.quietly(host, *values)

@@ -46,7 +46,7 @@ LARGE_BASE = 1024
 def value_at_hand(x: ConcreteArray) -> np.ndarray | None:
     """The value of ``x``, if an operation on it now would happen in NumPy."""
     value = x._host  # pyright: ignore[reportPrivateUsage]
-    if value is None or type(state.trace) is not EvalTrace or config.default_device is not None:
+    if value is None or type(state.trace) is not EvalTrace or not config.undisturbed:
         return None
     device = x._device  # pyright: ignore[reportPrivateUsage]
     return value if device is None or device.host_memory else None

@@ -92,7 +92,10 @@ class Sampler:
 
 def _on_host(staged: Staged, operands: Sequence[Any]) -> ConcreteArray | None:
     """The sample in host memory, or None where the operands live, or belong, elsewhere."""
-    device, committed = config.default_device, False
+    if config.guarded:
+        return None
+    device = None if config.default_device is None else devices.as_device(config.default_device)
+    committed = False
     values: list[np.ndarray] = []
     for x in operands:
         if type(x) is not ConcreteArray:
