@@ -121,6 +121,7 @@ from portax.lax.elementwise import (
     tanh,
     zeta,
 )
+from portax.lax.fourier import fft
 from portax.lax.indexing import gather, scatter, scatter_add, scatter_max, scatter_min, scatter_mul, scatter_sub
 from portax.lax.shaping import (
     argmax,
@@ -181,6 +182,7 @@ from portax.lax.shaping import (
 from portax.lax.windows import reduce_window, reduce_window_shape_tuple
 from portax.primitives import (
     ConvDimensionNumbers,
+    FftType,
     GatherDimensionNumbers,
     GatherScatterMode,
     Precision,

@@ -1,5 +1,6 @@
 """NumPy's functions on portax arrays."""
 
+from portax.core.lazy import rooms
 from portax.numpy import indexing
 from portax.numpy.applying import (
     apply_along_axis,
@@ -367,3 +368,5 @@ from portax.numpy.ufuncs import (
     subtract,
     true_divide,
 )
+
+__getattr__ = rooms(__name__, "fft")

@@ -106,6 +106,10 @@ from portax.primitives.exponential import (
     pow_,
     rsqrt,
 )
+from portax.primitives.fourier import (
+    FftType,
+    fft,
+)
 from portax.primitives.indexing import (
     GatherDimensionNumbers,
     GatherScatterMode,
