@@ -215,6 +215,9 @@ class Elementwise(Primitive):
         params = self.sample_params[0]
         if self.arity == 2 and not self.mixed:
             yield Refusal(Sample(make((3,)), make((2,)), **params), ShapeError, "operands of one shape")
+        if "bool" not in self.dtypes and not self.mixed and type(self)._check_dtypes is Elementwise._check_dtypes:
+            truths = [np.zeros(3, bool)] * self.arity
+            yield Refusal(Sample(*truths, **params), DtypeError, f"{self.name} does not take bool")
 
 
 def _sum_to_scalar(ct: Any) -> Any:
