@@ -176,7 +176,8 @@ def pow(x: Operand, y: Operand) -> Any:
     if isinstance(y, int) and not isinstance(y, bool):
         return integer_pow(x, y)
     x = as_operand(x, "pow")
-    if hasattr(y, "dtype") and dtypes.is_integer(y.dtype):
+    dtype = getattr(y, "dtype", None)
+    if dtype is not None and dtypes.is_integer(dtype):
         return registry["pow"](x, as_operand(y, "pow"))
     return registry["pow"](*operands("pow", x, y))
 
