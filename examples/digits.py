@@ -41,7 +41,7 @@ def start(key):
 
 def logits(params, image):
     """Ten scores for one image, float32[64]."""
-    hidden = px.nn.relu(image @ params["hidden"]["w"] + params["hidden"]["b"])
+    hidden = px.nn.gelu(image @ params["hidden"]["w"] + params["hidden"]["b"])
     return hidden @ params["out"]["w"] + params["out"]["b"]
 
 
