@@ -6,9 +6,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import portax as px
+import portax.numpy as pnp
 from portax.core.aval import Aval
 from portax.core.primitive import Undefined
-from portax.errors import ArgumentError, DtypeError, TypePromotionError
+from portax.errors import ArgumentError, DtypeError
 from portax.primitives.contraction import Precision, canonical_precision, dot_general
 from portax.runtime.reference import host_value as host
 
@@ -46,10 +48,10 @@ def test_operands_of_two_dtypes_meet_in_their_common_one():
     assert host(dot(x, y)).dtype == np.float32
 
 
-def test_operands_without_a_common_dtype_need_a_preferred_one():
+def test_operands_of_two_dtypes_give_one_of_them_even_where_a_third_would_hold_both():
     x, y = np.ones((2, 2), ml_dtypes.float8_e4m3fn), np.ones((2, 2), ml_dtypes.float8_e5m2)
-    with pytest.raises(TypePromotionError, match="no common dtype"):
-        dot(x, y)
+    assert host(dot(x, y)).dtype == ml_dtypes.float8_e5m2  # the one of wider range
+    assert host(dot(x.astype(np.int8), y.astype(np.uint8))).dtype == np.int8
     assert host(dot(x, y, preferred_element_type=np.dtype(np.float32))).dtype == np.float32
 
 
@@ -86,3 +88,13 @@ def test_no_precision_is_none_and_a_wrong_one_is_refused():
         canonical_precision("sharp")
     with pytest.raises(ArgumentError, match="each of two operands"):
         canonical_precision(("high",) * 3)
+
+
+def test_the_precision_that_is_not_given_is_a_setting():
+    x = pnp.ones((2, 2))
+    with px.default_matmul_precision("high"):
+        text = str(px.make_jaxpr(lambda x: x @ x)(x))
+        own = str(px.make_jaxpr(lambda x: pnp.matmul(x, x, precision="highest"))(x))
+    assert "HIGH" in text and "HIGHEST" not in text
+    assert "HIGHEST" in own
+    assert "HIGH" not in str(px.make_jaxpr(lambda x: x @ x)(x))

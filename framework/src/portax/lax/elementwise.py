@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from portax import primitives as p
 from portax.core import dtypes
 from portax.core.dtypes import user_dtype
@@ -208,7 +206,10 @@ def clamp(min: Operand, x: Operand, max: Operand) -> Any:
     min, max : scalars, or arrays of the shape of ``x``
     x : array
     """
-    return p.clamp(*operands("clamp", min, x, max))
+    min, x, max = operands("clamp", min, x, max)
+    if x.dtype == dtypes.bool_:
+        return p.min_(p.max_(x, min), max)
+    return p.clamp(min, x, max)
 
 
 def betainc(a: Operand, b: Operand, x: Operand) -> Any:
@@ -255,13 +256,10 @@ def convert_element_type(operand: Operand, new_dtype: Any) -> Any:
         Floats are cut off towards zero on their way to integers; complex numbers lose their imaginary part.
     """
     x = as_operand(operand, "convert_element_type")
-    if isinstance(new_dtype, type) and new_dtype in (bool, int, float, complex):
-        dtype, weak = dtypes.canonicalize_dtype(np.dtype(new_dtype)), new_dtype is not bool
-    else:
-        dtype, weak = user_dtype(new_dtype, "convert_element_type"), False
-    if x.dtype == dtype and x.aval.weak_type == weak:
+    dtype = user_dtype(new_dtype, "convert_element_type")
+    if x.dtype == dtype and not x.aval.weak_type:
         return x
-    return p.convert_element_type(x, new_dtype=dtype, weak_type=weak, sharding=None)
+    return p.convert_element_type(x, new_dtype=dtype, weak_type=False, sharding=None)
 
 
 def bitcast_convert_type(operand: Operand, new_dtype: Any) -> Any:

@@ -26,14 +26,16 @@ def gather(
     dimension_numbers : GatherDimensionNumbers
     slice_sizes : sequence of int
     mode : GatherScatterMode or str, optional
-        What happens to indices out of bounds: "fill" (the default), "clip", "promise_in_bounds".
+        What happens to indices out of bounds: "fill" puts ``fill_value`` there, "clip" moves the window inside, and
+        "promise_in_bounds" (the default) says that there are none.
     fill_value : scalar, optional
         NaN, or the least value of a signed and the greatest of an unsigned dtype.
     """
+    mode = GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
     return registry["gather"](
         as_operand(operand, "gather"), as_operand(start_indices, "gather"), dimension_numbers=dimension_numbers,
         slice_sizes=shape_of(slice_sizes), unique_indices=bool(unique_indices),
-        indices_are_sorted=bool(indices_are_sorted), mode=GatherScatterMode.from_any(mode), fill_value=fill_value,
+        indices_are_sorted=bool(indices_are_sorted), mode=mode, fill_value=fill_value,
     )  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from portax.core import dtypes, tree
 from portax.core.aval import aval_of
 from portax.core.dtypes import user_dtype
 from portax.core.primitive import registry
-from portax.errors import ArgumentError, AxisError, ShapeError
+from portax.errors import ArgumentError, AxisError, DtypeError, ShapeError
 from portax.lax.elementwise import convert_element_type
-from portax.lax.operands import as_operand
+from portax.lax.operands import as_operand, operands
+from portax.primitives.contraction import fits, product_dtype
 
 Operand = Any
 
@@ -55,7 +56,8 @@ def full(shape: Sequence[int], fill_value: Operand, dtype: Any = None, *, shardi
     value = as_operand(fill_value, "full")
     if value.ndim:
         raise ShapeError(wrong=f"full takes one value, got {value.aval}", fix="Give a scalar, or use broadcast_in_dim")
-    value = convert_element_type(value, value.dtype if dtype is None else dtype)
+    if dtype is not None:
+        value = convert_element_type(value, dtype)
     return p.broadcast_in_dim(value, shape=shape_of(shape), broadcast_dimensions=())
 
 
@@ -71,7 +73,12 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, shape: Any = N
     aval = aval_of(x)
     if dtypes.is_key(aval.dtype) and dtype is None:
         raise ArgumentError(wrong=f"full_like cannot fill an array of random keys ({aval})", fix="Give dtype=")
-    return full(aval.shape if shape is None else shape, fill_value, aval.dtype if dtype is None else dtype)
+    shape = shape_of(aval.shape if shape is None else shape)
+    if dtype is not None or not aval.weak_type:
+        return full(shape, fill_value, aval.dtype if dtype is None else dtype)
+    value = convert_element_type(fill_value, aval.dtype)
+    weak = p.convert_element_type(value, new_dtype=aval.dtype, weak_type=True, sharding=None)
+    return p.broadcast_in_dim(weak, shape=shape, broadcast_dimensions=())
 
 
 def empty(shape: Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:
@@ -165,10 +172,15 @@ def squeeze(array: Operand, dimensions: Sequence[int]) -> Any:
 
 
 def collapse(operand: Operand, start_dimension: int, stop_dimension: int | None = None) -> Any:
-    """``operand`` with the axes from ``start_dimension`` up to ``stop_dimension`` made one."""
+    """``operand`` with the axes from ``start_dimension`` up to ``stop_dimension`` made one (of length 1, if none)."""
     x = as_operand(operand, "collapse")
     start, stop, _ = slice_type(start_dimension, stop_dimension).indices(x.ndim)
-    if stop - start < 2:
+    if stop < start:
+        raise ArgumentError(
+            wrong=f"collapse was given axes from {start_dimension} up to {stop_dimension} of {x.aval}",
+            fix="Give a start that is not after the stop",
+        )
+    if stop - start == 1:
         return x
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:stop]), *x.shape[stop:]))
 
@@ -222,11 +234,7 @@ def tile(operand: Operand, reps: Sequence[int]) -> Any:
 def pad(operand: Operand, padding_value: Operand, padding_config: Sequence[tuple[int, int, int]]) -> Any:
     """``operand`` with ``(low, high, interior)`` elements of ``padding_value`` around and between, for each axis."""
     x = as_operand(operand, "pad")
-    value = (
-        convert_element_type(padding_value, x.dtype)
-        if isinstance(padding_value, bool | int | float | complex)
-        else (as_operand(padding_value, "pad"))
-    )
+    _, value = operands("pad", x, padding_value)
     return p.pad(x, value, padding_config=tuple(shape_of(c) for c in padding_config))
 
 
@@ -288,6 +296,12 @@ def _starts(name: str, x: Any, indices: Any, wrap: Any) -> list[Any]:
     starts: list[Any] = []
     for i, n, w in zip(indices, x.shape, flags, strict=True):
         if isinstance(i, int | np.integer) and not isinstance(i, bool):
+            if i < 0 and not w:
+                raise ArgumentError(
+                    wrong=f"{name} was given the start index {i} for an axis of length {n}, and "
+                    "allow_negative_indices=False",
+                    fix="Count from the front, or leave allow_negative_indices at True",
+                )
             starts.append(np.asarray(i + n if w and i < 0 else i, np.int32))
             continue
         i = as_operand(i, name)
@@ -392,6 +406,11 @@ reduce_xor = _reduction("reduce_xor")
 def reduce_sum(operand: Operand, axes: Sequence[int], *, out_sharding: Any = None) -> Any:
     """The sum of ``operand`` over ``axes``, in its own dtype."""
     x = as_operand(operand, "reduce_sum")
+    if x.dtype == dtypes.bool_:
+        raise DtypeError(
+            wrong=f"reduce_sum was given {x.aval}, and the sum of bools is not one",
+            fix="Convert it to an integer dtype, or use reduce_or or reduce_xor",
+        )
     return p.reduce_sum(x, axes=tuple(axis_of("reduce_sum", d, x.ndim) for d in axes))
 
 
@@ -441,11 +460,10 @@ def sort_key_val(keys: Operand, values: Operand, dimension: int = -1, is_stable:
     return sort((keys, values), dimension, is_stable, 1)
 
 
-def top_k(operand: Operand, k: int, *, axis: int = -1) -> tuple[Any, Any]:
+def top_k(operand: Operand, k: int, *, axis: int = -1) -> list[Any]:
     """The ``k`` greatest elements along an axis, greatest first, and their places."""
     x = as_operand(operand, "top_k")
-    values, places = p.top_k(x, k=operator.index(k), axis=axis_of("top_k", axis, x.ndim))
-    return values, places
+    return list(p.top_k(x, k=operator.index(k), axis=axis_of("top_k", axis, x.ndim)))
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
@@ -466,17 +484,26 @@ def dot_general(
     precision : Precision, str, pair of them, or None
         None is the precision of the dtypes.
     preferred_element_type : dtype, optional
-        Of the result and of the sums.
+        Of the result and of the sums; one of a lesser kind than theirs is only the result's.
     """
     x, y = as_operand(lhs, "dot_general"), as_operand(rhs, "dot_general")
     (xc, yc), (xb, yb) = dimension_numbers
-    preferred = None if preferred_element_type is None else user_dtype(preferred_element_type, "dot_general")
-    if preferred is None and x.dtype == y.dtype:
-        preferred = x.dtype
-    return p.dot_general(
+    own = product_dtype(x.dtype, y.dtype)
+    wanted = own if preferred_element_type is None else user_dtype(preferred_element_type, "dot_general")
+    width = dtypes.bits(dtypes.real_dtype(own))
+    if not dtypes.is_float(own) and dtypes.bits(dtypes.real_dtype(wanted)) < width:
+        raise DtypeError(
+            wrong=f"dot_general cannot sum products of {x.aval} and {y.aval} in {wanted}, which is narrower than {own}",
+            fix=f"Give a preferred_element_type of at least {width} bits, or convert the operands",
+        )
+    # A lesser kind is no dtype to sum in: the sum is converted to it.
+    lesser = not (fits(x.dtype, wanted) and fits(y.dtype, wanted))
+    out = p.dot_general(
         x, y, dimension_numbers=((_axes(xc), _axes(yc)), (_axes(xb), _axes(yb))),
-        precision=p.canonical_precision(precision), preferred_element_type=preferred, out_sharding=None,
+        precision=p.canonical_precision(precision), preferred_element_type=own if lesser else wanted,
+        out_sharding=None,
     )  # fmt: skip
+    return convert_element_type(out, wanted) if lesser else out
 
 
 def dot(

@@ -161,7 +161,7 @@ def _select_lowering(b: Any, which: Any, *cases: Any) -> Any:
 
 
 def _clamp_reference(low: np.ndarray, x: np.ndarray, high: np.ndarray) -> np.ndarray:
-    return np.minimum(np.maximum(x, low), high)
+    return np.minimum(np.maximum(x, low), high).astype(x.dtype, copy=False)
 
 
 def _inside(low: Any, x: Any, high: Any) -> Any:
@@ -177,7 +177,10 @@ def _clamp_term(which: int) -> Any:
         if which == 1:
             return select_n(_inside(low, x, high), zero, t)
         if which == 0:
-            return select_n(gt(broadcast_to(low, shape), x), zero, t)
+            # Where the limits are the wrong way round, the result is the upper one.
+            low = broadcast_to(low, shape)
+            held = registry["and"](gt(low, x), lt(low, broadcast_to(high, shape)))
+            return select_n(held, zero, t)
         return select_n(lt(broadcast_to(high, shape), x), zero, t)
 
     return term

@@ -16,6 +16,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
+from portax.core.config import config
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import ArgumentError, DtypeError, ShapeError
 from portax.primitives.broadcasting import transpose
@@ -56,9 +57,14 @@ _PRECISIONS: dict[object, Precision] = {
 
 
 def canonical_precision(precision: Any) -> tuple[Precision, Precision] | None:
-    """A precision, its name, a pair of either, or None, as the pair that ``dot_general`` takes."""
+    """A precision, its name, a pair of either, or None, as the pair that ``dot_general`` takes.
+
+    None is what the setting ``default_matmul_precision`` says.
+    """
     if precision is None:
-        return None
+        precision = config.default_matmul_precision
+        if precision is None:
+            return None
     if isinstance(precision, tuple | list):
         if len(precision) != 2:
             raise ArgumentError(
@@ -98,7 +104,7 @@ class DotGeneral(Primitive):
 
     Parameters
     ----------
-    lhs, rhs : Arrays, any dtypes that have a common one, or any at all where ``preferred_element_type`` is given
+    lhs, rhs : Arrays, any dtypes
     dimension_numbers : ((lhs contracting, rhs contracting), (lhs batch, rhs batch)), static; tuples of axes
     precision : None or a pair of Precision, static; None is the precision of the dtypes
     preferred_element_type : dtype or None, static; of the result and of the sum
@@ -147,7 +153,7 @@ class DotGeneral(Primitive):
                         fix="Give a preferred_element_type of the operands' kind, or convert the operands",
                     )
             return wanted
-        return x.dtype if x.dtype == y.dtype else dtypes.promote(x.dtype, False, y.dtype, False)[0]
+        return product_dtype(x.dtype, y.dtype)
 
     def reference(
         self,
@@ -162,7 +168,7 @@ class DotGeneral(Primitive):
         if preferred_element_type is not None:
             dtype = preferred_element_type
         else:
-            dtype = x.dtype if x.dtype == y.dtype else dtypes.promote(x.dtype, False, y.dtype, False)[0]
+            dtype = product_dtype(x.dtype, y.dtype)
         # Narrow integers are summed in 32 bits and cut at the end, which gives the same low bits.
         wide = np.dtype(np.int32) if dtypes.is_narrow(dtype) and dtypes.is_integer(dtype) else dtypes.accumulator(dtype)
         x_order, x_shape, y_order, y_shape, shape = _plan(x.shape, y.shape, dimension_numbers)
@@ -233,7 +239,7 @@ class DotGeneral(Primitive):
         if x.aval.dtype != y.aval.dtype:
             common = wanted
             if common is None:
-                common = dtypes.promote(x.aval.dtype, False, y.aval.dtype, False)[0]
+                common = product_dtype(x.aval.dtype, y.aval.dtype)
             x, y = b.convert(x, common), b.convert(y, common)
         return b.dot_general(x, y, dimension_numbers, precision, x.aval.dtype if wanted is None else wanted)
 
@@ -275,10 +281,27 @@ class DotGeneral(Primitive):
         yield Refusal(dot(make((2, 3)), make((3, 3)), (1,), (0,), (0,), (1,)), ShapeError, "pair batch axis 0")
 
 
+_RANKS = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
+
+
 def fits(given: Any, wanted: Any) -> bool:
     """Whether products of ``given`` may be summed in ``wanted``: the same kind, or one above it."""
-    order = {"bool": 0, "uint": 1, "int": 1, "float": 2, "complex": 3}
-    return order.get(dtypes.kind(given), 9) <= order.get(dtypes.kind(wanted), -1)
+    return _RANKS.get(dtypes.kind(given), 9) <= _RANKS.get(dtypes.kind(wanted), -1)
+
+
+@functools.lru_cache(256)
+def product_dtype(x: Any, y: Any) -> Any:
+    """The dtype of a sum of products: of the two the higher kind, the wider, the signed, the one of wider range.
+
+    Never a third one, so that eight bits times eight bits stay within what devices multiply natively.
+    """
+
+    def rank(dtype: Any) -> tuple[Any, ...]:
+        kind = dtypes.kind(dtype)
+        reach = kind == "int" if kind in ("bool", "int", "uint") else float(dtypes.finfo(dtypes.real_dtype(dtype)).max)
+        return _RANKS[kind], dtypes.bits(dtype), reach
+
+    return x if x == y else max(x, y, key=rank)
 
 
 def _free(rank: int, *taken: Sequence[int]) -> tuple[int, ...]:

@@ -284,11 +284,14 @@ class ReduceAnd(Reduction):
     dtypes = ("bool", "int", "uint")
     ufunc, op, word = np.bitwise_and, "and", "and"
 
+    def weak_type(self, *avals: Aval, **params: Any) -> bool:
+        return False
+
     def identity(self, dtype: Any) -> Any:
         return True if dtype == dtypes.bool_ else -1 if dtypes.is_signed(dtype) else int(dtypes.iinfo(dtype).max)
 
 
-class ReduceOr(Reduction):
+class ReduceOr(ReduceAnd):
     __doc__ = _LOGIC_DOC.format(word="Disjunction", empty="False, or 0")
     name = "reduce_or"
     dtypes = ("bool", "int", "uint")

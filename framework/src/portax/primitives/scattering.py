@@ -136,7 +136,7 @@ class Scattering(Primitive):
         return x.dtype
 
     def weak_type(self, x: Aval, indices: Aval, updates: Aval, **_: Any) -> bool:
-        return x.weak_type and updates.weak_type
+        return x.weak_type
 
     def reference(
         self, x: np.ndarray, indices: np.ndarray, updates: np.ndarray, *, dimension_numbers: Any, mode: Any, **_: Any

@@ -138,7 +138,7 @@ class TopK(Primitive):
                 fix=f"Give 0 <= k <= {x.shape[axis]}",
             )
         shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
-        return [x.update(shape=shape), Aval(shape, _INT32)]
+        return [x.update(shape=shape), Aval(shape, _INT32, x.weak_type)]
 
     def reference(self, x: np.ndarray, *, k: int, axis: int) -> list[np.ndarray]:
         # Sorted backwards twice: descending, yet the first of equal elements stays first.

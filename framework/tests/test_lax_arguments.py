@@ -1,0 +1,38 @@
+"""What the structural functions of lax say to arguments that cannot be."""
+
+import numpy as np
+import pytest
+
+import portax.numpy as pnp
+from portax import lax
+from portax.errors import ArgumentError, DtypeError
+
+X = np.zeros((2, 3), np.int32)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: lax.collapse(X, 2, 1), ArgumentError, "axes from 2 up to 1"),
+        (lambda: lax.dynamic_slice(X, (-1, 0), (1, 1), allow_negative_indices=False), ArgumentError, "start index -1"),
+        (lambda: lax.reduce_sum(X > 0, (0,)), DtypeError, "the sum of bools is not one"),
+        (lambda: lax.dot(X, X.T, preferred_element_type=np.int8), DtypeError, "narrower than int32"),
+        (lambda: lax.pad(X, 1.5, ((0, 0, 0),) * 2), DtypeError, "cannot hold it"),
+        (lambda: lax.gather(X, X, lax.GatherDimensionNumbers((), (0,), (0,)), (1, 1), mode="wrap"), ArgumentError,
+         "no gather mode 'wrap'"),
+    ],
+    ids=["collapse", "negative-start", "sum-of-bools", "narrower", "pad", "gather-mode"],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_words(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_a_sum_asked_for_in_a_lesser_kind_is_made_in_its_own_and_converted():
+    x = pnp.array([1.5, 1.5], "float32")
+    out = lax.dot(x, x, preferred_element_type=np.int32)
+    assert (out.dtype, int(out)) == (np.int32, 4)  # 4.5 cut off, not 1 * 1 + 1 * 1
+
+
+def test_axes_that_are_collapsed_to_none_leave_one_of_length_1():
+    assert lax.collapse(X, 1, 1).shape == (2, 1, 3)
