@@ -17,6 +17,7 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.aval import Aval
 from portax.core.config import config
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ConcretizationError, DtypeError, ShapeError
 from portax.numpy.promotion import PYTHON_NUMBERS, as_array, converted, not_an_array
 from portax.primitives.barriers import copy as copy_p
@@ -25,6 +26,8 @@ from portax.primitives.conversion import convert_element_type
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
+
+dlpack = lazy("portax.runtime.dlpack")
 
 newaxis = None
 pi, e, euler_gamma, inf, nan = math.pi, math.e, float(np.euler_gamma), math.inf, math.nan
@@ -143,7 +146,7 @@ def _from_object(x: Any, dtype: Any, copy: bool) -> Array:
     if hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
         return _from_numpy(np.asarray(x), dtype, copy)
     if hasattr(x, "__dlpack__"):
-        return _from_numpy(np.from_dlpack(x), dtype, copy)
+        return _from_numpy(dlpack.taken(x), dtype, copy)
     try:
         buffer = memoryview(x)
     except TypeError:
@@ -313,7 +316,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     """
     if isinstance(x, ConcreteArray):
         return array(x, copy=bool(copy), device=device)
-    value = np.from_dlpack(x)
+    value = dlpack.taken(x)
     if value.dtype != dtypes.canonicalize_dtype(value.dtype):
         raise DtypeError(
             wrong=f"from_dlpack was given {value.dtype.name}, and 64-bit dtypes are off",

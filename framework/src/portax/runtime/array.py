@@ -23,6 +23,7 @@ from portax.runtime import devices
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device
 
+dlpack = lazy("portax.runtime.dlpack")
 guards = lazy("portax.runtime.guards")
 
 
@@ -197,11 +198,26 @@ class ConcreteArray(Array):
         return ConcreteArray(self.aval, self.host().copy(), None, self._device, self.committed)
 
     # -- exchange with other libraries --------------------------------------------------------------------------------
-    def __dlpack__(self, **options: Any) -> Any:
-        return self._numpy().__dlpack__(**options) if not options.get("copy") else self._numpy().copy().__dlpack__()
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None,
+        copy: bool | None = None,
+    ) -> Any:  # fmt: skip
+        """A DLPack capsule that shares the memory of the array; nobody may write to it.
+
+        Raises
+        ------
+        BufferError
+            ``dl_device`` asks for a device other than the host.
+        """
+        del stream  # there is nothing to wait for on the host
+        if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
+            raise BufferError(f"this array is in host memory, and was asked for on device {tuple(dl_device)}")
+        value = self._numpy()
+        return dlpack.lend(value.copy() if copy else value, max_version, bool(copy))
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._numpy().__dlpack_device__()
+        """``(1, 0)``: the host's memory, where the value is read."""
+        return (1, 0)
 
 
 def _restore(value: np.ndarray, weak_type: bool) -> ConcreteArray:
