@@ -19,6 +19,7 @@ from portax.api import (
     devices,
     ensure_compile_time_eval,
     eval_shape,
+    fwd_and_bwd,
     grad,
     hessian,
     jacfwd,
@@ -79,9 +80,11 @@ from portax.version import __version__, __version_info__
 __getattr__ = rooms(
     __name__,
     "backend",
+    "dlpack",
     "experimental",
     "nn",
     "random",
+    "typing",
     explain_recompile="portax.higher_order.recompiles",
     no_recompile="portax.higher_order.recompiles",
 )
