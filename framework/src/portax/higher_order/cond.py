@@ -56,7 +56,12 @@ class Cond(Primitive):
         return run_reference(branches[int(np.clip(index, 0, len(branches) - 1))], *values)
 
     def impl(self, index: Any, *operands: Any, branches: Sequence[ClosedJaxpr], **_: Any) -> list[Any]:
-        return eval_closed(branches[int(np.clip(np.asarray(index), 0, len(branches) - 1))], *operands)
+        outs = eval_closed(branches[int(np.clip(np.asarray(index), 0, len(branches) - 1))], *operands)
+        return [
+            x if aval_of(x).weak_type == a.weak_type
+            else convert_element_type(x, new_dtype=a.dtype, weak_type=a.weak_type, sharding=None)
+            for x, a in zip(outs, branches[0].out_avals, strict=True)
+        ]  # fmt: skip
 
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, branches: Any, **params: Any) -> Any:
         moving = [t is not None for t in tangents[1:]]
@@ -278,33 +283,10 @@ def _choose(name: str, which: Any, branches: Sequence[Callable[..., Any]], opera
             )
     # A branch takes its own constants from the list of all branches' constants.
     groups = [s.closed.in_avals[: len(s.consts)] for s in staged]
-    outs = [[s.out_avals[i] for s in staged] for i in range(len(first.out_avals))]
-    common = [Aval(a[0].shape, a[0].dtype, all(x.weak_type for x in a)) for a in outs]
-    programs = tuple(
-        s.closed
-        if not any(groups) and [a.weak_type for a in s.out_avals] == [a.weak_type for a in common]
-        else _firm(_pad_inputs(s.closed, groups, i), common)
-        for i, s in enumerate(staged)
-    )
+    # Branches may differ in what is weak: the results are as weak as the first branch's.
+    programs = tuple(_pad_inputs(s.closed, groups, i) if any(groups) else s.closed for i, s in enumerate(staged))
     results = cond_p.bind(which, *(c for s in staged for c in s.consts), *leaves, branches=programs)
     return tree.unflatten(first.out_tree, results)
-
-
-def _firm(closed: ClosedJaxpr, avals: Sequence[Aval]) -> ClosedJaxpr:
-    """The program with weakly typed results made firm where ``avals`` are."""
-    if [a.weak_type for a in closed.out_avals] == [a.weak_type for a in avals]:
-        return closed
-
-    def f(*xs: Any) -> list[Any]:
-        outs = eval_closed(closed, *xs)
-        return [
-            convert_element_type(x, new_dtype=a.dtype, weak_type=a.weak_type, sharding=None)
-            if aval_of(x).weak_type != a.weak_type
-            else x
-            for x, a in zip(outs, avals, strict=True)
-        ]
-
-    return stage_closed(f, closed.in_avals, closed.jaxpr.name)
 
 
 def describe_difference(a: Any, b: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes, tree
 from portax.core.array import Array
-from portax.core.aval import aval_of
+from portax.core.aval import Aval, aval_of
 from portax.core.trace import Tracer
 from portax.higher_order.closures import avals_of
 from portax.higher_order.scan import scan
@@ -30,6 +30,17 @@ def _is_static(x: Any) -> bool:
     return isinstance(x, int | np.integer) or (isinstance(x, Array | np.ndarray) and aval_of(x).shape == ())
 
 
+def _common_dtype(lower: Aval, upper: Aval) -> Any:
+    """The dtype that a loop counts in: that of both bounds, where a Python number takes the other's."""
+    for a, b in ((lower, upper), (upper, lower)):
+        if a.dtype == b.dtype or (a.weak_type and not b.weak_type and dtypes.is_signed(b.dtype)):
+            return b.dtype
+    raise errors.DtypeError(
+        wrong=f"fori_loop was given bounds of different dtypes, lower: {lower} and upper: {upper}",
+        fix="Convert one to the dtype of the other",
+    )
+
+
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: Any = None) -> Any:
     """Apply ``body_fun(i, value)`` for ``i`` from ``lower`` to ``upper - 1``.
 
@@ -45,6 +56,13 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     unroll : int or bool, optional
         As in ``scan``; only for bounds that are Python numbers.
 
+    Raises
+    ------
+    ArgumentError
+        A bound is no whole number, or is traced where ``unroll`` is given.
+    DtypeError
+        The bounds have different dtypes.
+
     Examples
     --------
     >>> from portax import lax
@@ -57,27 +75,27 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
             raise errors.ArgumentError(
                 wrong=f"fori_loop counts in whole numbers, and {name} is {aval}", fix="Give integers of shape ()"
             )
-    avals = [aval_of(lower), aval_of(upper)]
-    dtype, _ = dtypes.promote(avals[0].dtype, avals[0].weak_type, avals[1].dtype, avals[1].weak_type)
-    weak = all(a.weak_type for a in avals)
-    one = np.ones((), dtype)
     if _is_static(lower) and _is_static(upper):
+        _common_dtype(aval_of(lower), aval_of(upper))
         first, last = operator.index(np.asarray(lower).item()), operator.index(np.asarray(upper).item())
-        start = convert_element_type(np.asarray(first, dtype), new_dtype=dtype, weak_type=weak, sharding=None)
 
         def step(carry: Any, _: Any) -> Any:
             i, value = carry
-            return (add(i, one), body_fun(i, value)), None
+            return (add(i, 1), body_fun(i, value)), None
 
         step.__name__ = getattr(body_fun, "__name__", "body")
-        (_, out), _ = scan(step, (start, init_val), None, length=max(last - first, 0), unroll=unroll or 1)
+        (_, out), _ = scan(step, (first, init_val), None, length=max(last - first, 0), unroll=unroll or 1)
         return out
     if unroll not in (None, False, 1):
         raise errors.ArgumentError(
             wrong="fori_loop cannot unroll a loop whose bounds are traced", fix="Give Python numbers as bounds"
         )
-    start = convert_element_type(lower, new_dtype=dtype, weak_type=False, sharding=None)
-    stop = convert_element_type(upper, new_dtype=dtype, weak_type=False, sharding=None)
+    dtype = _common_dtype(aval_of(lower), aval_of(upper))
+    start, stop = [
+        x if aval_of(x).dtype == dtype else convert_element_type(x, new_dtype=dtype, weak_type=False, sharding=None)
+        for x in (lower, upper)
+    ]
+    one = np.ones((), dtype)
 
     def go_on(state: Any) -> Any:
         return lt(state[0], state[1])

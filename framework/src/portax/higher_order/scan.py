@@ -24,7 +24,7 @@ from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.core.trace import push, state
 from portax.higher_order.calls import ProgramCall, run_operation
 from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
-from portax.higher_order.while_loop import settle, weaken
+from portax.higher_order.while_loop import settle
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.broadcasting import transpose as permute
 from portax.primitives.zeros import add_any, zeros
@@ -159,7 +159,7 @@ class Scan(Primitive):
         fixed = [p is not None and p < num_consts for p in split.forwarded]
         sliced = [p is not None and p >= num_consts + num_carry for p in split.forwarded]
         residuals = [
-            primals[p] if f or s else r
+            primals[p] if p is not None and (f or s) else r
             for r, p, f, s in zip(stacked, split.forwarded, fixed, sliced, strict=True)
         ]
         body = _with_fixed_first(split.linear, fixed, sum(const_moving), sum(carry_moving))
@@ -548,7 +548,6 @@ def scan(
         avals, leaves, staged = settle(step, in_tree, avals, [*carry_leaves, *x_leaves], staged, n)
         carry_leaves = leaves[:n]
     _check_carry(f, carry_tree, outer[0], avals[:n], staged.out_avals[:n])
-    staged = weaken(staged, avals[:n])
     if unroll is True:
         unroll = max(turns, 1)
     elif unroll is False:

@@ -273,7 +273,6 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         raise errors.ArgumentError(
             wrong=different, fix="Make the body return the carry with the same tree, shapes and dtypes"
         )
-    body = weaken(body, avals)
     cond = stage_function(cond_fun, in_tree, avals)
     if len(cond.out_avals) != 1 or cond.out_avals[0].shape or cond.out_avals[0].dtype != bool:
         given = ", ".join(map(str, cond.out_avals))
@@ -290,53 +289,25 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
 
 
 def settle(f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged: Any, carry: int) -> Any:
-    """``(avals, leaves, staged)`` with a weakly typed carry made firm where it comes out firm; then staged again.
+    """``(avals, leaves, staged)`` where a weakly typed carry that comes out of another dtype is converted; staged anew.
 
-    ``carry`` is how many of the first leaves and results are the carry.
+    ``carry`` is how many of the first leaves and results are the carry. Weakness itself need not settle: a carry may go
+    in weak and come out firm, or the reverse.
     """
-    for _ in range(carry + 1):
-        outs = staged.out_avals[:carry]
-        if len(outs) < carry:
-            break
-        fixed = [
-            Aval(a.shape, b.dtype, False)
-            if a.weak_type and not b.weak_type and a.shape == b.shape and _widens(a.dtype, b.dtype)
-            else a
-            for a, b in zip(avals[:carry], outs, strict=True)
-        ]
-        if fixed == list(avals[:carry]):
-            break
-        leaves = [
-            convert_element_type(x, new_dtype=b.dtype, weak_type=False, sharding=None) if a is not b else x
-            for x, a, b in zip(leaves, avals, [*fixed, *avals[carry:]], strict=True)
-        ]
-        avals = [*fixed, *avals[carry:]]
-        staged = stage_function(f, in_tree, avals)
-    return avals, leaves, staged
-
-
-def _widens(weak: Any, firm: Any) -> bool:
-    """Whether promoting a weak type with a firm one gives the firm one."""
-    return dtypes.promote(weak, True, firm, False)[0] == firm
-
-
-def weaken(staged: Any, avals: Sequence[Aval]) -> Any:
-    """Results that come out weak where the carry is firm are made firm, and the reverse."""
-    n = len(avals)
-    outs = staged.closed.out_avals
-    if all(a.weak_type == b.weak_type for a, b in zip(avals, outs[:n], strict=True)):
-        return staged
-    closed = staged.closed
-
-    def f(*xs: Any) -> list[Any]:
-        results = eval_closed(closed, *xs)
-        fixed = [
-            convert_element_type(x, new_dtype=a.dtype, weak_type=a.weak_type, sharding=None)
-            if aval_of(x).weak_type != a.weak_type
-            else x
-            for x, a in zip(results[:n], avals, strict=True)
-        ]
-        return [*fixed, *results[n:]]
-
-    staged.closed = stage_closed(f, closed.in_avals, closed.jaxpr.name)
-    return staged
+    outs = staged.out_avals[:carry]
+    if len(outs) < carry:
+        return avals, leaves, staged
+    fixed = [
+        Aval(a.shape, dtypes.promote(a.dtype, True, b.dtype, b.weak_type)[0])
+        if a.weak_type and a.shape == b.shape and a.dtype != b.dtype
+        else a
+        for a, b in zip(avals[:carry], outs, strict=True)
+    ]
+    if fixed == list(avals[:carry]):
+        return avals, leaves, staged
+    leaves = [
+        convert_element_type(x, new_dtype=b.dtype, weak_type=False, sharding=None) if a is not b else x
+        for x, a, b in zip(leaves, avals, [*fixed, *avals[carry:]], strict=True)
+    ]
+    avals = [*fixed, *avals[carry:]]
+    return avals, leaves, stage_function(f, in_tree, avals)
