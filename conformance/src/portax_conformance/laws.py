@@ -70,6 +70,7 @@ class Law:
     applies : whether it says anything about a case
     compiled : it judges drivers that compile, and no others
     many : it is tried at many numbers at once (``oracles``), and not on samples
+    quick_on : which cases a plain run tries it on
     """
 
     name: str
@@ -80,6 +81,7 @@ class Law:
     applies: Callable[[Case], bool] = lambda case: True
     compiled: bool = False
     many: bool = False
+    quick_on: Callable[[Case], bool] = lambda case: True
 
 
 # -- what a case gives ------------------------------------------------------------------------------------------------
@@ -232,8 +234,8 @@ def stablehlo(trial: Trial) -> None:
     case, device = trial.case, trial.device
     assert device is not None
     closed = program(case)
-    text = lower(closed, case.primitive.name)
-    again = lower(program(case), case.primitive.name)
+    claimed = device.backend.capabilities.custom_calls
+    text, again = (lower(c, case.primitive.name, custom_calls=claimed) for c in (closed, program(case)))
     assert text == again, f"{case.id}: equal programs are written differently"
     results = [(tuple(shape), np.dtype(dtype)) for shape, dtype in compiled(case, device).results]
     stated = [(a.shape, getattr(a.dtype, "storage", a.dtype)) for a in closed.out_avals]
@@ -308,7 +310,7 @@ def decompose(trial: Trial) -> None:
     assert_same(case, run_reference(closed, *case.operands), reference(case), max(budget_of(case), 8.0))
 
 
-def _direction(case: Case, name: str, avals: Sequence[Aval]) -> list[np.ndarray | None]:
+def direction(case: Case, name: str, avals: Sequence[Aval]) -> list[np.ndarray | None]:
     """Normally distributed values of ``avals``, None for those that cannot move."""
     draw = case.generator(name)
     out: list[np.ndarray | None] = []
@@ -343,13 +345,13 @@ def _refused(case: Case, f: Callable[[], Any]) -> None:
         f()
 
 
-def _directions(case: Case, name: str, avals: Sequence[Aval], f: Callable[[list[Any]], Any]) -> list[tuple[Any, Any]]:
+def directions(case: Case, name: str, avals: Sequence[Aval], f: Callable[[list[Any]], Any]) -> list[tuple[Any, Any]]:
     """``(direction, f(direction))`` for all operands moving at once.
 
     Some operands may have no derivative, such as the order of a function: the primitive then refuses in words, and is
     tried in each of its operands alone, of which one must move.
     """
-    dots = _direction(case, name, avals)
+    dots = direction(case, name, avals)
     try:
         return [(dots, f(dots))]
     except NotDifferentiableError as error:
@@ -374,9 +376,9 @@ def tangent(trial: Trial) -> None:
         return jvp(lambda *xs: call_determined(case, *xs), concrete(case), dots)
 
     if not differentiable(case):
-        _refused(case, lambda: push(_direction(case, "tangent", case.avals)))
+        _refused(case, lambda: push(direction(case, "tangent", case.avals)))
         return
-    for dots, (outs, got) in _directions(case, "tangent", case.avals, push):
+    for dots, (outs, got) in directions(case, "tangent", case.avals, push):
         for out, e in zip(outs, determined_host(case, reference(case)), strict=True):
             assert_within(case, [host_value(out)], [e], budget_of(case))
         _assert_limit(case, dots, got)
@@ -430,17 +432,17 @@ def adjoint(trial: Trial) -> None:
         return linearize(lambda *xs: call_determined(case, *xs), concrete(case), [t is not None for t in dots])
 
     if not differentiable(case):
-        _refused(case, lambda: run(_direction(case, "tangent", case.avals)))
+        _refused(case, lambda: run(direction(case, "tangent", case.avals)))
         return
-    for direction, (outs, linear) in _directions(case, "tangent", case.avals, run):
-        dots = [t for t in direction if t is not None]
+    for along, (outs, linear) in directions(case, "tangent", case.avals, run):
+        dots = [t for t in along if t is not None]
         live = [aval_of(x) for x, m in zip(outs, linear.moving_out, strict=True) if m]
-        cts = [c for c in _direction(case, "cotangent", live) if c is not None]
+        cts = [c for c in direction(case, "cotangent", live) if c is not None]
         try:
             pushed = [np.asarray(x) for x in eval_closed(ClosedJaxpr(linear.jaxpr, linear.residuals), *dots)]
             slack = 0.0
         except NotDifferentiableError:  # it has reverse mode only: what it is the adjoint of is a limit of differences
-            limits = zip(differences(case, direction), linear.moving_out, strict=True)
+            limits = zip(differences(case, along), linear.moving_out, strict=True)
             pushed, slack = [limit for (limit, _, _), m in limits if m], 1e-6
         if cts:
             _assert_adjoint(case, linear, dots, pushed, cts, slack)

@@ -122,15 +122,22 @@ from portax.primitives.iota import (
 from portax.primitives.linalg import (
     cholesky,
     cholesky_update,
+    eig,
+    eigh,
     geqp3,
     geqrf,
+    hessenberg,
     householder_product,
     lu,
     lu_pivots_to_permutation,
     ormqr,
     qr,
+    schur,
+    svd,
     symmetric_product,
     triangular_solve,
+    tridiagonal,
+    tridiagonal_solve,
 )
 from portax.primitives.random_bits import threefry2x32
 from portax.primitives.reductions import (

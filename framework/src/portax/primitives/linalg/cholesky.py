@@ -268,7 +268,7 @@ class SymmetricProduct(MatrixPrimitive):
         yield Sample(make((3, 0)), c, alpha=1.0, beta=1.0, id="empty")
 
     def refusals(self, make: Any) -> Any:
-        both = {"alpha": 1.0, "beta": 0.0}
+        both: dict[str, Any] = {"alpha": 1.0, "beta": 0.0}
         yield Refusal(Sample(make((2, 3)), make((3, 3)), **both), ShapeError, "which is of other size")
         yield Refusal(Sample(make((3,)), make((3, 3)), **both), ShapeError, "works on matrices")
         yield Refusal(Sample(make((2, 3, 3)), make((3, 3)), **both), ShapeError, "stacks of one shape")

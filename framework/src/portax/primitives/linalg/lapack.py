@@ -105,3 +105,11 @@ def masked(b: Any, x: Any, lower: bool, k: int = 0) -> Any:
         rows = b.binary("add", rows, b.full(shape, k, INT32))
     kept = b.compare(rows, columns, "GE" if lower else "LE")
     return b.select(kept, x, b.full(shape, 0, x.aval.dtype))
+
+
+def last(b: Any, x: Any, start: int, stop: int, axis: int = -1) -> Any:
+    """``x[start:stop]`` along an axis counted from the end."""
+    shape = list(x.aval.shape)
+    starts, limits = [0] * len(shape), shape
+    starts[axis], limits[axis] = start, stop
+    return b.slice(x, starts, limits)

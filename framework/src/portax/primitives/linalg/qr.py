@@ -408,7 +408,7 @@ class Ormqr(MatrixPrimitive):
 
     def refusals(self, make: Any) -> Any:
         a, taus = _packed(make((4, 3)))
-        both = {"left": True, "transpose": False}
+        both: dict[str, Any] = {"left": True, "transpose": False}
         yield Refusal(Sample(a, taus, make((3, 2)), **both), ShapeError, "as many rows as a has rows")
         yield Refusal(Sample(a, make((4,)), make((4, 2)), **both), ShapeError, "at most 3 reflections")
         yield Refusal(Sample(a, taus, make((4,)), **both), ShapeError, "ormqr works on matrices")
@@ -545,7 +545,7 @@ class QR(MatrixPrimitive):
         yield Sample(make((2, 0)), **params(full=True), id="no-columns")
 
     def refusals(self, make: Any) -> Any:
-        plain = {"pivoting": False, "full_matrices": False}
+        plain: dict[str, Any] = {"pivoting": False, "full_matrices": False}
         yield Refusal(Sample(make((3,)), **plain), ShapeError, "qr works on matrices")
         yield Refusal(Sample(narrow(make), **plain), DtypeError, "not on float16[2,2]")
         yield Refusal(Sample(make((2, 2)), **plain, use_magma=True), ArgumentError, "no device here has MAGMA")

@@ -180,8 +180,9 @@ class TriangularSolve(MatrixPrimitive):
         yield solve(triangle(2), make((2, 0)), "left_side", "lower", id="no-right-side")
 
     def refusals(self, make: Any) -> Any:
-        plain = dict.fromkeys(("lower", "transpose_a", "conjugate_a", "unit_diagonal"), False)
-        left, right = {**plain, "left_side": True}, {**plain, "left_side": False}
+        plain: dict[str, Any] = dict.fromkeys(("lower", "transpose_a", "conjugate_a", "unit_diagonal"), False)
+        left: dict[str, Any] = {**plain, "left_side": True}
+        right: dict[str, Any] = {**plain, "left_side": False}
         yield Refusal(Sample(make((3, 2)), make((3, 2)), **left), ShapeError, "works on square matrices")
         yield Refusal(Sample(make((3, 3)), make((3,)), **left), ShapeError, "works on matrices")
         yield Refusal(Sample(make((3, 3)), make((2, 3)), **left), ShapeError, "as many rows as a has")

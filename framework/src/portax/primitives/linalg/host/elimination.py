@@ -55,7 +55,7 @@ def lu(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         stop = min(start + _PANEL, k)
         for j in range(start, stop):
             column = x[:, j:, j]
-            size = np.abs(column.real) + np.abs(column.imag) if x.dtype.kind == "c" else np.abs(column)
+            size = _size(column)
             best = j + np.argmax(size, axis=1) if every.size else np.zeros(0, int)
             pivots[:, j] = best
             x[every, best], x[every, j] = x[every, j], x[every, best]
@@ -80,8 +80,13 @@ def permutation(pivots: np.ndarray, size: int) -> np.ndarray:
     return out.reshape(*pivots.shape[:-1], size)
 
 
-def solve_tridiagonal(dl: np.ndarray, d: np.ndarray, du: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The ``x`` with ``A x = b``, where ``A`` has three diagonals: elimination with exchanges of neighbouring rows."""
+def solve_tridiagonal(
+    dl: np.ndarray, d: np.ndarray, du: np.ndarray, b: np.ndarray, eps: float | None = None
+) -> np.ndarray:
+    """The ``x`` with ``A x = b``, where ``A`` has three diagonals: elimination with exchanges of neighbouring rows.
+
+    NaN where ``A`` is singular; with ``eps``, pivots are at least that times the greatest element that is left.
+    """
     n = d.shape[-1]
     lower, diagonal, upper, x = (np.array(widened(v)) for v in (dl, d, du, b))
     second = np.zeros_like(upper)  # what an exchange brings in, two places beside the diagonal
@@ -99,6 +104,13 @@ def solve_tridiagonal(dl: np.ndarray, d: np.ndarray, du: np.ndarray, b: np.ndarr
         row, next_row = x[..., i, :].copy(), x[..., i + 1, :].copy()
         x[..., i, :] = np.where(swap[..., None], next_row, row)
         x[..., i + 1, :] = np.where(swap[..., None], row, next_row) - factor[..., None] * x[..., i, :]
+    upper[..., n - 1 :] = 0
+    if eps is None:
+        diagonal[np.any(diagonal == 0, axis=-1)] = np.nan
+    else:
+        left = np.maximum(np.maximum(np.abs(diagonal), np.abs(upper)), np.abs(second))
+        least = eps * np.max(left, axis=-1, keepdims=True, initial=0.0)
+        diagonal = np.where(np.abs(diagonal) < least, np.where(np.real(diagonal) < 0, -least, least), diagonal)
     for i in range(n - 1, -1, -1):
         if i + 1 < n:
             x[..., i, :] -= upper[..., i, None] * x[..., i + 1, :]
@@ -109,4 +121,4 @@ def solve_tridiagonal(dl: np.ndarray, d: np.ndarray, du: np.ndarray, b: np.ndarr
 
 
 def _size(x: np.ndarray) -> np.ndarray:
-    return np.abs(x.real) + np.abs(x.imag) if x.dtype.kind == "c" else np.abs(x)
+    return np.abs(np.real(x)) + np.abs(np.imag(x)) if x.dtype.kind == "c" else np.abs(x)

@@ -33,9 +33,10 @@ def reflector(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     scale = np.where((scale == 0) | ~np.isfinite(scale), 1.0, scale)
     tail = x[..., 1:] / scale[..., None]
     rest = np.sqrt(np.sum(np.abs(tail) ** 2, axis=-1)) * scale
-    none = (rest == 0) & (alpha.imag == 0)
-    beta = -np.copysign(np.hypot(np.abs(alpha), rest), alpha.real)
-    beta = np.where(none, alpha.real, beta)
+    first = np.real(alpha)
+    none = (rest == 0) & (np.imag(alpha) == 0)
+    beta = -np.copysign(np.hypot(np.abs(alpha), rest), first)
+    beta = np.where(none, first, beta)
     safe = np.where(none, 1.0, beta)
     tau = np.where(none, 0.0, (safe - alpha) / safe)
     v = np.array(x)
