@@ -402,6 +402,7 @@ for _name, _default, _check, _doc in (
     ("default_matmul_precision", None, _precision, "Precision of products where none is given."),
     ("default_device", None, _any, "The device of new arrays; None is the first of the first backend."),
     ("no_execution", False, _bool, "Raise when a program runs."),
+    ("profiling", False, _bool, "Note when operations and programs run; portax.profiler turns it on."),
     ("transfer_guard", None, _guard, "What implicit transfers do, in all directions."),
     ("transfer_guard_host_to_device", None, _guard, "What implicit transfers from the host do."),
     ("transfer_guard_device_to_host", None, _guard, "What implicit transfers to the host do."),
@@ -410,7 +411,7 @@ for _name, _default, _check, _doc in (
 ):
     define(_name, _default, _check, traced=True, doc=_doc)
 
-_GUARDS = [n for n in SETTINGS if n.startswith(("debug_", "no_execution", "transfer_guard"))]
+_GUARDS = [n for n in SETTINGS if n.startswith(("debug_", "no_execution", "profiling", "transfer_guard"))]
 
 
 def _guarded(settings: Mapping[str, Any]) -> bool:

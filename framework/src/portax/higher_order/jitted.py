@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from portax import errors
+from portax import errors, monitoring
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
@@ -172,7 +172,9 @@ class JitFunction:
         for x in leaves:
             if type(x) is not ConcreteArray:
                 guards.transfer("host_to_device", aval_of(x))
-        out = self._run(signature, leaves, None)
+        with guards.noted(name) as done:
+            out = self._run(signature, leaves, None)
+            done(tree.leaves(out))
         if signature.donated:  # the operands are gone, and nothing can be run again
             guards.check_results(name, tree.leaves(out))
         else:
@@ -267,7 +269,7 @@ class JitFunction:
     def _stage(self, leaves: Sequence[Any], key: Any, rebuild: Any) -> Signature:
         structure, statics, count = rebuild
         self._announce(key)
-        started = time.perf_counter()
+        started = time.time()
         out_tree: list[Any] = []
 
         def flat(*xs: Any) -> list[Any]:
@@ -284,8 +286,9 @@ class JitFunction:
 
         name = self._name()
         closed, consts = stage_open(flat, key[1], name)
+        monitoring.elapsed(monitoring.TRACE, started, time.time(), fun_name=name)
         if config.log_compiles:
-            logs.staged(name, time.perf_counter() - started)
+            logs.staged(name, time.time() - started)
         held = sum(getattr(x, "nbytes", 0) for x in (*consts, *closed.consts))
         if held > config.captured_constants_warn_bytes:
             warnings.warn(

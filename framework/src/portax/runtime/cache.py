@@ -28,6 +28,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from portax import monitoring
 from portax.core.config import config
 from portax.errors import BackendError
 from portax.runtime.contract import CompileOptions, Device, Executable
@@ -269,6 +270,7 @@ def compile_cached(
     placed = options.key() + repr([device.id for device in devices]).encode()
     key = entry_key(program, placed, backend.cache_key())
     blob = cache.get(key)
+    monitoring.record_event(monitoring.CACHE_MISS if blob is None else monitoring.CACHE_HIT)
     if blob is not None:
         try:
             return backend.deserialize(blob, options, devices)

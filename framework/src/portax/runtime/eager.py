@@ -115,8 +115,10 @@ class EvalTrace(Trace):
         """``process``, for whatever operands, devices, primitives and settings there are."""
         if config.guarded:
             guards.before_running(primitive.name)
-            out = self.run(primitive, operands, params)
-            outs = out if primitive.multiple_results else [out]
+            with guards.noted(primitive.name) as done:
+                out = self.run(primitive, operands, params)
+                outs = out if primitive.multiple_results else [out]
+                done(outs)
             if primitive.opens_for_tangents:
                 guards.find_in(primitive.name, params["jaxpr"], operands, outs)
             else:

@@ -8,12 +8,14 @@ epoch, so a call that was prepared under none of them is not taken for one that 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from portax import monitoring
 from portax.core import dtypes
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Literal
@@ -30,6 +32,26 @@ def before_running(name: str) -> None:
             wrong=f"{name} was to run, and the setting no_execution forbids it",
             fix="Leave the block with no_execution(True), or only trace and compile there",
         )
+
+
+# When things run.
+
+RUN = "/portax/run"
+
+
+@contextmanager
+def noted(name: str) -> Generator[Callable[[Iterable[Any]], None]]:
+    """While profiling, record the time the block takes: it is given the results, which are waited for."""
+    began = time.time()
+
+    def done(outs: Iterable[Any]) -> None:
+        if config.profiling:
+            for x in outs:
+                if isinstance(x, ConcreteArray):
+                    x.block_until_ready()
+            monitoring.record_event_time_span(RUN, began, time.time(), fun_name=name)
+
+    yield done
 
 
 # Transfers.

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from portax import monitoring
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
@@ -152,10 +153,10 @@ def prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     key = ("program", device, *options.key())
     known = closed.memo.get(key)
     if known is None:
-        started = time.perf_counter()
+        started = time.time()
         known = closed.memo[key] = _prepare(closed, device, options)
         if config.log_compiles:
-            logs.compiled(options.name, device, time.perf_counter() - started)
+            logs.compiled(options.name, device, time.time() - started)
     return known
 
 
@@ -165,9 +166,14 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
         if devices.compiles(device):
             return Program(device, _through_host(program, device), None, [], None, "", options)
         return Program(device, program, None, [], None, "", options)
+    began = time.time()
     text, kept, extra, given = program_text(closed, options, device.backend.capabilities.custom_calls)
+    written = time.time()
     asked = CompileOptions(effort=options.effort, donated=tuple(sorted(given)))  # pyright: ignore
     executable = cache.compile_cached(text, asked, [device], cache.disk_cache())
+    name = f"jit({options.name})"
+    monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
+    monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
     constants = [device.put(_host(c), copy=False) for c in extra]
     return Program(device, executable.run, kept, constants, executable, text, options)
 
