@@ -13,16 +13,18 @@ import pytest
 import portax as px
 from portax.core.primitive import Primitive, Sample, registry
 from portax.errors import ArgumentError, UnknownBackendError
-from portax.primitives import cos, cumsum, mul, neg, sin, transpose
+from portax.primitives import cos, cumsum, mul, neg, sin, stop_gradient, transpose
 from portax.primitives.elementwise import Elementwise
 from portax.runtime import plugins
+from portax.runtime.contract import Capabilities
 from portax.runtime.reference_backend import ReferenceDevice
 from portax_conformance import cases as cases_module
 from portax_conformance import constants, devices, laws, oracles, test_laws
 from portax_conformance.cases import ALL, Case, cases_of, dtypes_of
 from portax_conformance.devices import Declared
 from portax_conformance.distance import ulps, zeros_of_other_sign
-from portax_conformance.laws import LAWS, Law, Trial
+from portax_conformance.laws import Law, Trial
+from portax_conformance.test_laws import LAWS
 
 pytest_plugins = ["pytester"]
 BY_NAME = {law.name: law for law in LAWS}
@@ -63,6 +65,8 @@ def tries(law: Law, primitive: Primitive, device: Any = None) -> list[bool]:
 
 
 counter = itertools.count()
+#: Right alone, wrong in a batch.
+ALONE = spoiled("neg", batch=lambda batched, x: mul(x, x))
 
 WRONG = [
     ("tangent", "sin", {"derivatives": [lambda t, out, x: neg(mul(t, cos(x)))]}),
@@ -71,6 +75,9 @@ WRONG = [
     ("adjoint", "transpose", {"transpose": lambda ct, x, *, permutation: transpose(ct, permutation=permutation)}),
     ("batch", "cumsum", {"batch": lambda batched, x, *, axis, reverse: cumsum(x, axis=axis, reverse=reverse)}),
     ("batch", "sub", {"batch": lambda batched, x, y: registry["add"].batch(batched, x, y)}),
+    ("tangent.batched", "sin", {"derivatives": [lambda t, out, x: mul(t, ALONE(neg(cos(x))))]}),
+    ("adjoint.batched", "sin", {"derivatives": [lambda t, out, x: mul(t, ALONE(neg(cos(x))))]}),
+    ("adjoint.tangent", "sin", {"derivatives": [lambda t, out, x: mul(t, stop_gradient(cos(x)))]}),
     ("decompose", "tan", {"decompose": lambda x: sin(x)}),
     ("avals", "cumsum", {"shape": lambda x, **_: (*x.shape, 1)}),
     ("avals", "neg", {"result": lambda x: np.dtype(np.float16)}),
@@ -130,10 +137,18 @@ def test_an_eager_operation_that_differs_is_caught():
         laws.eager(Trial(case, Bent(only_float(lambda x: x * np.float32(1.001)))))
 
 
+def test_a_compiled_derivative_that_differs_is_caught():
+    case = next(c for c in cases_of(registry["sin"], ("float64",)) if c.operands[0].shape == (5,))
+    BY_NAME["adjoint.jitted"].check(Trial(case, Bent(lambda x: x)))
+    with pytest.raises(AssertionError, match="the compiled cotangent"):
+        BY_NAME["adjoint.jitted"].check(Trial(case, Bent(lambda x: x * (1 + 1e-6) if x.shape == (5,) else x)))
+
+
 class Compiler:
     """A device, and its backend, whose compiler reads the same results in any program."""
 
     compiles = True
+    capabilities = Capabilities()
 
     def __init__(self, results: Any) -> None:
         self.backend, self.results = self, results

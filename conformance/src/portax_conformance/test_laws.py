@@ -16,12 +16,14 @@ from portax.core import dtypes
 from portax.core.primitive import registry
 from portax.runtime import plugins
 from portax.runtime.contract import Device
-from portax_conformance import constants, laws, oracles
+from portax_conformance import compositions, constants, laws, oracles
 from portax_conformance.cases import BRING_UP, Case, cases_of, refusals
 from portax_conformance.devices import KNOWN, Declared, declared, judged
-from portax_conformance.laws import LAWS, Law, Trial
+from portax_conformance.laws import Law, Trial
 from portax_conformance.pytest_plugin import level_of
 
+#: All laws, of single transformations and of several.
+LAWS = (*laws.LAWS, *compositions.LAWS)
 #: Law, case, and the backend's name, or "" where no driver is judged.
 Tried = tuple[Law, Case, str]
 
@@ -79,7 +81,7 @@ def laws_of(case: Case, level: str) -> Iterator[tuple[Law, bool]]:
     for law in LAWS:
         if law.many != case.many or case.dtype not in law.full or not law.applies(case):
             continue
-        quick = case.dtype in law.quick
+        quick = case.dtype in law.quick and law.quick_on(case)
         if level == "L0" and law.on_device:
             quick = quick and case.dtype in BRING_UP
         if quick or level in ("L1", "exhaustive"):

@@ -197,8 +197,10 @@ Notes
 def _abs_derivative(t: Any, out: Any, x: Any) -> Any:
     if not dtypes.is_complex(x.dtype):
         return select_n(ge(x, like(x, 0)), neg(t), t)
-    real, conj = registry["real"], registry["conj"]
-    return real(mul(t, conj(sign(x), input_dtype=x.dtype)))
+    # x / |x| and not sign(x), whose own derivative is taken as 0: the modulus has a second one.
+    size = select_n(eq(out, like(out, 0)), out, like(out, 1))
+    towards = div(x, registry["complex"](size, like(out, 0)))
+    return registry["real"](mul(t, registry["conj"](towards, input_dtype=x.dtype)))
 
 
 def _abs_steps(x: Any) -> Any:
