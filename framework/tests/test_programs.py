@@ -32,7 +32,7 @@ def test_a_long_program_has_an_equation_to_a_line():
         "{ lambda ; a:f32[3]. let\n"
         "    b:f32[3] = sin a\n"
         "    c:f32[3] = mul b 2.0:f32[]\n"
-        "    d:f32[] = reduce_sum[axes=(0,)] a\n"
+        "    d:f32[] = reduce_sum[axes=(0,) out_sharding=None] a\n"
         "    e:f32[3] = add c d\n"
         "  in (e,) }"
     )
@@ -62,7 +62,19 @@ def test_constants_and_unread_results_are_shown():
     assert text(lambda x: x + np.ones(3, np.float32), X) == (
         "{ lambda a:f32[3]; b:f32[3]. let c:f32[3] = add b a in (c,) }"
     )
-    assert "_:f32[] = reduce_sum[axes=(0,)] b" in text(px.grad(lambda x: (x * x).sum()), X)
+    assert "_:f32[] = reduce_sum[axes=(0,) out_sharding=None] b" in text(px.grad(lambda x: (x * x).sum()), X)
+
+
+def test_a_program_called_twice_is_printed_once():
+    f = px.jit(lambda x: pnp.sin(x))
+    assert text(lambda x: f(x) + f(x), X) == (
+        "let lambda = { lambda ; a:f32[3]. let b:f32[3] = sin a in (b,) } in\n"
+        "{ lambda ; c:f32[3]. let\n"
+        "    d:f32[3] = jit[name=<lambda> jaxpr=lambda] c\n"
+        "    e:f32[3] = jit[name=<lambda> jaxpr=lambda] c\n"
+        "    f:f32[3] = add d e\n"
+        "  in (f,) }"
+    )
 
 
 def test_letters_go_on_after_z():

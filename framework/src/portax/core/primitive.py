@@ -138,6 +138,10 @@ class Primitive:
     budget: dict[str, float] = {}
     #: It adds many numbers, which may cancel: its error is measured on the scale of the greatest number in play.
     accumulates: bool = False
+    #: It does nothing but call the program in its parameter ``jaxpr``, whose name is in ``name``.
+    calls: bool = False
+    #: Parameters that are printed where they are None too, and where they are left out.
+    shown_as_none: tuple[str, ...] = ()
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
     opens_for_tangents: bool = False
     #: Elements from which a compiled call beats NumPy on host memory; None where it never does, as measured.
@@ -220,7 +224,8 @@ class Primitive:
     # -- how it is shown ----------------------------------------------------------------------------------------------
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters worth printing, in order: all but those that say nothing where they are None."""
-        return {k: v for k, v in sorted(params.items()) if v is not None or k not in _SAY_NOTHING}
+        shown = {k: v for k, v in params.items() if v is not None or k not in _SAY_NOTHING}
+        return dict(sorted({**dict.fromkeys(self.shown_as_none), **shown}.items()))
 
     def __repr__(self) -> str:
         return self.name

@@ -67,12 +67,11 @@ class ProgramCall(Primitive):
     def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, jaxpr: ClosedJaxpr, **params: Any) -> Any:
         split = linearize_jaxpr(jaxpr, [t is not None for t in tangents])
         n = len(jaxpr.out_avals)
-        outs = self._apply(primals, split.primal, params)
+        outs = self._apply(primals, split.primal_without([place is not None for place in split.forwarded]), params)
         if not any(split.moving_out):
             return outs[:n], [None] * n
-        residuals = [
-            out if place is None else primals[place] for out, place in zip(outs[n:], split.forwarded, strict=True)
-        ]
+        rest = iter(outs[n:])
+        residuals = [next(rest) if place is None else primals[place] for place in split.forwarded]
         moved = [t for t in tangents if t is not None]
         dots = iter(self._staged([*residuals, *moved], split.linear, params))
         return outs[:n], [next(dots) if m else None for m in split.moving_out]
@@ -118,6 +117,7 @@ class Jit(ProgramCall):
     name = "jit"
     dtypes = ("int", "uint", "float", "complex")
     opens_for_tangents = True
+    calls = True
 
     def adapted(self, params: dict[str, Any], operands: int) -> dict[str, Any]:
         return {**params, "donated_invars": (False,) * operands}
@@ -136,10 +136,10 @@ class Jit(ProgramCall):
 
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:
         usual = {"keep_unused": False, "inline": False, "effort": "full"}
-        rest = {k: v for k, v in sorted(params.items()) if k in usual and v != usual[k]}
+        rest = {k: v for k, v in params.items() if k in usual and v != usual[k]}
         if any(params["donated_invars"]):
             rest["donated_invars"] = params["donated_invars"]
-        return {"name": params["name"], "jaxpr": params["jaxpr"], **rest}
+        return {"name": params["name"], **dict(sorted({"jaxpr": params["jaxpr"], **rest}.items()))}
 
     def stablehlo(self, b: Any, *values: Any, jaxpr: ClosedJaxpr, name: str, **_: Any) -> Any:
         return b.call(jaxpr, name, values, None, lambda b, *xs: lower_closed(b, jaxpr, xs))

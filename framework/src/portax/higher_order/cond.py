@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 
 from portax import errors
-from portax.core import tree
+from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
-from portax.core.jaxpr import ClosedJaxpr, Effects
+from portax.core.jaxpr import ClosedJaxpr, Effects, Var
 from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
-from portax.primitives.arithmetic import max_, min_
-from portax.primitives.comparison import select_n
+from portax.primitives.barriers import stop_gradient
+from portax.primitives.comparison import clamp, ne, select_n
 from portax.primitives.conversion import convert_element_type
 from portax.primitives.zeros import zeros
 from portax.runtime.lowering import lower_closed
 from portax.runtime.reference import run_reference
 from portax.transforms.batch import batch_jaxpr, materialize
-from portax.transforms.jvp import jvp_jaxpr
+from portax.transforms.jvp import jvp_jaxpr, moves
 from portax.transforms.linearize import linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
 from portax.transforms.transpose import transpose_jaxpr
@@ -116,7 +116,7 @@ class Cond(Primitive):
         rows = [True] * len(rows)
         operands = [materialize(x, b, size) for x, b in zip(operands, batched[1:], strict=True)]
         many = [batch_jaxpr(b, size, rows, wanted, axis_name)[0] for b in branches]
-        results = [eval_closed(b, *operands) for b in many]
+        results = [eval_closed(b, *_guarded(operands, index, i)) for i, b in enumerate(many)]
         chosen: list[Any] = []
         for cases in zip(*results, strict=True):
             which = materialize_like(index, cases[0])
@@ -136,6 +136,20 @@ class Cond(Primitive):
         branches = (stage_closed(lambda x: [add(x, x)], [aval]), stage_closed(lambda x: [x], [aval]))
         yield Sample(np.int32(0), x, branches=branches, id="first")
         yield Sample(np.int32(1), x, branches=branches, id="second")
+
+
+def _guarded(operands: Sequence[Any], index: Any, branch: int) -> list[Any]:
+    """The operands of one branch, constant in the rows that take another.
+
+    There the branch may have no derivative, as a square root at 0 has none, and the zero that comes back to it would
+    become NaN.
+    """
+    if not any(moves(aval_of(x)) for x in operands):
+        return list(operands)
+    other = ne(index, np.asarray(branch, aval_of(index).dtype))
+    return [
+        select_n(materialize_like(other, x), x, stop_gradient(x)) if moves(aval_of(x)) else x for x in operands
+    ]
 
 
 def materialize_like(index: Any, case: Any) -> Any:
@@ -211,14 +225,15 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
         if not callable(f):
             raise errors.ArgumentError(wrong=f"switch was given {f!r} as a branch", fix="Give functions")
     aval = aval_of(index)
-    if aval.shape or aval.dtype.kind not in "iub":
+    if aval.shape or not dtypes.is_integer(aval.dtype):
         raise errors.ArgumentError(
             wrong=f"switch chooses by a whole number of shape (), got {aval}", fix="Give an integer scalar"
         )
     if len(branches) == 1:
         return branches[0](*operands)
-    which = convert_element_type(index, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
-    which = min_(max_(which, np.zeros((), np.int32)), np.asarray(len(branches) - 1, np.int32))
+    if aval.dtype != np.int32:
+        index = convert_element_type(index, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
+    which = clamp(np.zeros((), np.int32), index, np.asarray(len(branches) - 1, np.int32))
     return _choose("switch", which, branches, operands)
 
 
@@ -281,12 +296,25 @@ def _choose(name: str, which: Any, branches: Sequence[Callable[..., Any]], opera
                 f"{different}",
                 fix="Make every branch return the same tree with the same shapes and dtypes",
             )
-    # A branch takes its own constants from the list of all branches' constants.
-    groups = [s.closed.in_avals[: len(s.consts)] for s in staged]
-    # Branches may differ in what is weak: the results are as weak as the first branch's.
-    programs = tuple(_pad_inputs(s.closed, groups, i) if any(groups) else s.closed for i, s in enumerate(staged))
-    results = cond_p.bind(which, *(c for s in staged for c in s.consts), *leaves, branches=programs)
+    # Branches may differ in what is weak: the results are as weak as the first branch's. What several of them close
+    # over is passed once.
+    consts = list({id(c): c for s in staged for c in s.consts}.values())
+    place = {id(c): i for i, c in enumerate(consts)}
+    avals = [aval_of(c) for c in consts]
+    programs = tuple(_reading(s.closed, avals, [place[id(c)] for c in s.consts]) for s in staged)
+    results = cond_p.bind(which, *consts, *leaves, branches=programs)
     return tree.unflatten(first.out_tree, results)
+
+
+def _reading(closed: ClosedJaxpr, avals: Sequence[Aval], places: Sequence[int]) -> ClosedJaxpr:
+    """The program whose leading inputs are all branches' constants, of which it reads those at ``places``."""
+    if list(places) == list(range(len(avals))):
+        return closed
+    jaxpr, n = closed.jaxpr, len(places)
+    inputs = [Var(a) for a in avals]
+    for i, var in zip(places, jaxpr.invars[:n], strict=True):
+        inputs[i] = var
+    return ClosedJaxpr(jaxpr.replace(invars=[*inputs, *jaxpr.invars[n:]]), closed.consts)
 
 
 def describe_difference(a: Any, b: Any) -> str:

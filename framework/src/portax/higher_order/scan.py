@@ -151,17 +151,17 @@ class Scan(Primitive):
             if split.moving_out[:num_carry] == carry_moving:
                 break
             carry_moving = [a or b for a, b in zip(carry_moving, split.moving_out, strict=False)]
-        outs = self.bind(*primals, jaxpr=split.primal, num_consts=num_consts, num_carry=num_carry, **params)
-        if not any(split.moving_out):
-            return outs[:n_outs], [None] * n_outs
         # A residual that is a constant of the loop need not be stacked, one that is a slice is stacked already.
-        stacked = outs[n_outs:]
         fixed = [p is not None and p < num_consts for p in split.forwarded]
         sliced = [p is not None and p >= num_consts + num_carry for p in split.forwarded]
-        residuals = [
-            primals[p] if p is not None and (f or s) else r
-            for r, p, f, s in zip(stacked, split.forwarded, fixed, sliced, strict=True)
-        ]
+        known = [f or s for f, s in zip(fixed, sliced, strict=True)]
+        outs = self.bind(
+            *primals, jaxpr=split.primal_without(known), num_consts=num_consts, num_carry=num_carry, **params
+        )
+        if not any(split.moving_out):
+            return outs[:n_outs], [None] * n_outs
+        stacked = iter(outs[n_outs:])
+        residuals = [primals[p] if k else next(stacked) for p, k in zip(split.forwarded, known, strict=True)]
         body = _with_fixed_first(split.linear, fixed, sum(const_moving), sum(carry_moving))
         dots = [
             instantiate(t, aval_of(x)) if m else None for t, x, m in zip(tangents, primals, moving, strict=True)

@@ -85,7 +85,8 @@ class BroadcastInDim(Primitive):
 
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:
         # A scalar goes everywhere, and the shape stands at the result.
-        return super().shown(params) if params["broadcast_dimensions"] else {}
+        dimensions = params["broadcast_dimensions"]
+        return {"broadcast_dimensions": dimensions} if dimensions else {}
 
     def samples(self, make: Any) -> Any:
         yield Sample(make((3,)), shape=(2, 3), broadcast_dimensions=(1,), id="row")
@@ -119,6 +120,7 @@ class ReduceSum(Primitive):
     """
 
     name = "reduce_sum"
+    shown_as_none = ("out_sharding",)
     accumulates = True
     required = True
     linear_in = (0,)
@@ -184,6 +186,7 @@ class Reshape(Primitive):
     """
 
     name = "reshape"
+    shown_as_none = ("dimensions", "sharding")
     dtypes = (*Primitive.dtypes, "key")
     required = True
     linear_in = (0,)

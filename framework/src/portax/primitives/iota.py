@@ -27,6 +27,7 @@ class Iota(Primitive):
     """
 
     name = "iota"
+    shown_as_none = ("sharding",)
     required = True
     dtypes = ("int", "uint", "float", "complex")
 

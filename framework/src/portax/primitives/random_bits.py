@@ -343,6 +343,10 @@ class RandomSeed(Primitive):
     name = "random_seed"
     dtypes = ("int", "uint")
 
+    def shown(self, params: dict[str, Any]) -> dict[str, Any]:
+        # As the dtype of its keys is printed.
+        return {"impl": dtypes.short_name(KeyDtype(params["impl"])).removeprefix("key<").rstrip(">")}
+
     def abstract(self, seeds: Aval, *, impl: str) -> Aval:
         if not dtypes.is_integer(seeds.dtype):
             raise DtypeError(wrong=f"a random seed must be an integer, got {seeds}", fix="Give an int")

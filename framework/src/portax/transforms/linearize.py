@@ -123,6 +123,19 @@ class LinearizedJaxpr:
         self.primal, self.linear = primal, linear
         self.moving_out, self.forwarded = moving_out, forwarded
 
+    def primal_without(self, known: Sequence[bool]) -> ClosedJaxpr:
+        """The primal without the residuals that are ``known``: who runs it has them already."""
+        if not any(known):
+            return self.primal
+        key = ("primal without", tuple(known))
+        if key not in self.primal.memo:
+            jaxpr = self.primal.jaxpr
+            n = len(jaxpr.outvars) - len(known)
+            rest = [v for v, k in zip(jaxpr.outvars[n:], known, strict=True) if not k]
+            smaller = jaxpr.replace(outvars=[*jaxpr.outvars[:n], *rest])
+            self.primal.memo[key] = ClosedJaxpr(smaller, self.primal.consts)
+        return self.primal.memo[key]
+
 
 def linearize_jaxpr(
     closed: ClosedJaxpr, moving: Sequence[bool], instantiated: Sequence[bool] | bool = False
