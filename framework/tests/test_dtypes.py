@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.config import enable_x64, override
 from portax.errors import ArgumentError, DtypeError, ScalarRangeError, TypePromotionError
 
@@ -25,7 +25,7 @@ def flags(request):
 
 def promote(a, b):
     try:
-        return dtypes.promote(*a, *b)
+        return promotion.promote(*a, *b)
     except TypePromotionError:
         return None
 
@@ -45,7 +45,7 @@ def test_promotion_of_firm_dtypes_is_associative_where_it_is_defined():
     with enable_x64():
         for a, b, c in itertools.product(firm, repeat=3):
             left, right = promote(promote(a, b), c), promote(a, promote(b, c))
-            assert left == right == dtypes.result_type([a, b, c])
+            assert left == right == promotion.result_type([a, b, c])
 
 
 @enable_x64()
@@ -75,25 +75,25 @@ def test_a_join_never_has_64_bits_without_x64():
 )
 def test_no_common_dtype(a, b, words):
     with pytest.raises(TypePromotionError, match=words):
-        dtypes.promote(*a, *b)
-    assert not dtypes.can_promote(*a, *b)
+        promotion.promote(*a, *b)
+    assert not promotion.can_promote(*a, *b)
 
 
 def test_no_common_dtype_when_strict():
     with override("numpy_dtype_promotion", "strict"), pytest.raises(TypePromotionError, match="'strict'"):
-        dtypes.promote(dtypes.int32, False, dtypes.float32, False)
-    assert dtypes.can_promote(dtypes.int32, False, dtypes.float32, False)
+        promotion.promote(dtypes.int32, False, dtypes.float32, False)
+    assert promotion.can_promote(dtypes.int32, False, dtypes.float32, False)
 
 
 def test_a_result_type_needs_an_operand():
     with pytest.raises(ArgumentError, match="no operand"):
-        dtypes.result_type([])
+        promotion.result_type([])
 
 
 def test_dtypes_outside_the_lattice_pass_when_all_are_equal():
     key = dtypes.KeyDtype()
-    assert dtypes.promote(key, False, key, False) == (key, False)
-    assert dtypes.result_type([(dtypes.float0, False)] * 3) == (dtypes.float0, False)
+    assert promotion.promote(key, False, key, False) == (key, False)
+    assert promotion.result_type([(dtypes.float0, False)] * 3) == (dtypes.float0, False)
 
 
 def test_there_is_one_key_dtype_per_generator():
@@ -212,8 +212,8 @@ def test_python_numbers():
 
 def test_defaults_of_a_kind():
     assert dtypes.default_like(dtypes.bfloat16) == np.float32
-    assert dtypes.settled(dtypes.int8, True) == np.int32
-    assert dtypes.settled(dtypes.int8, False) == np.int8
+    assert promotion.settled(dtypes.int8, True) == np.int32
+    assert promotion.settled(dtypes.int8, False) == np.int8
 
 
 def test_isdtype_refuses_what_is_no_kind():

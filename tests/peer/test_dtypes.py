@@ -12,7 +12,7 @@ from jax._src import dtypes as jax_dtypes
 from jax._src.lax.lax import _convert_element_type as convert_element_type
 
 from portax import dtypes as public
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.config import override
 from portax.errors import TypePromotionError
 
@@ -52,7 +52,7 @@ def jax_join(a, a_weak, b, b_weak):
 
 def portax_join(a, a_weak, b, b_weak):
     try:
-        return dtypes.promote(a, a_weak, b, b_weak)
+        return promotion.promote(a, a_weak, b, b_weak)
     except TypePromotionError:
         return None
 
@@ -86,7 +86,7 @@ def test_every_triple_of_common_dtypes_promotes_as_in_jax(flags):
     pairs = [(np.dtype(d), w) for d in some for w in (False, True) if not (d == "bool" and w)]
     for triple in itertools.combinations_with_replacement(pairs, 3):
         try:
-            ours = dtypes.result_type(triple)
+            ours = promotion.result_type(triple)
         except TypePromotionError:
             ours = None
         try:
@@ -101,7 +101,7 @@ def test_settled_results_are_jaxs_result_types(x64):
     values = [True, 1, 1.0, 1j, np.int8(1), np.float32(1), ml_dtypes.bfloat16(1), np.uint64(1), np.float64(1)]
     with jax.enable_x64(x64), override("enable_x64", x64):
         for a, b in itertools.product(values, values):
-            ours = dtypes.settled(*dtypes.result_type([operand(a), operand(b)]))
+            ours = promotion.settled(*promotion.result_type([operand(a), operand(b)]))
             assert ours == jnp.result_type(a, b), (a, b)
 
 

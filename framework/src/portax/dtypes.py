@@ -6,6 +6,7 @@ import numpy as _np
 from ml_dtypes import bfloat16
 
 from portax.core import dtypes as _core
+from portax.core import promotion as _promotion
 from portax.core.aval import aval_of as _aval_of
 from portax.core.config import config as _config
 from portax.core.dtypes import extended, finfo, float0, iinfo, issubdtype, prng_key
@@ -92,8 +93,8 @@ def result_type(*args: _Any, return_weak_type_flag: bool = False) -> _Any:
     >>> dtypes.result_type(np.int8(1), 2.0)
     dtype('float32')
     """
-    dtype, weak = _core.result_type([_operand(x) for x in args])
-    dtype = _core.settled(dtype, weak)
+    dtype, weak = _promotion.result_type([_operand(x) for x in args])
+    dtype = _promotion.settled(dtype, weak)
     return (dtype, weak) if return_weak_type_flag else dtype
 
 

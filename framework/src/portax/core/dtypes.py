@@ -1,32 +1,23 @@
-"""The dtypes, how they are named, and which dtype comes of two.
+"""The dtypes, how they are named, and what they become when 64 bits are off. Which dtype comes of two: `promotion`.
 
 Every dtype is a ``numpy.dtype`` object, those of ml_dtypes included, but for the dtypes of typed random keys, which are
 `KeyDtype` objects: one per generator, printed ``key<fry>``, and stored as an ordinary dtype.
 
-A dtype is *weak* when it came from a Python number; the pair (dtype, weak) is an element of the promotion lattice, and
-the result of an operation has the least element above both operands. The lattice is drawn as edges in `_edges`,
-its joins are computed when first asked for and kept in a table per setting. `config.promotions` is the table
-that belongs to the current thread's settings, so that promotion is a dictionary look-up.
-
-Invariant: everything here is a pure function of its arguments, ``enable_x64`` and ``numpy_dtype_promotion``.
-
-References
-----------
-JAX's documentation, "Type promotion semantics", for the lattice.
+Invariant: everything here is a pure function of its arguments and of ``enable_x64``.
 """
 
 from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from portax.core.config import config, derive
-from portax.errors import ArgumentError, DtypeError, ScalarRangeError, TypePromotionError
+from portax.errors import ArgumentError, DtypeError, ScalarRangeError
 
 DType = Any
 """A ``numpy.dtype`` or a `KeyDtype`."""
@@ -80,9 +71,9 @@ _INTEGER = _SIGNED | _UNSIGNED
 _INEXACT = _FLOAT | _COMPLEX
 _NUMERIC = _INTEGER | _INEXACT
 _KNOWN = frozenset(ALL)
-_NARROW = frozenset((*NARROW_SIGNED, *NARROW_UNSIGNED, *NARROW_FLOATS))
-_BY_SIZE = {bool: (bool_, bool_), int: (int32, int64), float: (float32, float64), complex: (complex64, complex128)}
-_TO_32: dict[Any, DType] = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
+NARROW = frozenset((*NARROW_SIGNED, *NARROW_UNSIGNED, *NARROW_FLOATS))
+BY_SIZE = {bool: (bool_, bool_), int: (int32, int64), float: (float32, float64), complex: (complex64, complex128)}
+TO_32: dict[Any, DType] = {int64: int32, uint64: uint32, float64: float32, complex128: complex64}
 
 
 class extended(np.generic):
@@ -190,7 +181,7 @@ def is_numeric(dtype: DType) -> bool:
 
 def is_narrow(dtype: DType) -> bool:
     """Whether it is a dtype of 8 bits or fewer from ml_dtypes, which promotes to nothing else."""
-    return dtype in _NARROW
+    return dtype in NARROW
 
 
 def is_key(dtype: DType) -> bool:
@@ -324,10 +315,10 @@ class _Canonical(dict[Any, DType]):
     """From anything that names a dtype to the dtype object it stands for under one setting of ``enable_x64``."""
 
     def __init__(self, x64: bool) -> None:
-        known = {d: d if x64 else _TO_32.get(d, d) for d in ALL}
+        known = {d: d if x64 else TO_32.get(d, d) for d in ALL}
         super().__init__(known)
         self.update({d.type: c for d, c in known.items()})
-        self.update({python: small_large[x64] for python, small_large in _BY_SIZE.items()})
+        self.update({python: small_large[x64] for python, small_large in BY_SIZE.items()})
         self.x64 = x64
 
     def __missing__(self, dtype: Any) -> DType:
@@ -342,14 +333,14 @@ class _Canonical(dict[Any, DType]):
             ) from None
         if not found.isnative:
             found = found.newbyteorder("=")
-        result = found if self.x64 else _TO_32.get(found, found)
+        result = found if self.x64 else TO_32.get(found, found)
         if type(dtype) is str and result in _KNOWN:
             self[dtype] = result
         return result
 
 
 _canonical = {x64: _Canonical(x64) for x64 in (False, True)}
-_scalars = {x64: {python: both[x64] for python, both in _BY_SIZE.items()} for x64 in (False, True)}
+_scalars = {x64: {python: both[x64] for python, both in BY_SIZE.items()} for x64 in (False, True)}
 derive("canonical_dtypes", lambda settings: _canonical[settings["enable_x64"]])
 derive("scalar_dtypes", lambda settings: _scalars[settings["enable_x64"]])
 
@@ -392,10 +383,10 @@ def user_dtype(dtype: Any, function: str = "") -> DType:
             wrong=f"arrays cannot have the dtype {found}" + (f", asked for in {function}" if function else ""),
             fix="Use a boolean, integer, floating or complex dtype",
         )
-    if config.enable_x64 or (isinstance(dtype, type) and dtype in _BY_SIZE) or type(found) is KeyDtype:
+    if config.enable_x64 or (isinstance(dtype, type) and dtype in BY_SIZE) or type(found) is KeyDtype:
         return found
     asked = np.dtype(dtype)
-    if asked not in _TO_32:
+    if asked not in TO_32:
         return found
     mode = config.explicit_x64_dtypes
     wrong = f"the dtype {asked.name}" + (f" asked for in {function}" if function else "") + " has 64 bits"
@@ -424,7 +415,7 @@ def dtype_of_python_scalar(x: Any) -> np.dtype:
     dtypes = config.scalar_dtypes
     dtype = dtypes.get(type(x))
     if dtype is None:
-        if isinstance(x, type) and x in _BY_SIZE:
+        if isinstance(x, type) and x in BY_SIZE:
             return dtypes[x]
         for python in (bool, int, float, complex):
             if isinstance(x, python):
@@ -491,172 +482,3 @@ def to_numeric(dtype: DType) -> DType:
 def tangent_dtype(dtype: DType) -> DType:
     """The dtype of tangents: itself if floating, else float0."""
     return dtype if dtype in _INEXACT else float0
-
-
-# Promotion.
-
-_BOUND = 10_000
-"""How many lists of operands are remembered before starting anew."""
-_WEAK = {"int": int, "uint": int, "float": float, "complex": complex}
-
-
-def _node(dtype: DType, weak: bool) -> Any:
-    """The element of the lattice: a dtype, or a Python type for a weak one. A bool is never weak."""
-    return _WEAK.get(kind(dtype), dtype) if weak else dtype
-
-
-def _edges(strict: bool, x64: bool) -> dict[Any, tuple[Any, ...]]:
-    """To each element those directly above it.
-
-    ``strict``: only Python numbers give way. Without ``x64`` uint32 and int32 meet at int32, for there is no int64.
-    """
-    if strict:
-        return {
-            **dict.fromkeys(ALL, ()),
-            int: (float, *SIGNED, *UNSIGNED),
-            float: (complex, *FLOATS),
-            complex: COMPLEX,
-        }
-    return {
-        bool_: (int,),
-        int: (uint8, int8, *NARROW_UNSIGNED, *NARROW_SIGNED),
-        uint8: (int16, uint16),
-        uint16: (int32, uint32),
-        uint32: (int64 if x64 else int32, uint64),
-        int8: (int16,),
-        int16: (int32,),
-        int32: (int64,),
-        int64: (float,),
-        uint64: (float,),
-        float: (*NARROW_FLOATS, bfloat16, float16, complex),
-        bfloat16: (float32,),
-        float16: (float32,),
-        float32: (float64, complex64),
-        float64: (complex128,),
-        complex: (complex64,),
-        complex64: (complex128,),
-        complex128: (),
-        **dict.fromkeys(_NARROW, ()),
-    }
-
-
-Operands = tuple[tuple[DType, bool], ...]
-
-
-class _Promotions(dict[tuple[DType, bool, DType, bool], tuple[DType, bool]]):
-    """Joins already computed, for one pair of settings; the others are computed when they are first looked up."""
-
-    def __init__(self, strict: bool, x64: bool) -> None:
-        super().__init__()
-        self.strict, self.x64 = strict, x64
-        self.above: dict[Any, frozenset[Any]] = {}
-        self.many: dict[Operands, tuple[DType, bool]] = {}
-
-    def __missing__(self, key: tuple[DType, bool, DType, bool]) -> tuple[DType, bool]:
-        a, a_weak, b, b_weak = key
-        self[key] = result = self.combine(((a, a_weak), (b, b_weak)))
-        return result
-
-    def combine(self, operands: Operands) -> tuple[DType, bool]:
-        """The join of two or more operands, as a dtype, and whether it is weak."""
-        first, all_weak = operands[0][0], all(weak for _, weak in operands)
-        if not all_weak and all(dtype == first for dtype, _ in operands):
-            return first, False  # also lets dtypes through that are not in the lattice, such as keys
-        if all_weak and not self.strict:
-            # Between weak operands the firm dtypes decide: weak int16 with weak int32 is weak int32, not "an integer".
-            found, weak = functools.reduce(self.join, [dtype for dtype, _ in operands]), True
-        else:
-            found, weak = functools.reduce(self.join, [_node(*operand) for operand in operands]), False
-        if isinstance(found, type):
-            found, weak = _BY_SIZE[found][self.x64], True
-        elif not self.x64:
-            # An array made under x64 keeps its dtype outside it, until it meets another dtype.
-            found = _TO_32.get(found, found)
-        return found, weak and found != bool_
-
-    def join(self, a: Any, b: Any) -> Any:
-        """The least element above both."""
-        if not self.above:
-            edges = _edges(self.strict, self.x64)
-            self.above = {node: _closure(node, edges) for node in edges}
-        both = self.above.get(a, frozenset()) & self.above.get(b, frozenset())
-        least = [node for node in both if both <= self.above[node]]
-        if len(least) == 1:
-            return least[0]
-        names = [f"Python {x.__name__}" if isinstance(x, type) else name_of(x) for x in (a, b)]
-        if self.strict:
-            why = "dtypes do not mix while numpy_dtype_promotion is 'strict'"
-        elif is_key(a) or is_key(b):
-            why = "random keys are not numbers"
-        elif a in _NARROW or b in _NARROW:
-            why = "dtypes of 8 bits or fewer from ml_dtypes do not mix implicitly with others"
-        else:
-            why = "they are not both numbers"
-        raise TypePromotionError(
-            wrong=f"{names[0]} and {names[1]} have no common dtype: {why}",
-            fix="Convert one of them first, for example with x.astype('float32')",
-        )
-
-
-def _closure(node: Any, edges: Mapping[Any, tuple[Any, ...]]) -> frozenset[Any]:
-    reached, todo = {node}, [node]
-    while todo:
-        new = set(edges[todo.pop()]) - reached
-        reached |= new
-        todo += new
-    return frozenset(reached)
-
-
-_promotions = {
-    (mode, x64): _Promotions(mode == "strict", x64) for mode in ("standard", "strict") for x64 in (False, True)
-}
-derive("promotions", lambda settings: _promotions[settings["numpy_dtype_promotion"], settings["enable_x64"]])
-
-
-def promote(a: DType, a_weak: bool, b: DType, b_weak: bool) -> tuple[DType, bool]:
-    """The dtype of the result of an operation on two operands, and whether it is weak.
-
-    Raises
-    ------
-    TypePromotionError
-        No dtype lies above both.
-
-    Examples
-    --------
-    >>> promote(int32, False, float32, True)
-    (dtype('float32'), True)
-    """
-    return config.promotions[a, a_weak, b, b_weak]
-
-
-def result_type(operands: Iterable[tuple[DType, bool]]) -> tuple[DType, bool]:
-    """The dtype of the result of an operation on any number of (dtype, weak) operands, and whether it is weak.
-
-    With one operand it is that operand. With three and more it is not always what pairwise promotion gives, because
-    between weak operands alone other rules hold.
-    """
-    all_operands = tuple(operands)
-    if not all_operands:
-        raise ArgumentError(wrong="no operand was given to take a dtype from", fix="Give at least one array or dtype")
-    if len(all_operands) == 1:
-        return all_operands[0]
-    table = config.promotions
-    result = table.many.get(all_operands)
-    if result is None:
-        if len(table.many) > _BOUND:
-            table.many.clear()
-        result = table.many[all_operands] = table.combine(all_operands)
-    return result
-
-
-def settled(dtype: DType, weak: bool) -> DType:
-    """The dtype of an array made from a result of `result_type`: the default of its kind if weak, else itself."""
-    return default_like(dtype) if weak else dtype
-
-
-def can_promote(a: DType, a_weak: bool, b: DType, b_weak: bool) -> bool:
-    """Whether an operand of dtype ``a`` may be converted to ``b`` implicitly, that is whether their join is ``b``."""
-    try:
-        return promote(a, a_weak, b, b_weak)[0] == b
-    except TypePromotionError:
-        return False

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
-from portax.core import dtypes, tree
+from portax.core import promotion, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
@@ -298,7 +298,7 @@ def settle(f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged:
     if len(outs) < carry:
         return avals, leaves, staged
     fixed = [
-        Aval(a.shape, dtypes.promote(a.dtype, True, b.dtype, b.weak_type)[0])
+        Aval(a.shape, promotion.promote(a.dtype, True, b.dtype, b.weak_type)[0])
         if a.weak_type and a.shape == b.shape and a.dtype != b.dtype
         else a
         for a, b in zip(avals[:carry], outs, strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import Aval
 from portax.core.config import config
@@ -221,7 +221,7 @@ def _from_nested(x: Any, dtype: Any) -> Array:
     parts = [_from_object(v, None, False) for v in found]
     if dtype is None:
         weak = [(dtypes.dtype_of_python_scalar(k), k is not bool) for k in kinds]
-        dtype = dtypes.settled(*dtypes.result_type([*((p.dtype, p.weak_type) for p in parts), *weak]))
+        dtype = promotion.settled(*promotion.result_type([*((p.dtype, p.weak_type) for p in parts), *weak]))
     if all(isinstance(p, ConcreteArray) for p in parts):
         values = iter(parts)
         return _from_host(_nested_host(_with_values(x, values), dtype), dtype)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import aval_of
 from portax.errors import ArgumentError, ConcretizationError, ShapeError
@@ -81,7 +81,7 @@ def arange(
     values = [_known(x, "arange", what) for x, what in given]
     if dtype is None:
         avals = [aval_of(x) for x, _ in given]
-        dtype = dtypes.settled(*dtypes.result_type([(a.dtype, a.weak_type) for a in avals]))
+        dtype = promotion.settled(*promotion.result_type([(a.dtype, a.weak_type) for a in avals]))
     else:
         dtype = dtypes.user_dtype(dtype, "arange")
     if step is not None and values[-1] == 0:
@@ -146,11 +146,11 @@ def linspace(
         raise ArgumentError(wrong=f"linspace was asked for {num} numbers", fix="Give 0 or more")
     a, b = promote_dtypes_inexact("linspace", asarray(start), asarray(stop))
     if dtype is None:
-        out_dtype = dtypes.settled(a.dtype, False)
+        out_dtype = promotion.settled(a.dtype, False)
     else:
         out_dtype = dtypes.user_dtype(dtype, "linspace")
         if dtypes.is_inexact(out_dtype):
-            wide = dtypes.result_type([(a.dtype, a.weak_type), (out_dtype, False)])[0]
+            wide = promotion.result_type([(a.dtype, a.weak_type), (out_dtype, False)])[0]
             a, b = convert(a, wide), convert(b, wide)
     a, b = (x if not x.weak_type else convert_element_type(x, new_dtype=x.dtype, weak_type=False) for x in (a, b))
     a, b = promote_args("linspace", a, b)
@@ -235,7 +235,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         out = concatenate(*[convert(p, out.dtype) for p in parts], dimension=0) if len(parts) > 1 else parts[0]
     if axis not in (0, -out.ndim):
         out = _first_axis_to(out, axis)
-    wanted = dtypes.settled(a.dtype, False) if dtype is None else dtypes.user_dtype(dtype, "geomspace")
+    wanted = promotion.settled(a.dtype, False) if dtype is None else dtypes.user_dtype(dtype, "geomspace")
     return convert(out, wanted)
 
 
@@ -474,7 +474,7 @@ class _Grid:
             return _of_slice(key)
         axes = [_of_slice(part) for part in key]
         avals = [x.aval for x in axes]
-        dtype = dtypes.result_type([(a.dtype, a.weak_type) for a in avals])[0] if axes else dtypes.int32
+        dtype = promotion.result_type([(a.dtype, a.weak_type) for a in avals])[0] if axes else dtypes.int32
         grid = meshgrid(*(convert(x, dtype) for x in axes), sparse=self._sparse, indexing="ij")
         if self._sparse or not grid:
             return grid
@@ -515,7 +515,7 @@ class _Joined:
             if self._columns and x.ndim == 1:
                 x = reshape(x, new_sizes=(x.size, 1), dimensions=None)
             parts.append(x)
-        dtype = dtypes.result_type([(x.dtype, x.weak_type) for x in parts])[0]
+        dtype = promotion.result_type([(x.dtype, x.weak_type) for x in parts])[0]
         parts = [convert(x, dtype) for x in parts]
         return concatenate(*parts, dimension=parts[0].ndim - 1 if self._columns else 0) if len(parts) > 1 else parts[0]
 

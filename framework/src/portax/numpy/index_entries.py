@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portax import errors
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.trace import Tracer
 from portax.numpy.promotion import as_array
@@ -186,7 +186,7 @@ def _from_sequence(i: Sequence[Any]) -> Any:
     if len(known) == len(rows):
         return np.stack(known)
     arrays = [as_array(v, "indexing") for v in rows]
-    dtype = dtypes.result_type([(v.dtype, v.weak_type) for v in arrays])[0]
+    dtype = promotion.result_type([(v.dtype, v.weak_type) for v in arrays])[0]
     rows = [broadcast_in_dim(convert(v, dtype), shape=(1, *v.shape), broadcast_dimensions=tuple(range(1, v.ndim + 1)))
             for v in arrays]  # fmt: skip
     return concatenate(*rows, dimension=0)

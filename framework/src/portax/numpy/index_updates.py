@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import Aval
 from portax.higher_order.while_loop import while_loop
@@ -74,7 +74,7 @@ def _update(
     y, y_dtype, y_weak = _described(values, name)
     own = aval.dtype
     dtype = own
-    if not dtypes.can_promote(y_dtype, y_weak, own, aval.weak_type):
+    if not promotion.can_promote(y_dtype, y_weak, own, aval.weak_type):
         warnings.warn(
             f"{name} converts its values from {y_dtype.name} to {own.name}, which may lose what they are; in future "
             "this will be an error. Convert them with .astype.",
@@ -82,7 +82,7 @@ def _update(
             stacklevel=4,
         )
         if word != "set":
-            dtype = dtypes.promote(own, aval.weak_type, y_dtype, y_weak)[0]
+            dtype = promotion.promote(own, aval.weak_type, y_dtype, y_weak)[0]
     if dtype == dtypes.bool_ and word in ("add", "subtract", "multiply"):
         raise errors.DtypeError(wrong=f"{name} does not take bool: {aval}", fix="Use .max for or, .min for and")
     if not math.prod(plan.out):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import Aval
 from portax.core.config import config
@@ -151,7 +151,7 @@ def promote_dtypes(name: str, *xs: Any, to: Callable[[Any], Any] | None = None) 
         Such as ``dtypes.to_inexact``.
     """
     described = [_described(x, name) for x in xs]
-    dtype, weak = dtypes.result_type([d for _, d in described])
+    dtype, weak = promotion.result_type([d for _, d in described])
     if to is not None:
         found = to(dtype)
         if found is not dtype:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core import dtypes
+from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import Aval
 from portax.core.config import config
@@ -254,7 +254,7 @@ def parameters(name: str, dtype: Any, *xs: Any) -> list[Any]:
     """
     arrays = [as_array(x, name) for x in xs]
     for x in arrays:
-        if not dtypes.can_promote(x.dtype, x.aval.weak_type, dtype, False):
+        if not promotion.can_promote(x.dtype, x.aval.weak_type, dtype, False):
             raise TypePromotionError(
                 wrong=f"{name} of dtype {dtype.name} was given a parameter {x.aval}",
                 fix=f"Ask for a wider dtype, or convert the parameter with .astype({dtype.name!r})",
