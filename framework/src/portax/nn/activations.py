@@ -1,4 +1,8 @@
-"""Activation functions: elementwise nonlinearities of neural networks, and the softmax family."""
+"""Activation functions: the elementwise nonlinearities of neural networks.
+
+Derivatives at kinks are JAX's: those of ``relu`` and ``relu6`` are 0 there. Integers are taken as floats first where a
+sum or a power of theirs could wrap around.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,25 @@ from typing import Any
 import numpy as np
 
 from portax import numpy as pnp
-from portax.core.dtypes import user_dtype
+from portax.core import dtypes
 from portax.higher_order.custom_jvp import custom_jvp
 from portax.lax.elementwise import erf, logistic
-from portax.lax.shaping import stop_gradient
 from portax.numpy.promotion import promote_args_inexact
 
-Axis = Any
+
+@custom_jvp
+def _relu6(x: Any) -> Any:
+    return pnp.minimum(pnp.maximum(x, 0), 6.0)
+
+
+@_relu6.defjvp
+def _relu6_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    return _relu6(x), pnp.where((x > 0) & (x < 6), t, pnp.zeros_like(t))
 
 
 def relu6(x: Any) -> Any:
-    """``min(max(x, 0), 6)``.
+    """``min(max(x, 0), 6)``; its derivative at 0 and at 6 is 0.
 
     Examples
     --------
@@ -25,7 +37,7 @@ def relu6(x: Any) -> Any:
     >>> float(portax.nn.relu6(8.0))
     6.0
     """
-    return pnp.minimum(pnp.maximum(x, 0), 6.0)
+    return _relu6(pnp.asarray(x))
 
 
 def hard_sigmoid(x: Any) -> Any:
@@ -49,7 +61,7 @@ def hard_silu(x: Any) -> Any:
     >>> float(portax.nn.hard_silu(3.0))
     3.0
     """
-    [x] = promote_args_inexact("hard_silu", x)
+    x = pnp.asarray(x)
     return x * hard_sigmoid(x)
 
 
@@ -69,6 +81,12 @@ def hard_tanh(x: Any) -> Any:
     return pnp.where(x > 1, 1, pnp.where(x < -1, -1, x))
 
 
+def _unwrapped(x: Any) -> Any:
+    """``x``; an unsigned one, whose sums and negatives would wrap around, as floats."""
+    x = pnp.asarray(x)
+    return promote_args_inexact("activation", x)[0] if dtypes.is_unsigned(x.dtype) else x
+
+
 def soft_sign(x: Any) -> Any:
     """``x / (|x| + 1)``.
 
@@ -78,7 +96,7 @@ def soft_sign(x: Any) -> Any:
     >>> float(portax.nn.soft_sign(1.0))
     0.5
     """
-    [x] = promote_args_inexact("soft_sign", x)
+    x = _unwrapped(x)
     return x / (pnp.abs(x) + 1)
 
 
@@ -133,7 +151,7 @@ def squareplus(x: Any, b: Any = 4) -> Any:
     >>> float(portax.nn.squareplus(0.0))
     1.0
     """
-    x, b = promote_args_inexact("squareplus", x, b)
+    [x] = promote_args_inexact("squareplus", x)
     return (x + pnp.sqrt(pnp.square(x) + b)) / 2
 
 
@@ -150,7 +168,7 @@ def mish(x: Any) -> Any:
     >>> float(portax.nn.mish(0.0))
     0.0
     """
-    [x] = promote_args_inexact("mish", x)
+    x = pnp.asarray(x)
     return x * pnp.tanh(softplus(x))
 
 
@@ -164,36 +182,6 @@ def identity(x: Any) -> Any:
     2.0
     """
     return pnp.asarray(x)
-
-
-def standardize(
-    x: Any, axis: Axis = -1, mean: Any = None, variance: Any = None, epsilon: Any = 1e-5, where: Any = None
-) -> Any:
-    """``x`` less its mean, over its standard deviation.
-
-    Parameters
-    ----------
-    x : array
-    axis : int or tuple of int
-    mean, variance : array, optional
-        Where they are known; they broadcast against ``x``.
-    epsilon : number
-        Added to the variance.
-    where : array of bool, optional
-        Elements that count for mean and variance.
-
-    Examples
-    --------
-    >>> import portax
-    >>> [round(v, 2) for v in portax.nn.standardize(portax.numpy.array([1.0, 3.0])).tolist()]
-    [-1.0, 1.0]
-    """
-    [x] = promote_args_inexact("standardize", x)
-    if mean is None:
-        mean = pnp.mean(x, axis, keepdims=True, where=where)
-    if variance is None:
-        variance = pnp.mean(pnp.square(pnp.abs(x)), axis, keepdims=True, where=where) - pnp.square(pnp.abs(mean))
-    return (x - pnp.asarray(mean)) / pnp.sqrt(pnp.asarray(variance) + epsilon)
 
 
 @custom_jvp
@@ -298,7 +286,7 @@ def leaky_relu(x: Any, negative_slope: Any = 1e-2) -> Any:
     >>> float(portax.nn.leaky_relu(-1.0, 0.5))
     -0.5
     """
-    [x] = promote_args_inexact("leaky_relu", x)
+    x = pnp.asarray(x)
     return pnp.where(x >= 0, x, negative_slope * x)
 
 
@@ -311,9 +299,88 @@ def elu(x: Any, alpha: Any = 1.0) -> Any:
     >>> float(portax.nn.elu(2.0))
     2.0
     """
-    [x] = promote_args_inexact("elu", x)
+    x = pnp.asarray(x)
     safe = pnp.where(x > 0, 0.0, x)
     return pnp.where(x > 0, x, alpha * pnp.expm1(safe))
+
+
+@custom_jvp
+def _log1mexp(x: Any) -> Any:
+    # Each formula keeps its digits where the other loses them.
+    return pnp.where(x < np.log(2.0).astype(x.dtype), pnp.log(-pnp.expm1(-x)), pnp.log1p(-pnp.exp(-x)))
+
+
+@_log1mexp.defjvp
+def _log1mexp_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    return _log1mexp(x), t / pnp.expm1(x)
+
+
+def log1mexp(x: Any) -> Any:
+    """``log(1 - exp(-x))`` for ``x >= 0``, accurate for small and for large ``x``.
+
+    Parameters
+    ----------
+    x : array
+        Negative numbers give NaN.
+
+    Returns
+    -------
+    Array of the shape of ``x``, floating point
+
+    References
+    ----------
+    Mächler, Accurately computing log(1 - exp(-|a|)), vignette of the R package Rmpfr, 2012.
+
+    Examples
+    --------
+    >>> import portax
+    >>> round(float(portax.nn.log1mexp(1.0)), 4)
+    -0.4587
+    """
+    [x] = promote_args_inexact("log1mexp", x)
+    return _log1mexp(x)
+
+
+def sparse_plus(x: Any) -> Any:
+    """0 up to -1, ``(x + 1)**2 / 4`` up to 1, and ``x`` from there: ``softplus`` with exact zeros.
+
+    Parameters
+    ----------
+    x : array
+
+    Returns
+    -------
+    Array of the shape of ``x``, floating point
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.nn.sparse_plus(portax.numpy.array([-2.0, 0.0, 2.0])).tolist()
+    [0.0, 0.25, 2.0]
+    """
+    x = pnp.asarray(x)
+    return pnp.where(x <= -1.0, 0.0, pnp.where(x >= 1.0, x, (x + 1.0) ** 2 / 4))
+
+
+def sparse_sigmoid(x: Any) -> Any:
+    """``(x + 1) / 2`` limited to 0 and 1: the derivative of ``sparse_plus``.
+
+    Parameters
+    ----------
+    x : array
+
+    Returns
+    -------
+    Array of the shape of ``x``, floating point
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.nn.sparse_sigmoid(portax.numpy.array([-2.0, 0.0, 2.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return 0.5 * pnp.clip(pnp.asarray(x) + 1.0, 0.0, 2.0)
 
 
 def gelu(x: Any, approximate: bool = True) -> Any:
@@ -341,108 +408,3 @@ def gelu(x: Any, approximate: bool = True) -> Any:
         return x * (0.5 * (1.0 + pnp.tanh(root * (x + 0.044715 * (x**3)))))
     half = np.sqrt(0.5).astype(x.dtype)
     return 0.5 * x * (1.0 + erf(x * half))
-
-
-def softmax(x: Any, axis: Axis = -1, where: Any = None) -> Any:
-    """``exp(x)`` scaled so that it sums to 1 along an axis.
-
-    Parameters
-    ----------
-    x : array
-    axis : int or tuple of int
-    where : array of bool, optional
-        Elements to count; the others get 0.
-
-    Examples
-    --------
-    >>> import portax
-    >>> portax.nn.softmax(portax.numpy.zeros(2)).tolist()
-    [0.5, 0.5]
-    """
-    top = pnp.max(x, axis, keepdims=True, initial=None if where is None else -np.inf, where=where)
-    shifted = pnp.exp(x - stop_gradient(top))
-    if where is not None:
-        shifted = pnp.where(where, shifted, 0)
-    return shifted / pnp.sum(shifted, axis, keepdims=True)
-
-
-def log_softmax(x: Any, axis: Axis = -1, where: Any = None) -> Any:
-    """The logarithm of ``softmax``, without overflow; parameters as there.
-
-    Examples
-    --------
-    >>> import portax
-    >>> round(float(portax.nn.log_softmax(portax.numpy.zeros(2))[0]), 4)
-    -0.6931
-    """
-    top = pnp.max(x, axis, keepdims=True, initial=None if where is None else -np.inf, where=where)
-    shifted = x - stop_gradient(top)
-    total = pnp.log(pnp.sum(pnp.exp(shifted), axis, keepdims=True, where=where))
-    out = shifted - total
-    return out if where is None else pnp.where(where, out, -np.inf)
-
-
-def logsumexp(
-    a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, return_sign: bool = False, where: Any = None
-) -> Any:
-    """``log(sum(b * exp(a)))`` along an axis, without overflow.
-
-    Parameters
-    ----------
-    a : array
-    axis : int, tuple of int, or None for all
-    b : array, optional
-        Factors.
-    keepdims, return_sign : bool
-    where : array of bool, optional
-
-    Examples
-    --------
-    >>> import portax
-    >>> round(float(portax.nn.logsumexp(portax.numpy.zeros(2))), 4)
-    0.6931
-    """
-    [x] = promote_args_inexact("logsumexp", a)
-    if b is not None:
-        b = pnp.asarray(b)
-        x = pnp.where(b != 0, x, -np.inf)
-    top = pnp.max(x, axis, keepdims=True, initial=-np.inf, where=where)
-    top = stop_gradient(pnp.where(pnp.isfinite(top), top, 0))
-    terms = pnp.exp(x - top)
-    if b is not None:
-        terms = terms * b
-    total = pnp.sum(terms, axis, keepdims=keepdims, where=where)
-    top = top if keepdims else pnp.reshape(top, total.shape)
-    sign = pnp.sign(total)
-    if return_sign:
-        return pnp.log(pnp.abs(total)) + top, sign
-    return pnp.log(total) + top
-
-
-def one_hot(x: Any, num_classes: int, *, dtype: Any = None, axis: int = -1) -> Any:
-    """1 at the place each number says, 0 elsewhere, along a new axis.
-
-    Parameters
-    ----------
-    x : array of integers
-    num_classes : int
-        Length of the new axis; numbers outside of it give all zeros.
-    dtype : dtype, optional
-        Floating point by default.
-    axis : int
-
-    Examples
-    --------
-    >>> import portax
-    >>> portax.nn.one_hot(portax.numpy.array([0, 1]), 2).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    """
-    x = pnp.asarray(x)
-    place = axis % (x.ndim + 1)
-    shape = [1] * (x.ndim + 1)
-    shape[place] = num_classes
-    classes = pnp.reshape(pnp.arange(num_classes, dtype=x.dtype), tuple(shape))
-    hot = pnp.expand_dims(x, place) == classes
-    return hot.astype(float if dtype is None else user_dtype(dtype, "one_hot"))
-
-
