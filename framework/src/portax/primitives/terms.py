@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from portax.core.aval import aval_of
-from portax.core.primitive import registry
+from portax.core.aval import Aval, aval_of
+from portax.core.primitive import Undefined, registry
 from portax.primitives.arithmetic import abs_, add, div, floor, mul, neg, sqrt, sub
 from portax.primitives.bits import and_, not_, or_
 from portax.primitives.broadcasting import broadcast_to
@@ -191,7 +191,7 @@ class Arrays(Algebra):
         return value.dtype
 
     def number(self, value: float, dtype: Any) -> Any:
-        return like(_Only(dtype), value)
+        return like(Undefined(Aval((), dtype)), value)
 
     def unary(self, name: str, x: Any) -> Any:
         return (_UNARY.get(name) or registry[name])(x)
@@ -224,15 +224,6 @@ class Arrays(Algebra):
             tuple(x.value for x in init),
         )
         return terms(out)
-
-
-class _Only:
-    """Stands for an array of which only the dtype is asked."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
 
 
 ARRAYS = Arrays()
