@@ -139,6 +139,7 @@ from portax.numpy.products import (
     tensordot,
     vdot,
 )
+from portax.numpy.putting import piecewise, place, put, put_along_axis
 from portax.numpy.reductions import (
     all,
     amax,
@@ -264,10 +265,6 @@ from portax.numpy.taking import (
     choose,
     compress,
     extract,
-    piecewise,
-    place,
-    put,
-    put_along_axis,
     ravel_multi_index,
     take,
     take_along_axis,

@@ -1,4 +1,4 @@
-"""Functions that read or write elements at places given as arrays: take, put, choose, compress and their kin.
+"""Functions that read elements at places given as arrays: take, choose, compress and their kin.
 
 They differ from indexing in what a place out of range means: reads give NaN by default, as ``mode="fill"`` says.
 """
@@ -6,7 +6,7 @@ They differ from indexing in what a place out of range means: reads give NaN by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,17 @@ from portax.errors import ArgumentError, ConcretizationTypeError, DtypeError, Ga
 from portax.numpy.axes import normalize_axis
 from portax.numpy.choosing import nonzero
 from portax.numpy.creation import as_shape
-from portax.numpy.diagonals import immutable
 from portax.numpy.index_entries import host_value
 from portax.numpy.index_plans import VectorPlan, counted_from_front
-from portax.numpy.index_updates import IndexUpdate
 from portax.numpy.indexing import fill_number, index, take_vectors
 from portax.numpy.joining import stack
 from portax.numpy.promotion import as_array, promote_dtypes
-from portax.numpy.shaping import broadcast_arrays, broadcast_shapes, broadcast_to, expand_dims, ravel, reshape
+from portax.numpy.shaping import broadcast_arrays, broadcast_shapes, expand_dims, ravel, reshape
 from portax.numpy.ufuncs import divmod as floor_divmod
 from portax.numpy.ufuncs import remainder, truth
 from portax.primitives import arithmetic, comparison
 from portax.primitives.comparison import select_n
 from portax.primitives.conversion import convert, convert_element_type
-from portax.primitives.cumulative import cumsum
 from portax.primitives.indexing import (
     CLIP,
     FILL_OR_DROP,
@@ -41,12 +38,12 @@ from portax.primitives.indexing import (
     gather,
 )
 from portax.primitives.zeros import zeros
-from portax.transforms.batch import batch
 
 _INT32 = np.dtype(np.int32)
 
 
-def _integers(x: Any, name: str, what: str = "indices") -> Array:
+def integers(x: Any, name: str, what: str = "indices") -> Array:
+    """``x`` as an array, which must be of integers."""
     x = as_array(x, name)
     if not dtypes.is_integer(x.dtype):
         raise DtypeError(
@@ -103,7 +100,7 @@ def take(
     axis = normalize_axis(axis, x.ndim, "take")
     if places.dtype == np.bool_:
         places = convert(places, _INT32)
-    places = _integers(places, "take")
+    places = integers(places, "take")
     n = x.shape[axis]
     if not n and places.size:
         raise IndexingError(
@@ -159,7 +156,7 @@ def take_along_axis(
            [4]], dtype=int32)
     """
     x = as_array(arr, "take_along_axis")
-    places = _integers(indices, "take_along_axis")
+    places = integers(indices, "take_along_axis")
     if axis is None:
         x, axis = ravel(x), 0
     if x.ndim != places.ndim:
@@ -379,7 +376,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Array, ...]:
     >>> pnp.unravel_index(pnp.array([1, 5]), (2, 3))
     (Array([0, 1], dtype=int32), Array([1, 2], dtype=int32))
     """
-    x = _integers(indices, "unravel_index")
+    x = integers(indices, "unravel_index")
     lengths = as_shape(shape)
     total = math.prod(lengths)
     low, high = _bounds(x.dtype, total)
@@ -452,165 +449,3 @@ def ravel_multi_index(
         total, i = broadcast_arrays(arithmetic.mul(total, np.asarray(n, wanted)), i)
         total = arithmetic.add(total, i)
     return as_array(total)
-
-
-# -- writing ----------------------------------------------------------------------------------------------------------
-def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = True) -> Array:
-    """An array with values put at places of the raveled array.
-
-    Parameters
-    ----------
-    a : Array
-    ind : Array of int
-    v : Array, repeated as often as there are places
-    mode : "clip" or "wrap"
-        What a place out of range means: the nearest (the default), or one as many elements away.
-    inplace : bool
-        Must be False: arrays are immutable.
-
-    Examples
-    --------
-    >>> pnp.put(pnp.zeros(3), pnp.array([0, 2]), 5.0, inplace=False)
-    Array([5., 0., 5.], dtype=float32)
-    """
-    immutable("put", inplace)
-    x, places, values = as_array(a, "put"), ravel(_integers(ind, "put")), ravel(as_array(v, "put"))
-    if mode == "raise":
-        raise GapError(wrong="put does not support mode 'raise'", fix="Use mode='clip' or mode='wrap'")
-    if mode not in (None, "clip", "wrap"):
-        raise ArgumentError(wrong=f"put has no mode {mode!r}", fix='Give "clip" or "wrap"')
-    if not x.size or not places.size or not values.size:
-        return x
-    values = index(values, np.arange(places.size, dtype=_INT32) % values.size)
-    if mode == "wrap":
-        places = remainder(places, x.size)
-    return reshape(IndexUpdate(ravel(x), places).set(values, mode="clip"), x.shape)
-
-
-def put_along_axis(
-    arr: Any, indices: Any, values: Any, axis: int | None, inplace: bool = True, *, mode: str | None = None
-) -> Array:
-    """An array with values put at given places of each vector along an axis: the inverse of `take_along_axis`.
-
-    Parameters
-    ----------
-    arr : Array
-    indices : Array of int with as many axes; the others than ``axis`` broadcast with those of ``arr``
-    values : Array that broadcasts with ``indices``
-    axis : int, or None for the raveled array
-    inplace : bool
-        Must be False: arrays are immutable.
-    mode : str, optional
-        As in ``x.at[...].set``.
-
-    Examples
-    --------
-    >>> pnp.put_along_axis(pnp.zeros((2, 2)), pnp.array([[0], [1]]), 9.0, axis=1, inplace=False)
-    Array([[9., 0.],
-           [0., 9.]], dtype=float32)
-    """
-    immutable("put_along_axis", inplace)
-    x, places = as_array(arr, "put_along_axis"), _integers(indices, "put_along_axis")
-    if axis is None:
-        new = as_array(values, "put_along_axis")
-        flat = IndexUpdate(ravel(x), ravel(places)).set(ravel(new) if new.ndim else values, mode=mode)
-        return reshape(flat, x.shape)
-    if x.ndim != places.ndim:
-        raise ShapeError(
-            wrong=f"put_along_axis needs arrays with equally many axes, not shapes {x.shape} and {places.shape}",
-            fix="Add axes to the indices, for example with pnp.expand_dims(indices, axis)",
-        )
-    axis = normalize_axis(axis, x.ndim, "put_along_axis")
-    where: list[Any] = [
-        places if d == axis else np.arange(n, dtype=_INT32).reshape([n if k == d else 1 for k in range(x.ndim)])
-        for d, n in enumerate(x.shape)
-    ]
-    return IndexUpdate(x, tuple(where)).set(values, mode=mode)
-
-
-def place(arr: Any, mask: Any, vals: Any, *, inplace: bool = True) -> Array:
-    """An array with values put, one after the other, where a mask holds.
-
-    Parameters
-    ----------
-    arr : Array
-    mask : Array of bool, of as many elements
-    vals : Array, repeated as often as needed
-    inplace : bool
-        Must be False: arrays are immutable.
-
-    Examples
-    --------
-    >>> x = pnp.arange(4)
-    >>> pnp.place(x, x > 1, pnp.array([7, 8]), inplace=False)
-    Array([0, 1, 7, 8], dtype=int32)
-    """
-    immutable("place", inplace)
-    x, values = as_array(arr, "place"), ravel(as_array(vals, "place"))
-    holds = truth(as_array(mask, "place"), "place")
-    if x.size != holds.size:
-        raise ArgumentError(
-            wrong=f"place: arr and mask must be the same size, not {x.size} and {holds.size}", fix="Broadcast the mask"
-        )
-    if not values.size:
-        raise ArgumentError(wrong="place cannot place values from an empty array", fix="Give at least one value")
-    if not x.size:
-        return x
-    holds = ravel(holds)
-    number = arithmetic.sub(cumsum(convert(holds, _INT32), axis=0, reverse=False), np.int32(1))
-    new = index(values, remainder(number, values.size))
-    return reshape(select_n(holds, ravel(x), convert(new, x.dtype)), x.shape)
-
-
-def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Array:
-    """A function defined by cases: the value of the last function whose condition holds.
-
-    Parameters
-    ----------
-    x : Array
-    condlist : sequence of Array of bool, or one array whose first axis runs over them
-    funclist : sequence of callables of a scalar, or of numbers
-        One for each condition, and perhaps one more for where none holds (0 by default).
-    *args, **kw : passed to the callables
-
-    Returns
-    -------
-    Array of the shape and dtype of ``x``
-
-    Examples
-    --------
-    >>> x = pnp.array([-2.0, 3.0])
-    >>> pnp.piecewise(x, [x < 0, x >= 0], [lambda v: -v, lambda v: 10 * v])
-    Array([ 2., 30.], dtype=float32)
-    """
-    x = as_array(x, "piecewise")
-    x = convert_element_type(x, new_dtype=x.dtype, weak_type=False, sharding=None) if x.weak_type else x
-    if isinstance(condlist, (list, tuple)):
-        conditions = [truth(as_array(c, "piecewise"), "piecewise") for c in condlist]
-    else:
-        whole = truth(as_array(condlist, "piecewise"), "piecewise")
-        conditions = [index(whole, k) for k in range(whole.shape[0])] if whole.ndim else [whole]
-    count = len(conditions)
-    if len(funclist) not in (count, count + 1):
-        raise ArgumentError(
-            wrong=f"with {count} condition(s), either {count} or {count + 1} functions are expected; "
-            f"piecewise got {len(funclist)}",
-            fix="Give one function for each condition, and perhaps one for where none holds",
-        )
-    functions: list[Any] = list(funclist) if len(funclist) > count else [*funclist, 0]
-    flat = ravel(x)
-
-    def of(function: Callable[..., Any] | Any) -> Array:
-        if callable(function):
-            (out,), (varies,) = batch(
-                lambda v: [as_array(function(v, *args, **kw), "piecewise")], [flat], [True], x.size
-            )
-            out = reshape(out, x.shape) if varies else broadcast_to(out, x.shape)
-        else:
-            out = broadcast_to(as_array(function, "piecewise"), x.shape)
-        return convert_element_type(out, new_dtype=x.dtype, weak_type=False, sharding=None)
-
-    out = of(functions[-1])
-    for condition, function in zip(conditions, functions, strict=False):
-        out = select_n(broadcast_to(condition, x.shape), out, of(function))
-    return out
