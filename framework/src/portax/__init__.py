@@ -17,7 +17,6 @@ from portax.api import (
     device_get,
     device_put,
     devices,
-    ensure_compile_time_eval,
     eval_shape,
     fwd_and_bwd,
     grad,
@@ -35,6 +34,7 @@ from portax.api import (
     named_scope,
     process_count,
     process_index,
+    typeof,
     value_and_grad,
     vjp,
     vmap,
@@ -64,6 +64,7 @@ from portax.core.config import (
 )
 from portax.core.dtypes import float0
 from portax.core.lazy import rooms
+from portax.core.trace import ensure_compile_time_eval
 from portax.higher_order import (
     checkpoint,
     checkpoint_policies,
@@ -82,11 +83,14 @@ __getattr__ = rooms(
     "backend",
     "dlpack",
     "experimental",
+    "export",
+    "extend",
     "monitoring",
     "nn",
     "profiler",
     "random",
     "scipy",
+    "stages",
     "typing",
     explain_recompile="portax.higher_order.recompiles",
     no_recompile="portax.higher_order.recompiles",

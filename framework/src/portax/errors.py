@@ -45,6 +45,7 @@ __all__ = [
     "RecompileError",
     "ScalarRangeError",
     "SettingError",
+    "SerializationError",
     "ShapeError",
     "TracerArrayConversionError",
     "TracerBoolConversionError",
@@ -582,6 +583,17 @@ class TransferError(PortaxError, RuntimeError):
         x = portax.device_put(np.ones(3))
         with portax.transfer_guard("disallow"):
             f(x)
+    """
+
+
+class SerializationError(PortaxError, ValueError):
+    """A function that cannot be written to a file, or a file that cannot be read as one.
+
+    Fails: a callback cannot leave its process::
+
+        portax.export.export(portax.jit(lambda x: portax.pure_callback(f, x, x)))(1.0).serialize()
+
+    Repaired: export the part without it.
     """
 
 
