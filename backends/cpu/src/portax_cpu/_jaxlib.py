@@ -10,7 +10,7 @@ jaxlib's bindings are private to JAX and trust their caller, so this module keep
 3. **Arrays are made with an aval of ours and a GSPMD sharding.** Neither needs jax, and the aval says later what
    dtype the bytes have.
 
-Supported: jaxlib 0.10 (``xc._version`` 467) to 0.12 (505). What differs is gated on ``xc._version``, here only.
+Supported: jaxlib 0.10.0 (``xc._version`` 439) to 0.12 (505). What differs is gated on ``xc._version``, here only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from portax.backend import (
     ShapeDtype,
 )
 
-OLDEST = 467
+OLDEST = 439
 VERSION: int = xc._version
 JAXLIB: str = importlib.import_module("jaxlib.version").__version__
 
