@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ContextDecorator
 from typing import Any
 
+from portax.core.idle_settings import IDLE
 from portax.errors import ArgumentError, SettingError
 
 __all__ = [
@@ -446,50 +447,7 @@ for _name, _default, _check, _doc in (
 ):
     define(_name, _default, _check, traced=False, doc=_doc)
 
-# JAX's settings that tune machinery which portax does not have. A program may set and read them; setting one away from
-# its default warns that nothing changes.
-for _name, _default in {
-    "allow_f16_reductions": True,
-    "auto_pcast": True,
-    "backend_target": "",
-    "compiler_enable_remat_pass": True,
-    "cpu_enable_async_dispatch": True,
-    "cuda_visible_devices": "all",
-    "custom_vjp3": False,
-    "debug_log_modules": "",
-    "disable_bwd_checks": False,
-    "disable_most_optimizations": False,
-    "distributed_debug": False,
-    "dump_ir_to": "",
-    "enable_pgle": False,
-    "exec_time_optimization_effort": 0.0,
-    "export_calling_convention_version": 10,
-    "include_full_tracebacks_in_locations": True,
-    "logging_level": "NOTSET",
-    "memory_fitting_effort": 0.0,
-    "memory_fitting_level": "O2",
-    "mutable_array_checks": True,
-    "optimization_level": "UNKNOWN",
-    "persistent_cache_enable_xla_caches": "xla_gpu_per_fusion_autotune_cache_dir",
-    "remat3": False,
-    "rocm_visible_devices": "all",
-    "scan3": False,
-    "serialization_version": 0,
-    "share_binary_between_hosts": False,
-    "traceback_in_locations_limit": 100,
-    "tracer_error_num_traceback_frames": 5,
-    "use_direct_linearize": True,
-    "use_magma": "auto",
-    "use_shardy_partitioner": True,
-    "use_simplified_jaxpr_constants": False,
-    "xla_backend": "",
-    "xla_profile_version": 0,
-    "cpu_collectives_implementation": "gloo",
-    "pprint_use_color": True,
-    "softmax_custom_jvp": True,
-    "threefry_partitionable": True,
-    "debug_key_reuse": False,
-}.items():
+for _name, _default in IDLE.items():
     define(_name, _default, _any, traced=False, doc="Kept for programs that set it; no effect in portax.", used=False)
 
 with _lock:
