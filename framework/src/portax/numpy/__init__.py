@@ -366,4 +366,4 @@ from portax.numpy.ufuncs import (
     true_divide,
 )
 
-__getattr__ = rooms(__name__, "fft")
+__getattr__ = rooms(__name__, "fft", "linalg")

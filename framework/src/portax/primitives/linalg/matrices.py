@@ -40,7 +40,9 @@ BOOL = np.dtype(np.bool_)
 #: The dtypes of LAPACK.
 NAMES = ("float32", "float64", "complex64", "complex128")
 #: The real dtype of each.
-REAL: dict[str, Any] = {"float32": np.dtype("f4"), "complex64": np.dtype("f4"), "float64": np.dtype("f8"), "complex128": np.dtype("f8")}
+REAL: dict[str, Any] = {
+    "float32": np.dtype("f4"), "complex64": np.dtype("f4"), "float64": np.dtype("f8"), "complex128": np.dtype("f8"),
+}  # fmt: skip
 #: The complex dtype of each.
 COMPLEX: dict[str, Any] = {n: np.dtype("c8") if REAL[n] == "f4" else np.dtype("c16") for n in NAMES}
 
