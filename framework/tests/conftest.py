@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fake_plugins
 import pytest
 
 import portax as px
+
+site = fake_plugins.site
 
 
 @pytest.fixture(autouse=True, scope="session")
