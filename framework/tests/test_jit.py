@@ -177,6 +177,23 @@ def test_stages_show_what_is_known():
         compiled(pnp.ones((2, 3)))
 
 
+def test_stages_know_their_arguments():
+    def f(x, n, *, y):
+        return x["a"] * n + y
+
+    traced = px.jit(f, static_argnums=1, donate_argnums=0).trace({"a": np.ones(3, "f4")}, 2, y=1.0)
+    compiled = traced.lower().compile()
+    for stage in (traced, traced.lower(), compiled):
+        (args, kwargs) = stage.args_info
+        assert args[0]["a"].donated and args[0]["a"].shape == (3,) and args[0]["a"].dtype == "float32"
+        assert not kwargs["y"].donated and stage.donate_argnums == (0,)
+        assert stage.in_avals[1]["y"].weak_type and stage.out_avals.shape == (3,)
+    assert compiled.call({"a": pnp.ones(3)}, y=1.0).tolist() == [3.0, 3.0, 3.0]
+    assert isinstance(px.jit(f), px.stages.Wrapped) and not isinstance(f, px.stages.Wrapped)
+    with pytest.raises(errors.ArgumentError, match="was given 2 devices"):
+        traced.lower().compile(device_assignment=[None, None])
+
+
 def test_equal_programs_have_equal_text():
     def make():
         return px.jit(lambda x: lax.scan(lambda c, t: (c + t, c), 0.0, x)).lower(pnp.ones(3)).as_text()
@@ -217,6 +234,7 @@ def test_a_value_is_concrete_where_it_is_asked_for_at_once():
         (lambda: px.jit(lambda x: x, effort="much"), errors.ArgumentError, "no effort 'much'"),
         (lambda: px.jit(lambda x: x, static_argnums=1), errors.ArgumentError, "no positional argument 1"),
         (lambda: px.jit(lambda x: x, static_argnames="y"), errors.ArgumentError, "no argument called 'y'"),
+        (lambda: px.jit(lambda x, n: x, static_argnums=1, donate_argnums=1), errors.ArgumentError, "which is static"),
         (lambda: px.jit(lambda x, n: x, static_argnums=1)(1.0, [1]), errors.ArgumentError, "must be hashable"),
         (lambda: px.jit(lambda x: x if x > 0 else -x)(1.0), errors.TracerBoolConversionError, "is true"),
         (lambda: px.jit(lambda x: np.sin(np.asarray(x)))(1.0), errors.TracerArrayConversionError, "NumPy"),

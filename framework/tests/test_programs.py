@@ -95,6 +95,26 @@ def test_names_of_parts_belong_to_equations():
     assert eqn.source.scope == ("outer", "inner")
 
 
+def test_programs_are_taken_apart_and_run_by_public_names():
+    core = px.extend.core
+    closed = px.make_jaxpr(px.jit(lambda x: pnp.sin(x) * 2))(X)
+    assert isinstance(closed, core.ClosedJaxpr) and closed.eqns[0].primitive is core.primitives.jit_p
+    [inner] = core.subjaxprs(closed.jaxpr)
+    assert [e.primitive for e in inner.eqns] == [core.primitives.sin_p, core.primitives.mul_p]
+    x = np.linspace(0, 1, 3, dtype="f4")
+    np.testing.assert_allclose(core.jaxpr_as_fun(closed)(x)[0], np.sin(x) * 2, rtol=1e-6)
+    np.testing.assert_allclose(px.core.eval_jaxpr(closed.jaxpr, closed.consts, x)[0], np.sin(x) * 2, rtol=1e-6)
+    eqn = core.new_jaxpr_eqn(closed.jaxpr.invars, [core.Var(F3)], core.primitives.cos_p, {})
+    core.check_jaxpr(core.Jaxpr([], closed.jaxpr.invars, eqn.outvars, [eqn]))
+    assert px.typeof(x) is F3 and px.core.ShapedArray((3,), "float32") is F3
+    assert core.mapped_aval(3, 0, F3).shape == () and core.unmapped_aval(2, 1, F3).shape == (3, 2)
+    assert core.valid_jaxtype(1.0) and not core.valid_jaxtype("a")
+    with pytest.raises(AttributeError, match="no primitive is called 'sinus'"):
+        core.primitives.sinus_p
+    with pytest.raises(errors.ConcretizationTypeError, match="a value was needed"):
+        px.jit(lambda x: core.concrete_or_error(float, x, "for a test"))(1.0)
+
+
 # -- the checker ------------------------------------------------------------------------------------------------------
 def program(eqns, inputs, outputs, constants=()):
     return Jaxpr(constants, inputs, outputs, eqns, "f")

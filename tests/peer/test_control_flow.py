@@ -616,7 +616,9 @@ REFUSED: dict[str, Callable[[Side], Any]] = {
     "fori carry": lambda s: s.lax.fori_loop(0, 2, lambda i, c: s.np.stack([c, c]), s.np.ones(2)),
     "fori bounds": lambda s: s.lax.fori_loop(np.int8(0), np.int16(2), lambda i, c: c, 1.0),
     "fori unroll": lambda s: s.jit(lambda n: s.lax.fori_loop(0, n, lambda i, c: c, 1.0, unroll=2))(3),
-    "fori reversed": lambda s: s.grad(lambda x: s.lax.fori_loop(0, s.np.int32(x) + 1, lambda i, c: c * x, x))(0.5),
+    "fori reversed": lambda s: s.jit(
+        s.grad(lambda x, n: s.lax.fori_loop(0, n, lambda i, c: c * x, x))
+    )(0.5, 2),
     "cond pred shape": lambda s: s.lax.cond(s.np.ones(2) > 0, lambda: 1, lambda: 2),
     "cond tree": lambda s: s.lax.cond(True, lambda: 1, lambda: (1, 2)),
     "cond dtype": lambda s: s.lax.cond(True, lambda: s.np.int32(1), lambda: s.np.float32(2)),

@@ -1,17 +1,7 @@
 """What a user calls: transformations of functions of trees, programs as data, devices."""
 
-from portax.api.autodiff import (
-    grad,
-    hessian,
-    jacfwd,
-    jacobian,
-    jacrev,
-    jvp,
-    linear_transpose,
-    linearize,
-    value_and_grad,
-    vjp,
-)
+from portax.api.autodiff import fwd_and_bwd, grad, jvp, linear_transpose, linearize, value_and_grad, vjp
+from portax.api.jacobians import hessian, jacfwd, jacobian, jacrev
 from portax.api.mapping import vmap
 from portax.api.placement import (
     block_until_ready,
@@ -26,5 +16,5 @@ from portax.api.placement import (
     process_count,
     process_index,
 )
-from portax.api.staging import closure_convert, eval_shape, make_jaxpr
-from portax.api.utilities import custom_gradient, ensure_compile_time_eval, named_call, named_scope
+from portax.api.staging import closure_convert, eval_shape, make_jaxpr, typeof
+from portax.api.utilities import custom_gradient, named_call, named_scope

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from portax import errors
 from portax.core import tree
-from portax.core.aval import aval_of
+from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.trace import Tracer, state
 from portax.higher_order.checks import check_output
@@ -110,6 +111,27 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return tree.unflatten(out_tree, [ShapeDtypeStruct.of(a) for a in jaxpr.out_avals])
 
 
+def typeof(x: Any) -> Aval:
+    """What is known of ``x`` without its value: shape, dtype, and whether the dtype is weak.
+
+    Parameters
+    ----------
+    x : array, tracer, NumPy array or number
+
+    Raises
+    ------
+    DtypeError
+        ``x`` is no array.
+
+    Examples
+    --------
+    >>> import portax
+    >>> print(portax.typeof(1.0))
+    float32[]
+    """
+    return aval_of(x)
+
+
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:
     """``fun`` without its closure over values that are being differentiated or traced.
 
@@ -152,7 +174,12 @@ def _opened(
     def converted(*args_and_consts: Any) -> Any:
         n = len(args_and_consts) - len(given)
         flat, structure = tree.flatten(tuple(args_and_consts[:n]))
-        assert structure == in_tree, "a converted function takes arguments of the tree it was converted with"
+        if structure != in_tree:
+            raise errors.ArgumentError(
+                wrong=f"a function converted with arguments of structure {in_tree} was given {structure}, before its "
+                f"{len(given)} constants",
+                fix="Give arguments of the tree it was converted with, then the constants",
+            )
         rest = iter(args_and_consts[n:])
         values = [next(rest) if h else c for c, h in zip(consts, hoisted, strict=True)]
         return tree.unflatten(out_tree, eval_jaxpr(jaxpr, values, *flat))

@@ -9,7 +9,7 @@ from typing import Any
 
 from portax import errors
 from portax.api.staging import closure_of
-from portax.core.trace import State, push, state
+from portax.core.trace import state
 from portax.higher_order.custom_vjp import custom_vjp
 
 
@@ -53,26 +53,6 @@ def named_scope(name: str) -> Iterator[None]:
         yield
     finally:
         state.scope = saved
-
-
-@contextlib.contextmanager
-def ensure_compile_time_eval() -> Iterator[None]:
-    """Inside, operations happen now, even while a function is being traced; their operands must be concrete.
-
-    Examples
-    --------
-    >>> import portax
-    >>> import portax.numpy as pnp
-    >>> @portax.jit
-    ... def f(x):
-    ...     with portax.ensure_compile_time_eval():
-    ...         n = int(pnp.arange(3).sum())
-    ...     return n * x
-    >>> float(f(2.0))
-    6.0
-    """
-    with push(State.trace):
-        yield
 
 
 def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:

@@ -75,6 +75,9 @@ class Aval:
         return Aval, (self.shape, self.dtype, self.weak_type)
 
 
+#: The names of JAX's ``core``: there is one kind of aval.
+ShapedArray = AbstractValue = Aval
+
 _interned: dict[tuple[Shape, Any, bool], Aval] = {}
 
 
@@ -102,9 +105,25 @@ def _aval_of_python(x: bool | int | float | complex) -> Aval:
     return Aval((), dtype, type(x) is not bool)
 
 
+class WeakScalar(np.ndarray):
+    """A scalar on the host that gives way in promotion and whose dtype is fixed, as that of a Python number is not."""
+
+    __slots__ = ()
+
+
+def weak_scalar(value: Any, dtype: Any) -> WeakScalar:
+    """``value`` as a weakly typed scalar of ``dtype``."""
+    return np.asarray(value, dtype).view(WeakScalar)
+
+
+def _aval_of_weak(x: WeakScalar) -> Aval:
+    return Aval(x.shape, x.dtype, True)
+
+
 #: How to read the aval of a value that is no portax array, by type. Runtime and libraries may add their own types.
 aval_readers: dict[type, Callable[[Any], Aval]] = {
     np.ndarray: _aval_of_host,
+    WeakScalar: _aval_of_weak,
     # Found before float, from which np.float64 derives: a NumPy scalar is firm.
     np.generic: _aval_of_host,
     bool: _aval_of_python,

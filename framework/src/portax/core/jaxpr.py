@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from portax.core.primitive import Primitive
     from portax.core.source import Source
 
+Effect = Any
 Effects = frozenset[Any]
+Value = Any
+ParamDict = dict[str, Any]
 NO_EFFECTS: Effects = frozenset()
 
 

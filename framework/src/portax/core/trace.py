@@ -8,7 +8,9 @@ without confusion, and there are no levels to compare.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from portax.core.array import Array
@@ -107,3 +109,27 @@ class extend_axes:
 
     def __exit__(self, *exc: object) -> None:
         state.axes = self.saved
+
+
+@contextlib.contextmanager
+def ensure_compile_time_eval() -> Iterator[None]:
+    """Inside, operations happen now, even while a function is being traced; their operands must be concrete.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> @portax.jit
+    ... def f(x):
+    ...     with portax.ensure_compile_time_eval():
+    ...         n = int(pnp.arange(3).sum())
+    ...     return n * x
+    >>> float(f(2.0))
+    6.0
+    """
+    with push(State.trace):
+        yield
+
+
+#: The same under the name of JAX's ``core``: operations inside are interpreted by the bottom of the stack.
+eval_context = ensure_compile_time_eval

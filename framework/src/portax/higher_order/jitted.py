@@ -24,7 +24,7 @@ from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
 from portax.core.trace import state
 from portax.higher_order.calls import jit_p, target_device
-from portax.higher_order.checks import check_output
+from portax.higher_order.checks import check_output, without_float0
 from portax.higher_order.stages import Lowered, Traced
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
@@ -278,7 +278,7 @@ class JitFunction:
                 fixed, rest = dict(statics[0]), iter(args)
                 args = [fixed[i].value if i in fixed else next(rest) for i in range(count)]
                 kwargs = {**kwargs, **{k: v.value for k, v in statics[1]}}
-            outs, out = tree.flatten(self.fun(*args, **kwargs))
+            outs, out = tree.flatten(without_float0(self.fun(*args, **kwargs)))
             out_tree.append(out)
             for x in outs:
                 check_output(x, self._name())
@@ -506,10 +506,20 @@ def jit(
             fix="Choose how much to optimise with effort=",
         )
     target = device if device is not None else backend
+    static, donated = (
+        argument_places(fun, numbers, names)
+        for numbers, names in ((static_argnums, static_argnames), (donate_argnums, donate_argnames))
+    )
+    both = [*(set(static[0]) & set(donated[0])), *(set(static[1]) & set(donated[1]))]
+    if both:
+        raise errors.ArgumentError(
+            wrong=f"jit was asked to donate argument {both[0]!r}, which is static and has no memory",
+            fix="Leave it out of donate_argnums and donate_argnames",
+        )
     return JitFunction(
         fun,
-        *argument_places(fun, static_argnums, static_argnames),
-        *argument_places(fun, donate_argnums, donate_argnames),
+        *static,
+        *donated,
         keep_unused,
         inline,
         effort,

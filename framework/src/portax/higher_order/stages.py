@@ -7,7 +7,7 @@ jitted function goes through without showing it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from portax import errors
 from portax.core import tree
@@ -87,39 +87,129 @@ class ShapeDtypeStruct:
         return hash(self.aval)
 
 
-class Traced:
+class ArgInfo:
+    """What is known of one argument of a program.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    donated : bool
+        The program may reuse its memory.
+    """
+
+    __slots__ = ("aval", "donated")
+
+    def __init__(self, aval: Aval, donated: bool) -> None:
+        self.aval, self.donated = aval, donated
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.aval.dtype
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ArgInfo) and (self.aval, self.donated) == (other.aval, other.donated)
+
+    def __hash__(self) -> int:
+        return hash((self.aval, self.donated))
+
+    def __repr__(self) -> str:
+        return f"ArgInfo({self.aval}, donated={self.donated})"
+
+
+@runtime_checkable
+class Wrapped(Protocol):
+    """A function that can be traced and lowered, such as ``jit`` gives."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function, compiled where it was not yet for such arguments."""
+        ...
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """Stage the function for these arguments; nothing runs."""
+        ...
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """Stage the function for these arguments and write it as StableHLO."""
+        ...
+
+
+class Stage:
+    """What all stages know of their function: the trees, avals and donation of arguments and results."""
+
+    _traced: Traced
+
+    @property
+    def in_tree(self) -> Any:
+        """The tree of ``(args, kwargs)``, static arguments left out."""
+        return self._traced._in_tree
+
+    @property
+    def out_tree(self) -> Any:
+        return self._traced._signature.out_tree
+
+    @property
+    def in_avals(self) -> Any:
+        """The avals of the arguments, as the tree ``(args, kwargs)``."""
+        return tree.unflatten(self.in_tree, self._traced._flat_avals)
+
+    @property
+    def out_avals(self) -> Any:
+        """The avals of the results, as their tree."""
+        return tree.unflatten(self.out_tree, self._traced._signature.out_avals)
+
+    @property
+    def out_info(self) -> Any:
+        """The results as a tree of ShapeDtypeStruct."""
+        return tree.unflatten(self.out_tree, [ShapeDtypeStruct.of(a) for a in self._traced._signature.out_avals])
+
+    @property
+    def args_info(self) -> Any:
+        """The arguments as a tree ``(args, kwargs)`` of ArgInfo."""
+        donated = self._traced._donated
+        infos = [ArgInfo(a, d) for a, d in zip(self._traced._flat_avals, donated, strict=True)]
+        return tree.unflatten(self.in_tree, infos)
+
+    @property
+    def donate_argnums(self) -> tuple[int, ...]:
+        """The numbers of the flat arguments that are donated."""
+        return tuple(i for i, d in enumerate(self._traced._donated) if d)
+
+
+class Traced(Stage):
     """A function staged at one signature.
 
     Attributes
     ----------
     jaxpr : ClosedJaxpr
     fun_name : str
-    out_info : tree of ShapeDtypeStruct
     """
 
     def __init__(self, signature: Signature, in_tree: Any, in_avals: Sequence[Aval]) -> None:
+        self._traced = self
         self._signature = signature
-        self.in_tree, self.in_avals = in_tree, list(in_avals)
+        self._in_tree, self._flat_avals = in_tree, list(in_avals)
+
+    @property
+    def _donated(self) -> Sequence[bool]:
+        return self._signature.params["donated_invars"][len(self._signature.consts) :]
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
         return self._signature.closed
 
     @property
+    def consts(self) -> list[Any]:
+        """Values that the program takes as its first inputs, because they are large or being traced."""
+        return self._signature.consts
+
+    @property
     def fun_name(self) -> str:
         return self._signature.options.name
-
-    @property
-    def out_tree(self) -> Any:
-        return self._signature.out_tree
-
-    @property
-    def out_info(self) -> Any:
-        return tree.unflatten(self.out_tree, [ShapeDtypeStruct.of(a) for a in self._signature.out_avals])
-
-    @property
-    def out_avals(self) -> list[Aval]:
-        return self._signature.out_avals
 
     def lower(self, *, lowering_platforms: Sequence[str] | None = None) -> Lowered:
         """Write the program as StableHLO.
@@ -136,8 +226,12 @@ class Traced:
             )
         return Lowered(self)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Lower, compile and run the program with these arguments."""
+        return self.lower().compile()(*args, **kwargs)
 
-class Lowered:
+
+class Lowered(Stage):
     """A program written as StableHLO, not compiled yet."""
 
     def __init__(self, traced: Traced) -> None:
@@ -146,29 +240,14 @@ class Lowered:
         claimed = devices.default_device().backend.capabilities.custom_calls
         self._text, *_ = program_text(signature.closed, signature.options, claimed)
 
-    @property
-    def in_tree(self) -> Any:
-        return self._traced.in_tree
-
-    @property
-    def out_tree(self) -> Any:
-        return self._traced.out_tree
-
-    @property
-    def out_info(self) -> Any:
-        return self._traced.out_info
-
-    @property
-    def args_info(self) -> Any:
-        """The arguments as a tree of ShapeDtypeStruct."""
-        return tree.unflatten(self.in_tree, [ShapeDtypeStruct.of(a) for a in self._traced.in_avals])
-
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The StableHLO text.
 
         Parameters
         ----------
         dialect : {"stablehlo"}, optional
+        debug_info : bool
+            Kept for programs that give it: the text names no lines of the user's program.
         """
         if dialect not in (None, "stablehlo"):
             raise errors.ArgumentError(
@@ -176,37 +255,35 @@ class Lowered:
             )
         return self._text
 
-    def compile(self, compiler_options: Mapping[str, Any] | None = None) -> Compiled:
-        """Compile for the default device."""
+    def compiler_ir(self, dialect: str | None = None) -> Any:
+        """The program as a compiler takes it: here the StableHLO text, whatever the device."""
+        return self.as_text(dialect)
+
+    def compile(self, compiler_options: Mapping[str, Any] | None = None, *, device_assignment: Any = None) -> Compiled:
+        """Compile for the default device, or for the one in ``device_assignment``."""
         if compiler_options:
             raise errors.ArgumentError(
                 wrong=f"compile knows no options, got {sorted(compiler_options)}", fix="Choose with jit(effort=...)"
             )
+        if device_assignment is not None and len(tuple(device_assignment)) != 1:
+            raise errors.ArgumentError(
+                wrong=f"compile was given {len(tuple(device_assignment))} devices, and the program is for one",
+                fix="Give one device, or leave device_assignment out",
+            )
+        device = devices.default_device() if device_assignment is None else devices.as_device(device_assignment[0])
         signature = self._traced._signature
-        return Compiled(self._traced, prepare(signature.closed, devices.default_device(), signature.options))
+        return Compiled(self._traced, prepare(signature.closed, device, signature.options))
 
     def cost_analysis(self) -> Mapping[str, float]:
         """Estimated costs by name, such as ``flops``; the program is compiled to know them."""
         return self.compile().cost_analysis()
 
 
-class Compiled:
+class Compiled(Stage):
     """A program compiled for one device. Calling it runs it, with arguments of just the avals it was made for."""
 
     def __init__(self, traced: Traced, program: Program) -> None:
         self._traced, self._program = traced, program
-
-    @property
-    def in_tree(self) -> Any:
-        return self._traced.in_tree
-
-    @property
-    def out_tree(self) -> Any:
-        return self._traced.out_tree
-
-    @property
-    def out_info(self) -> Any:
-        return self._traced.out_info
 
     def as_text(self) -> str:
         """The optimised program, as the compiler shows it; StableHLO where it shows nothing."""
@@ -235,7 +312,7 @@ class Compiled:
                 wrong=f"{traced.fun_name} was compiled for arguments {traced.in_tree} and called with {in_tree}",
                 fix="Call it with the same tree, or call the jitted function",
             )
-        for x, aval in zip(leaves, traced.in_avals, strict=True):
+        for x, aval in zip(leaves, traced._flat_avals, strict=True):
             given = aval_of(x)
             if given.shape != aval.shape or given.dtype != aval.dtype:
                 raise errors.ArgumentError(
@@ -253,3 +330,11 @@ class Compiled:
             ConcreteArray(a, None, b, device, committed) for a, b in zip(signature.out_avals, outs, strict=True)
         ]
         return tree.unflatten(signature.out_tree, results)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, as calling it does."""
+        return self(*args, **kwargs)
+
+
+CompilerOptions = dict[str, str | bool | int | float]
+"""What a compiler may be told, by name."""

@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 
 from portax.core import source
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, aval_of, weak_scalar
 from portax.core.config import config
 from portax.core.dtypes import KeyDtype
+from portax.core.evaluation import eval_closed as eval_closed
+from portax.core.evaluation import eval_jaxpr as eval_jaxpr
+from portax.core.evaluation import last_uses as last_uses
 from portax.core.jaxpr import NO_EFFECTS, Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
@@ -68,7 +71,8 @@ class StageTrace(Trace):
         else:
             aval = aval_of(x)
             if aval.ndim == 0 and not isinstance(aval.dtype, KeyDtype):
-                atom = Literal(np.asarray(x, aval.dtype), aval)
+                value = weak_scalar(x, aval.dtype) if aval.weak_type else np.asarray(x, aval.dtype)
+                atom = Literal(value, aval)
             else:
                 atom = self.constant(x, aval)
         self.known[id(x)] = atom
@@ -159,42 +163,3 @@ def stage_open(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str
     opened = jaxpr.replace(constvars=rest, invars=[*first, *jaxpr.invars])
     closed = ClosedJaxpr(opened, [c for c, m in zip(consts, moved, strict=True) if not m])
     return closed, [c for c, m in zip(consts, moved, strict=True) if m]
-
-
-def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
-    """Run a program with the current trace, equation by equation."""
-    env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    env.update(zip(jaxpr.invars, args, strict=True))
-    process = state.trace.process
-    last = last_uses(jaxpr)
-    for i, eqn in enumerate(jaxpr.eqns):
-        operands = tuple([a.val if type(a) is Literal else env[a] for a in eqn.invars])  # pyright: ignore
-        out = process(eqn.primitive, operands, eqn.params)
-        if eqn.primitive.multiple_results:
-            env.update(zip(eqn.outvars, out, strict=True))
-        else:
-            env[eqn.outvars[0]] = out
-        for var in last[i]:
-            env.pop(var, None)
-    return [a.val if isinstance(a, Literal) else env[a] for a in jaxpr.outvars]
-
-
-def last_uses(jaxpr: Jaxpr) -> list[list[Var]]:
-    """For each equation the variables that nobody reads after it, so an interpreter can drop them."""
-    known = jaxpr.memo.get("last_uses")
-    if known is None:
-        seen: set[Var] = {v for v in jaxpr.outvars if isinstance(v, Var)}
-        known = []
-        for eqn in reversed(jaxpr.eqns):
-            ends = [v for v in {*eqn.invars, *eqn.outvars} if isinstance(v, Var) and v not in seen]
-            seen.update(ends)
-            known.append(ends)
-        known.reverse()
-        jaxpr.memo["last_uses"] = known
-    return known
-
-
-def eval_closed(closed: ClosedJaxpr, *args: Any) -> list[Any]:
-    """Run a closed program with the current trace."""
-    return eval_jaxpr(closed.jaxpr, closed.consts, *args)
-
