@@ -10,6 +10,10 @@ import pytest
 
 import portax as px
 from portax import errors, random, vmap
+from portax.core import dtypes
+from portax.random.normal import _normal, _normal_on_host
+from portax.runtime.reference import run_reference
+from portax.transforms.stage import stage_closed
 
 KEY = random.key(0)
 
@@ -38,6 +42,10 @@ KEY = random.key(0)
         (lambda: random.choice(KEY, 3, (2,), p=np.ones(2, "f")), errors.ShapeError, "for 3 elements"),
         (lambda: random.categorical(KEY, np.ones(3, "f"), axis=1), errors.AxisError, "has no axis 1"),
         (lambda: random.permutation(KEY, 1.5), errors.DtypeError, "permutation takes an int or an array"),
+        (lambda: random.ball(KEY, 0), errors.ArgumentError, "asked for 0 dimensions"),
+        (lambda: random.multinomial(KEY, 3, 0.5), errors.ShapeError, "needs p of at least one axis"),
+        (lambda: random.multinomial(KEY, 3, np.ones(2, "f"), shape=(3, 1)), errors.ShapeError, "do not spread to"),
+        (lambda: random.multinomial(KEY, 3, np.ones(1, "f"), shape=(3,)), errors.ShapeError, "p has 1 outcomes"),
         (lambda: random.normal(KEY, out_sharding=1), errors.ArgumentError, "was given out_sharding"),
     ],
 )
@@ -81,3 +89,15 @@ def test_a_default_device_may_be_named(device):
         drawn = px.random.normal(px.random.key(0), (3,))
     assert drawn.tolist() == px.random.normal(px.random.key(0), (3,)).tolist()
     assert drawn.device.platform == "reference"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_the_short_way_to_small_normal_samples_gives_the_bits_of_the_staged_program(dtype):
+    dtype = dtypes.user_dtype(dtype, "normal")
+    for shape in ((), (3,), (2000,), (20, 30), (0,)):
+        key = random.key(len(shape))
+        closed = stage_closed(lambda k, s=shape: [_normal.fun(k, shape=s, dtype=dtype)], (key.aval,), "normal")
+        (walked,) = run_reference(closed, key.host())
+        short = _normal_on_host(key.host(), shape=shape, dtype=dtype)
+        assert (short.dtype, short.shape) == (walked.dtype, walked.shape)
+        np.testing.assert_array_equal(short, walked)

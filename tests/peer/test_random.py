@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ pytestmark = pytest.mark.peer
 
 SEEDS = (0, 1, -1, 2**31 - 1, 123456789)
 SHAPES = ((), (1,), (3,), (0,), (2, 0), (17, 31), (1000,))
+TRIALS = [0.0, 1.0, 5.0, 100.0, 1000.0, 30.0, -1.0, math.inf]
+CHANCES = [0.3, 0.9, 0.5, 0.2, 0.7, 1.0, 0.5, 0.5]
 LOGITS = [[0.1, 0.2, 0.3], [1.0, 2.0, 3.0]]
 
 #: Distributions that are integers or orders: no difference is allowed. ``r`` is random, ``n`` numpy of either.
@@ -37,6 +41,14 @@ EXACT = {
     "choice-of-rows": lambda r, n, k: r.choice(k, n.arange(12.0).reshape(3, 4), (2,), axis=1, replace=False),
     "choice-weighted": lambda r, n, k: r.choice(k, n.arange(4.0), (100,), p=n.array([0.125, 0.25, 0.5, 0.125])),
     "choice-weighted-once": lambda r, n, k: r.choice(k, 4, (3,), replace=False, p=n.array([0.1, 0.2, 0.3, 0.4])),
+    "poisson": lambda r, n, k: r.poisson(k, n.array([0.0, 0.5, 3.0, 9.9, 10.0, 50.0, 1000.0]), (40, 7)),
+    "poisson-int8": lambda r, n, k: r.poisson(k, 3.0, (40,), "int8"),
+    "poisson-of-ints": lambda r, n, k: r.poisson(k, n.arange(4)),
+    "binomial": lambda r, n, k: r.binomial(k, n.array(TRIALS), n.array(CHANCES), (40, 8)),
+    "binomial-edges": lambda r, n, k: r.binomial(k, 10, n.array([0.0, 1.0, -0.1, 1.1, math.nan, 0.5])),
+    "multinomial": lambda r, n, k: r.multinomial(k, 20, n.array([0.1, 0.2, 0.3, 0.4]), shape=(30, 4)),
+    "multinomial-rows": lambda r, n, k: r.multinomial(k, n.array([5.0, 100.0]), n.array([[0.1, 0.2, 0.7], [0, 0, 1]])),
+    "geometric": lambda r, n, k: r.geometric(k, n.array([0.1, 0.5, 1.0]), (50, 3)),
     "uniform": lambda r, n, k: r.uniform(k, (1000,)),
     "uniform-float16": lambda r, n, k: r.uniform(k, (1000,), "float16"),
     "normal-bfloat16": lambda r, n, k: r.normal(k, (1000,), "bfloat16"),
@@ -69,7 +81,11 @@ CLOSE = {
     "t": lambda r, n, k: r.t(k, 3.0, (100,)),
     "wald": lambda r, n, k: r.wald(k, n.array(2.0), (1000,)),
     "triangular": lambda r, n, k: r.triangular(k, 0.0, 1.0, 3.0, (1000,)),
+    "generalized_normal": lambda r, n, k: r.generalized_normal(k, 3.0, (100,)),
+    "ball": lambda r, n, k: r.ball(k, 4, 1.5, (30,)),
 }
+#: Where XLA, given these programs, rounds otherwise than given JAX's: by products and sums that it joins, or does not.
+ROUNDED = {"maxwell", "double_sided_maxwell", "beta", "f", "generalized_normal", "ball"}
 
 
 def same(ours, theirs):
@@ -109,11 +125,12 @@ def test_integers_orders_and_uniform_floats_are_the_same(name):
 
 
 @pytest.mark.parametrize("name", CLOSE)
-def test_other_floats_are_the_same_up_to_rounding(name):
+def test_other_floats_are_the_same_compiled_and_up_to_rounding_on_the_host(name):
     draw = CLOSE[name]
     theirs = draw(jax.random, jnp, jax.random.key(5))
     close(draw(random, pnp, random.key(5)), theirs)
-    close(portax.jit(lambda key: draw(random, pnp, key))(random.key(5)), theirs)
+    compiled = portax.jit(lambda key: draw(random, pnp, key))(random.key(5))
+    (close if name in ROUNDED else same)(compiled, theirs)
 
 
 def test_the_derivative_of_gamma_is_the_same():

@@ -14,8 +14,10 @@ from portax.random.continuous import (
     wald,
     weibull_min,
 )
+from portax.random.counts import binomial, multinomial, poisson
 from portax.random.discrete import bernoulli, categorical, choice, geometric, permutation, rademacher
 from portax.random.gamma import beta, chisquare, dirichlet, f, gamma, loggamma, t
 from portax.random.keys import PRNGKey, clone, fold_in, key, key_data, key_dtype, key_impl, split, wrap_key_data
 from portax.random.normal import lognormal, normal, truncated_normal
 from portax.random.uniform import bits, randint, uniform
+from portax.random.vectors import ball, generalized_normal

@@ -21,7 +21,7 @@ from portax.primitives.comparison import clamp, gt, le
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.decomposing import constant, where
 from portax.primitives.elementwise import like
-from portax.primitives.random_bits import random_bits, random_split
+from portax.primitives.random_bits import bits_of_stored, random_bits, random_split
 from portax.primitives.slicing import part
 from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
 
@@ -47,6 +47,17 @@ def unit(key: Any, shape: Shape, dtype: Any) -> Any:
     one = np.ones((), dtype)
     bits = or_(shift_right_logical(bits, like(bits, drawn - mantissa)), constant(words, int(one.view(words))))
     return sub(bitcast_convert_type(bits, new_dtype=dtype), one)
+
+
+def unit_on_host(key: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
+    """``unit`` of a stored key, by NumPy."""
+    width, mantissa = dtypes.bits(dtype), int(dtypes.finfo(dtype).nmant)
+    words = np.dtype(f"uint{width}")
+    drawn = 8 if mantissa < 8 else width
+    bits = bits_of_stored(key, drawn, shape).astype(words, copy=False)
+    one = np.ones((), dtype)
+    bits = (bits >> words.type(drawn - mantissa)) | one.view(words)
+    return bits.view(dtype) - one
 
 
 def between(key: Any, shape: Shape, dtype: Any, low: Any, high: Any) -> Any:
