@@ -165,11 +165,15 @@ def call_determined(case: Case, *operands: Any) -> list[Any]:
 
 # -- how exact --------------------------------------------------------------------------------------------------------
 def scale_of(case: Case) -> float:
-    """Below which results of a primitive that adds many numbers are not told apart: the greatest number in play."""
+    """Below which results of a primitive that adds many numbers are not told apart: the greatest number in play.
+
+    Where many are added in every result, as in a Fourier transform, what they add up to as a rule.
+    """
     if not case.primitive.accumulates:
         return 0.0
     sizes = [np.abs(x).astype(np.float64) for x in case.operands if dtypes.is_inexact(x.dtype) and x.size]
-    return max((float(np.max(s[np.isfinite(s)], initial=0.0)) for s in sizes), default=0.0)
+    greatest = max((float(np.max(s[np.isfinite(s)], initial=0.0)) for s in sizes), default=0.0)
+    return greatest * (1.0 if case.primitive.growth is None else case.primitive.growth(**case.params))
 
 
 def budget_of(case: Case, declared: Declared | None = None) -> float:

@@ -138,6 +138,8 @@ class Primitive:
     budget: dict[str, float] = {}
     #: It adds many numbers, which may cancel: its error is measured on the scale of the greatest number in play.
     accumulates: bool = False
+    #: ``(**params)``: how much greater than its operands a result that adds many of them is, as a rule; else 1.
+    growth: Any = None
     #: It does nothing but call the program in its parameter ``jaxpr``, whose name is in ``name``.
     calls: bool = False
     #: Parameters that are printed where they are None too, and where they are left out.

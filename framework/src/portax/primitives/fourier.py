@@ -80,7 +80,12 @@ class Fft(Primitive):
     dtypes = ("float", "complex")
     linear_in = (0,)
     accumulates = True
-    budget = {"default": 32}
+    budget = {"default": 16}
+
+    def growth(self, *, fft_type: Any, fft_lengths: Any) -> float:
+        """Each result adds all elements, each turned: as n of them add up on a random walk."""
+        n = math.prod(fft_lengths)
+        return n**0.5 if fft_type in (FFT, RFFT) else max(n, 1) ** -0.5
 
     def shape(self, x: Aval, *, fft_type: Any, fft_lengths: Any) -> Shape:
         rank = len(fft_lengths)
