@@ -30,8 +30,12 @@ DEVICES = re.compile(
 )
 #: Floors that must not know any device's name, in any string or identifier.
 NAMELESS = ("core", "primitives", "transforms", "higher_order", "random", "nn", "scipy")
-#: Spells the settings of JAX, some of which name a device, so that programs which set them run here.
-VOCABULARY = ("portax.core.config",)
+#: Words of JAX's API among which is a device's name: spelled so that programs which say them run here.
+VOCABULARY = {
+    "portax.core.config": "settings",
+    "portax.core.idle_settings": "settings without an effect here",
+    "portax.nn.attention": "the values of the parameter implementation",
+}
 #: Distribution names that differ from what is imported.
 IMPORT_NAMES = {"scikit-learn": "sklearn"}
 
@@ -203,6 +207,25 @@ def test_annotations_point_down_the_tower_too(module: Module) -> None:
     assert not up, "\n".join(up)
 
 
+def lazily_named(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """What ``lazy("...")`` stands for: an import, only later."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy":
+            yield from ((node, a.value) for a in node.args[:1] if isinstance(a, ast.Constant))
+
+
+@every(FRAMEWORK)
+def test_what_loads_later_stands_no_higher(module: Module) -> None:
+    tower = floors()
+    mine = module.name.split(".")[1:2]
+    up = [
+        f"{module.at(node)}: {target}"
+        for node, target in lazily_named(module.tree)
+        if mine and target.startswith("portax.") and tower[target.split(".")[1]] < tower[mine[0]]
+    ]
+    assert not up, "\n".join(up)
+
+
 @every(list(MODULES.values()))
 def test_what_is_imported_is_declared(module: Module) -> None:
     project = tomllib.loads((module.distribution / "pyproject.toml").read_text("utf-8"))["project"]
@@ -272,15 +295,34 @@ def test_no_device_is_named_where_devices_are_judged(module: Module) -> None:
     assert not named, "\n".join(named)
 
 
-@every(FRAMEWORK + SUITE)
+@every([m for m in FRAMEWORK if m.name not in VOCABULARY] + SUITE)
 def test_nothing_is_decided_by_a_devices_name(module: Module) -> None:
     decided = device_decisions(module)
     assert not decided, "\n".join(decided)
 
 
+#: Where what is compared with another library is read only where that library is installed.
+PEER = sorted((ROOT / "tests" / "peer").glob("test_*.py"))
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in PEER])
+def test_what_is_beside_the_peer_says_so(path: Path) -> None:
+    marked = [
+        ast.unparse(node.value)
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.Assign) and "pytestmark" in [getattr(t, "id", "") for t in node.targets]
+    ]
+    assert "pytest.mark.peer" in "".join(marked), f"{path.name} needs pytestmark = pytest.mark.peer"
+
+
 @every(list(MODULES.values()))
 def test_a_module_opens_with_what_it_is(module: Module) -> None:
     assert module.path.name == "__main__.py" or ast.get_docstring(module.tree), module.at(module.tree)
+
+
+@pytest.mark.parametrize("name", VOCABULARY)
+def test_a_vocabulary_names_a_device(name: str) -> None:
+    assert device_names(MODULES[name]), f"{name} spells no device: take it off the list"
 
 
 def test_every_distribution_is_typed_and_licensed() -> None:
@@ -313,6 +355,12 @@ def module_of(tmp_path: Path, text: str, name: str = "portax.core.made") -> Modu
 )
 def test_a_hidden_import_is_seen(text: str, count: int) -> None:
     assert len(list(hidden_imports(ast.parse(text)))) == count
+
+
+def test_what_loads_later_is_seen() -> None:
+    [(_, name)] = lazily_named(ast.parse('cache = lazy("portax.runtime.cache")'))
+    assert name == "portax.runtime.cache"
+    assert any(list(lazily_named(m.tree)) for m in FRAMEWORK)
 
 
 def test_a_circle_is_seen_and_a_ladder_is_none() -> None:
