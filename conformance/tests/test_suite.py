@@ -290,6 +290,12 @@ def test_every_name_is_given_once_and_every_primitive_with_samples_has_cases():
             assert names, f"{primitive.name} has samples, and no dtype to try them at"
 
 
+def test_every_primitive_with_refusals_states_one():
+    stating = {primitive.name for _, primitive, _ in cases_module.refusals()}
+    silent = {p.name for p in registry if type(p).refusals is not Primitive.refusals} - stating
+    assert silent == {"copy", "name", "stop_gradient"}, "rows of a family that refuse nothing, whatever they are given"
+
+
 @pytest.mark.parametrize("dtype", [d for d in ALL if d != "key"])
 def test_data_are_of_the_dtype_and_in_the_range_asked_for(dtype):
     x = cases_module.Maker(dtype, "seed")((50,), low=1.0, high=2.0)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from portax.core.aval import Aval, aval_of
-from portax.core.primitive import Sample, Undefined, registry
+from portax.core.primitive import Refusal, Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError
 from portax.primitives.broadcasting import broadcast_to
 from portax.primitives.elementwise import ALL, REAL, Elementwise, bool_dtype, like
@@ -121,7 +121,11 @@ class SelectN(Elementwise):
         yield Sample(np.zeros((0,), bool), make((0,)), make((0,)), id="empty")
 
     def refusals(self, make: Any) -> Any:
-        return ()
+        x, which = make((3,)), np.array([True, False, True])
+        yield Refusal(Sample(np.zeros(3, np.float32), x, x), DtypeError, "chooses by bool or int32, got float32[3]")
+        yield Refusal(Sample(which, x, x, x), ShapeError, "cannot choose among 3 cases by a bool")
+        yield Refusal(Sample(which, x, np.zeros(3, np.int8)), DtypeError, "cases of one dtype")
+        yield Refusal(Sample(which, x, make((2,))), ShapeError, "operands of one shape")
 
 
 def _select_transpose(ct: Any, which: Any, *cases: Any) -> tuple[Any, ...]:

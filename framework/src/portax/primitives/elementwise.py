@@ -35,6 +35,7 @@ def bool_dtype(*avals: Aval, **_: Any) -> Any:
 
 
 _BOOL = np.dtype(bool)
+_ONE_OF_EACH = (_BOOL, np.dtype(np.float32), np.dtype(np.complex64))
 
 
 class Elementwise(Primitive):
@@ -215,9 +216,10 @@ class Elementwise(Primitive):
         params = self.sample_params[0]
         if self.arity == 2 and not self.mixed:
             yield Refusal(Sample(make((3,)), make((2,)), **params), ShapeError, "operands of one shape")
-        if "bool" not in self.dtypes and not self.mixed and type(self)._check_dtypes is Elementwise._check_dtypes:
-            truths = [np.zeros(3, bool)] * self.arity
-            yield Refusal(Sample(*truths, **params), DtypeError, f"{self.name} does not take bool")
+        refused = next((d for d in _ONE_OF_EACH if dtypes.kind(d) not in self.dtypes), None)
+        if refused is not None and not self.mixed:
+            wrong = Sample(*[np.zeros(3, refused)] * self.arity, **params)
+            yield Refusal(wrong, DtypeError, f"{self.name} does not take {refused.name}")
 
 
 def _sum_to_scalar(ct: Any) -> Any:

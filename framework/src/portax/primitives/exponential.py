@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from portax.core import dtypes
-from portax.core.primitive import Sample, registry
+from portax.core.primitive import Refusal, Sample, registry
 from portax.core.trace import state
-from portax.errors import DtypeError
+from portax.errors import DtypeError, ShapeError
 from portax.primitives.arithmetic import abs_, add, div, integer_pow, max_, min_, modulus, mul, neg, round_, sqrt, sub
 from portax.primitives.bits import pattern, shift_left, shift_right_arithmetic
 from portax.primitives.comparison import eq, ge, le, lt
@@ -325,6 +325,11 @@ class Pow(Elementwise):
         yield from super().samples(make)
         x = make((3, 4), low=0.5, high=2.0)
         yield Sample(x, np.array([[0, 1, 2, -3]] * 3, np.int32), id="whole-exponents")
+
+    def refusals(self, make: Any) -> Any:
+        whole = np.array([1, 2, 3], np.int32)
+        yield Refusal(Sample(make((3,)), make((2,))), ShapeError, "operands of one shape")
+        yield Refusal(Sample(whole, whole), DtypeError, "pow needs a floating base, and an exponent of its dtype or")
 
 
 def _pow_reference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
