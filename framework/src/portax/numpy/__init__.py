@@ -37,6 +37,7 @@ from portax.numpy.creation import (
     e,
     empty,
     empty_like,
+from portax.numpy.convolving import convolve, correlate
     euler_gamma,
     from_dlpack,
     frombuffer,

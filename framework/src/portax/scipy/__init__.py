@@ -1,0 +1,5 @@
+"""Functions in the shape of SciPy's: rooms that load when first used."""
+
+from portax.core.lazy import rooms
+
+__getattr__ = rooms(__name__, "signal")
