@@ -86,6 +86,7 @@ __getattr__ = rooms(
     "export",
     "extend",
     "monitoring",
+    "image",
     "nn",
     "profiler",
     "random",
