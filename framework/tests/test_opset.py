@@ -13,12 +13,14 @@ from portax.testing import opset
 FILE = Path(__file__).parents[1] / "opset" / "opset-1.json"
 
 #: What primitives lack, and why that is right. An entry for one that does not lack it fails.
+_CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
 _ALONG_AN_AXIS = "works only along a mapped axis: framework/tests/test_vmap.py"
 LACKING = {
     "samples": {
         **dict.fromkeys(
             ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
         ),
+        **dict.fromkeys(_CALLBACKS, "calls a Python function, by which alone it can be judged: test_callbacks.py"),
         "custom_lin": "stands for a transpose, and never runs: tried by the samples of custom_vjp_call",
         "saved": "made by checkpoint from a policy, for itself: tried by the samples of checkpoint that keep something",
     },
@@ -36,6 +38,7 @@ LACKING = {
             ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin"),
             "its parameter is a program, which is written in its place",
         ),
+        **dict.fromkeys(_CALLBACKS, "calls Python: a device that cannot is not given such programs"),
         **dict.fromkeys(
             ("cond", "while", "scan"),
             "control flow, no operation on arrays: compilers have it, and for other drivers the core takes the turns",
@@ -46,6 +49,7 @@ LACKING = {
             ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
         ),
         "optimization_barrier": "refuses nothing",
+        **dict.fromkeys(_CALLBACKS, "the function of its name checks what a user gives: test_callbacks.py"),
         **dict.fromkeys(
             ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "cond", "while", "scan",
              "reduce"),

@@ -71,7 +71,9 @@ from portax.higher_order import (
     clear_caches,
     custom_jvp,
     custom_vjp,
+    effects_barrier,
     jit,
+    pure_callback,
     remat,
 )
 from portax.higher_order.stages import ShapeDtypeStruct
@@ -81,13 +83,15 @@ from portax.version import __version__, __version_info__
 __getattr__ = rooms(
     __name__,
     "backend",
+    "debug",
     "dlpack",
     "experimental",
+    "image",
     "export",
     "extend",
     "monitoring",
-    "image",
     "nn",
+    "ops",
     "profiler",
     "random",
     "scipy",

@@ -19,6 +19,7 @@ __all__ = [
     "AxisError",
     "BackendError",
     "BackendRefused",
+    "CheckError",
     "CompileError",
     "ConcretizationError",
     "ConcretizationTypeError",
@@ -26,6 +27,7 @@ __all__ = [
     "DeviceError",
     "DisallowedError",
     "DtypeError",
+    "FormatError",
     "GapError",
     "InconclusiveDimensionOperation",
     "IndexingError",
@@ -229,6 +231,19 @@ class ArgumentError(PortaxError, TypeError, ValueError):
     Repaired::
 
         portax.grad(loss, argnums=0)
+    """
+
+
+class FormatError(PortaxError, IndexError, KeyError, ValueError):
+    """A format of ``debug.print`` that does not fit the arguments.
+
+    Fails::
+
+        portax.debug.print("x = {}, y = {}", x)
+
+    Repaired::
+
+        portax.debug.print("x = {}, y = {}", x, y)
     """
 
 
@@ -604,6 +619,20 @@ class GapError(PortaxError, NotImplementedError):
 
     Repaired: use a dtype the device declares, run that part elsewhere, or allow the host to stand in; the message
     says which of them applies.
+    """
+
+
+class CheckError(PortaxError, RuntimeError, ValueError):
+    """A condition given to ``checkify.check`` did not hold, or a check that ``checkify`` added failed.
+
+    Fails::
+
+        checkify.check(x > 0, "x must be positive, got {}", x)
+
+    Repaired: give what the condition asks for, or read the error as a value::
+
+        error, out = checkify.checkify(f)(x)
+        print(error.get())
     """
 
 

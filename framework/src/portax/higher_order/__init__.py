@@ -1,5 +1,6 @@
 """Primitives whose parameter is a program, and the functions a user calls them by."""
 
+from portax.higher_order.callbacks import effects_barrier, pure_callback
 from portax.higher_order.checkpoint import checkpoint, checkpoint_name, checkpoint_policies, remat
 from portax.higher_order.cond import cond, switch
 from portax.higher_order.custom_jvp import SymbolicZero, custom_jvp

@@ -238,7 +238,7 @@ class Lowered(Stage):
         self._traced = traced
         signature = traced._signature
         claimed = devices.default_device().backend.capabilities.custom_calls
-        self._text, *_ = program_text(signature.closed, signature.options, claimed)
+        self._text, *_ = program_text(signature.closed, signature.options, claimed, [])
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The StableHLO text.

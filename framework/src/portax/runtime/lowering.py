@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from portax.core.aval import Aval
+from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 from portax.core.primitive import Primitive
 from portax.core.stablehlo import Builder, Module, Value
@@ -26,6 +27,7 @@ def lower(
     donate: Mapping[int, int | None] | None = None,
     constants: bool = False,
     custom_calls: Collection[str] = (),
+    callbacks: list[Any] | None = None,
 ) -> str:
     """The program's text.
 
@@ -39,6 +41,9 @@ def lower(
         The constants become leading arguments instead of being written into the text.
     custom_calls : collection of str
         Prefixes of the custom calls that the device claims.
+    callbacks : list, optional
+        Gets the Python functions that the program calls, each with the avals of its results. Left out, a program that
+        calls any is refused.
     """
     avals = list(closed.in_avals)
     if constants:
@@ -49,8 +54,17 @@ def lower(
             return lower_jaxpr(b, closed.jaxpr, list(values))
         return lower_closed(b, closed, values)
 
-    module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls)
-    return module.main(avals, body, donate=donate)
+    ordered = calls_python(closed.effects)
+    module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls, ordered=ordered)
+    text = module.main(avals, body, donate=donate)
+    if callbacks is not None:
+        callbacks += module.callbacks
+    elif module.callbacks:
+        raise GapError(
+            wrong=f"the program {name!r} calls Python functions, which are not part of its text",
+            fix="Take callbacks and prints out of what is to leave this process",
+        )
+    return text
 
 
 def lower_closed(b: Builder, closed: ClosedJaxpr, values: Sequence[Value]) -> list[Value]:

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from portax import monitoring
+from portax import errors, monitoring
 from portax.core.config import config
+from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
-from portax.runtime.contract import CompileOptions
+from portax.runtime.contract import CompileOptions, HostCallback
 from portax.runtime.lowering import lower
 from portax.runtime.reference import ReferenceProgram
 from portax.transforms.stage import LARGE
@@ -108,10 +109,11 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
 
 
 def program_text(
-    closed: ClosedJaxpr, options: Options, custom_calls: Collection[str] = ()
+    closed: ClosedJaxpr, options: Options, custom_calls: Collection[str] = (), callbacks: list[Any] | None = None
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
-    them, and which arguments give their memory to which results. ``custom_calls``: prefixes that the device claims."""
+    them, and which arguments give their memory to which results. ``custom_calls``: prefixes that the device claims;
+    ``callbacks`` gets the Python functions that the program calls."""
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = pruned(closed)
@@ -126,7 +128,8 @@ def program_text(
             [c for c, big in zip(closed.consts, large, strict=True) if not big],
         )
     donate = donations(closed, options, kept, len(extra))
-    return lower(closed, options.name, donate, custom_calls=custom_calls), kept, extra, donate
+    text = lower(closed, options.name, donate, custom_calls=custom_calls, callbacks=callbacks)
+    return text, kept, extra, donate
 
 
 def donations(closed: ClosedJaxpr, options: Options, kept: list[int] | None, extra: int) -> dict[int, int | None]:
@@ -167,15 +170,41 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
             return Program(device, _through_host(program, device), None, [], None, "", options)
         return Program(device, program, None, [], None, "", options)
     began = time.time()
-    text, kept, extra, given = program_text(closed, options, device.backend.capabilities.custom_calls)
+    able = device.backend.capabilities
+    called: list[Any] = []
+    text, kept, extra, given = program_text(closed, options, able.custom_calls, called)
+    if called and not able.callbacks:
+        raise errors.GapError(
+            wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",
+            fix="Run this part on another device, or take callbacks and prints out of it",
+        )
     written = time.time()
-    asked = CompileOptions(effort=options.effort, donated=tuple(sorted(given)))  # pyright: ignore
+    asked = CompileOptions(
+        effort=options.effort,  # pyright: ignore[reportArgumentType]
+        donated=tuple(sorted(given)),
+        callbacks=tuple(HostCallback(f, tuple((a.shape, a.dtype) for a in avals)) for f, avals in called),
+    )
     executable = cache.compile_cached(text, asked, [device], cache.disk_cache())
     name = f"jit({options.name})"
     monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
     monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
     constants = [device.put(_host(c), copy=False) for c in extra]
-    return Program(device, executable.run, kept, constants, executable, text, options)
+    run = _waiting(executable.run, device) if calls_python(closed.effects) else executable.run
+    return Program(device, run, kept, constants, executable, text, options)
+
+
+def _waiting(run: Callable[[list[Buffer]], list[Buffer]], device: Device) -> Callable[[list[Buffer]], list[Buffer]]:
+    """Runs a program with side effects and waits for them: they happen in the order of the calls, and raise here.
+
+    The last result of such a program is the order of its effects.
+    """
+
+    def run_and_wait(buffers: list[Buffer]) -> list[Buffer]:
+        *outs, order = run(buffers)
+        device.wait(order)
+        return outs
+
+    return run_and_wait
 
 
 def _host(x: Any) -> Any:

@@ -315,10 +315,37 @@ class Control(Shaping):
         ``cond(b, *values)`` gives a bool of rank 0, ``body(b, *values)`` as many values as there are, of the same
         types.
         """
+        if self.order is not None:
+            return self._ordered_while(inits, cond, body)
         avals = [v.aval for v in inits]
         condition, _ = self.region(avals, cond)
         step, _ = self.region(avals, body)
         return self.generic("stablehlo.while", inits, avals, regions=[condition, step])
+
+    def _ordered_while(self, inits: Sequence[Value], cond: Body, body: Body) -> tuple[Value, ...]:
+        """A loop that carries the order of side effects with its values."""
+        assert self.order is not None
+        avals = [*[v.aval for v in inits], self.order.aval]
+
+        def condition(b: Any, *values: Value) -> Value:
+            return self._ordered(values[-1], lambda: cond(b, *values[:-1]))[0]
+
+        def step(b: Any, *values: Value) -> list[Value]:
+            return self._ordered(values[-1], lambda: body(b, *values[:-1]))
+
+        regions = [self.region(avals, condition)[0], self.region(avals, step)[0]]
+        *outs, self.order = self.generic("stablehlo.while", [*inits, self.order], avals, regions=regions)
+        return tuple(outs)
+
+    def _ordered(self, order: Value, write: Callable[[], Any]) -> list[Value]:
+        """What ``write`` gives, where side effects so far end with ``order``; and what they end with after it."""
+        outer, self.order = self.order, order
+        try:
+            values = _many(write())
+            assert self.order is not None
+            return [*values, self.order]
+        finally:
+            self.order = outer
 
     def case(
         self, index: Value, branches: Sequence[Callable[..., Any]], operands: Sequence[Value] = ()
@@ -327,17 +354,28 @@ class Control(Shaping):
 
         All branches give values of the same types. ``index`` is an int32 of rank 0.
         """
-        made = [self.region((), lambda b, branch=branch: branch(b, *operands)) for branch in branches]
-        avals = [v.aval for v in made[0][1]]
-        return self.generic("stablehlo.case", (index,), avals, regions=[text for text, _ in made])
+        return self._chosen("stablehlo.case", index, branches, operands)
+
+    def _chosen(
+        self, op: str, which: Value, branches: Sequence[Callable[..., Any]], operands: Sequence[Value]
+    ) -> tuple[Value, ...]:
+        order = self.order
+
+        def write(b: Any, branch: Callable[..., Any]) -> Any:
+            return branch(b, *operands) if order is None else self._ordered(order, lambda: branch(b, *operands))
+
+        made = [self.region((), lambda b, branch=branch: write(b, branch)) for branch in branches]
+        outs = self.generic(op, (which,), [v.aval for v in made[0][1]], regions=[text for text, _ in made])
+        if order is None:
+            return outs
+        self.order = outs[-1]
+        return outs[:-1]
 
     def if_(
         self, which: Value, on_true: Callable[..., Any], on_false: Callable[..., Any], operands: Sequence[Value] = ()
     ) -> tuple[Value, ...]:
         """Append ``on_true(b, *operands)`` if the rank-0 bool ``which`` holds, else ``on_false(b, *operands)``."""
-        made = [self.region((), lambda b, branch=branch: branch(b, *operands)) for branch in (on_true, on_false)]
-        avals = [v.aval for v in made[0][1]]
-        return self.generic("stablehlo.if", (which,), avals, regions=[text for text, _ in made])
+        return self._chosen("stablehlo.if", which, (on_true, on_false), operands)
 
     def map_scalars(self, xs: Sequence[Value], body: Body) -> Value:
         """Append ``body(b, *scalars)`` of the elements of arrays of one shape."""

@@ -46,13 +46,15 @@ def as_values(results: Any) -> tuple[Value, ...]:
 class Emitter:
     """Writes the ops of one function."""
 
-    __slots__ = ("_constants", "_count", "_pad", "lines")
+    __slots__ = ("_constants", "_count", "_pad", "lines", "order")
 
     def __init__(self, pad: str = "    ") -> None:
         self.lines: list[str] = []
         self._pad = pad
         self._count = 0
         self._constants: dict[tuple[str, Any], Value] = {}
+        #: In a program with side effects, what the next one comes after.
+        self.order: Value | None = None
 
     # ------------------------------------------------------------------------------------------- writing lines
     def emit(self, aval: Any, text: str) -> Value:

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from portax.core.stablehlo.emitter import Body, as_values
 from portax.core.stablehlo.linear import Linear
 from portax.core.stablehlo.types import Value, joined_types, type_of
 
-__all__ = ["Builder", "Module"]
+__all__ = ["CALLBACK", "Builder", "Module"]
+
+CALLBACK = "portax_callback"
+"""The target of custom calls that call Python."""
 
 
 class Builder(Linear):
@@ -49,14 +54,47 @@ class Builder(Linear):
         body : callable
             ``body(b, *arguments) -> results``; it sees nothing of the function around it.
         """
+        if self.order is not None:
+            operands, result_avals = [*operands, self.order], None
         function, avals = self.module.function(key, name, [v.aval for v in operands], body)
         if result_avals is not None:
             avals = result_avals
-        return self.emit_many(
+        outs = self.emit_many(
             avals,
             f"func.call @{function}({', '.join([v.name for v in operands])}) : "
             f"({joined_types(operands)}) -> ({', '.join([type_of(a) for a in avals])})",
         )
+        if self.order is None:
+            return outs
+        self.order = outs[-1]
+        return outs[:-1]
+
+    def callback(
+        self, function: Callable[..., Any], operands: Sequence[Value], result_avals: Sequence[Any], effect: bool
+    ) -> tuple[Value, ...]:
+        """Append a call of a Python function, which gets and gives arrays of the host.
+
+        Parameters
+        ----------
+        function : callable
+            From as many ndarrays as there are operands to a tuple of ndarrays of ``result_avals``.
+        operands : sequence of Value
+        result_avals : sequence of Aval
+        effect : bool
+            It does something besides: it is kept, and called after all such calls before it.
+        """
+        if not effect:
+            index = self.module.callback(function, result_avals)
+            return self.custom_call(CALLBACK, operands, result_avals, backend_config={"index": np.uint64(index)})
+        assert self.order is not None, "a program with effects is written as one"
+        # The order is a number that each call is given and gives back: whoever comes later needs it.
+        avals = [*result_avals, self.order.aval]
+        index = self.module.callback(lambda *xs: (*function(*xs[:-1]), xs[-1]), avals)
+        outs = self.custom_call(
+            CALLBACK, [*operands, self.order], avals, backend_config={"index": np.uint64(index)}, has_side_effect=True
+        )
+        self.order = outs[-1]
+        return outs[:-1]
 
 
 class Module:
@@ -72,6 +110,13 @@ class Module:
         Lines to stand before the functions, such as the declaration of a mesh.
     custom_calls : collection of str
         Prefixes of the custom calls that the device claims.
+    ordered : bool
+        The program has side effects: their order goes through all its functions, and is its last result.
+
+    Attributes
+    ----------
+    callbacks : list of (function, avals of its results)
+        The Python functions that the program calls.
     """
 
     def __init__(
@@ -80,11 +125,14 @@ class Module:
         attributes: Mapping[str, str] | None = None,
         preamble: Sequence[str] = (),
         custom_calls: Collection[str] = (),
+        ordered: bool = False,
     ) -> None:
         self.name = name
         self.attributes = dict(attributes or {})
         self.preamble = list(preamble)
         self.custom_calls = frozenset(custom_calls)
+        self.ordered = ordered
+        self.callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._names = {"main"}
         self._functions: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
         self._texts: list[str] = []
@@ -111,6 +159,8 @@ class Module:
         argument_attributes, result_attributes : mapping from position to str
             Any others, spelled: ``{0: 'mhlo.sharding = "{replicated}"'}``.
         """
+        if self.ordered:
+            body = _beginning(body)
         extra = {i: [text] for i, text in (argument_attributes or {}).items()}
         for i, result in (donate or {}).items():
             word = "jax.buffer_donor = true" if result is None else f"tf.aliasing_output = {result} : i32"
@@ -126,11 +176,18 @@ class Module:
         """Give the name and the result avals of the private function ``key``, written now if it was not before."""
         known = self._functions.get(key)
         if known is None:
+            if self.ordered:
+                body = _continued(body)
             unique = self._unique(legal_name(name))
             text, results = self._write(f"private @{unique}", avals, body, {}, {})
             self._texts.append(text)
             self._functions[key] = known = unique, results
         return known
+
+    def callback(self, function: Callable[..., Any], results: Sequence[Any]) -> int:
+        """The number under which the program calls a Python function."""
+        self.callbacks.append((function, tuple(results)))
+        return len(self.callbacks) - 1
 
     def _unique(self, name: str) -> str:
         unique, n = name, 0
@@ -159,6 +216,26 @@ class Module:
         lines = "\n".join([*b.lines, f"    return{end}"])
         arrow = f" -> ({types})" if results else ""
         return f"  func.func {head}({parameters}){arrow} {{\n{lines}\n  }}", tuple([v.aval for v in results])
+
+
+def _beginning(body: Body) -> Body:
+    """The body of the entry function of a program with side effects: their order begins here."""
+
+    def write(b: Any, *values: Value) -> list[Value]:
+        b.order = b.constant(0, np.int32)
+        return [*as_values(body(b, *values)), b.order]
+
+    return write
+
+
+def _continued(body: Body) -> Body:
+    """The body of a private function of such a program: the order comes last, and goes out last."""
+
+    def write(b: Any, *values: Value) -> list[Value]:
+        b.order = values[-1]
+        return [*as_values(body(b, *values[:-1])), b.order]
+
+    return write
 
 
 def _braced(attributes: str | None) -> str:

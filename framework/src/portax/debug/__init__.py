@@ -1,0 +1,5 @@
+"""Looking into a program while it runs."""
+
+from portax.higher_order.breakpoints import breakpoint
+from portax.higher_order.callbacks import debug_callback as callback
+from portax.higher_order.callbacks import debug_print as print
