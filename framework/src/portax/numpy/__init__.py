@@ -29,6 +29,7 @@ from portax.numpy.choosing import (
     select,
     where,
 )
+from portax.numpy.convolving import convolve, correlate
 from portax.numpy.creation import (
     array,
     asarray,
@@ -37,7 +38,6 @@ from portax.numpy.creation import (
     e,
     empty,
     empty_like,
-from portax.numpy.convolving import convolve, correlate
     euler_gamma,
     from_dlpack,
     frombuffer,
