@@ -2,4 +2,4 @@
 
 from portax.core.lazy import rooms
 
-__getattr__ = rooms(__name__, "signal")
+__getattr__ = rooms(__name__, "linalg", "signal")
