@@ -4,3 +4,16 @@ from portax.core.aval import AbstractValue, ShapedArray
 from portax.core.evaluation import eval_jaxpr
 from portax.core.jaxpr import Atom, ParamDict, Value
 from portax.core.trace import Trace, Tracer, ensure_compile_time_eval, eval_context
+
+__all__ = [
+    "AbstractValue",
+    "Atom",
+    "ParamDict",
+    "ShapedArray",
+    "Trace",
+    "Tracer",
+    "Value",
+    "ensure_compile_time_eval",
+    "eval_context",
+    "eval_jaxpr",
+]

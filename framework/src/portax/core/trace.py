@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from portax.core.array import Array
@@ -112,7 +112,7 @@ class extend_axes:
 
 
 @contextlib.contextmanager
-def ensure_compile_time_eval() -> Iterator[None]:
+def ensure_compile_time_eval() -> Generator[None, None, None]:
     """Inside, operations happen now, even while a function is being traced; their operands must be concrete.
 
     Examples
