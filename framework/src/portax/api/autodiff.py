@@ -14,18 +14,14 @@ import numpy as np
 
 from portax import errors
 from portax.core import dtypes, tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, aval_of, weak_scalar
 from portax.core.primitive import Undefined
 from portax.core.trace import state
 from portax.higher_order.checks import check_output
 from portax.higher_order.closures import as_arrays, avals_of, name_of
 from portax.higher_order.custom_jvp import float0_zeros
-from portax.primitives.broadcasting import reshape
-from portax.primitives.broadcasting import transpose as permute
-from portax.primitives.conversion import convert_element_type
-from portax.primitives.slicing import slice_
+from portax.higher_order.jitted import jit
 from portax.primitives.zeros import zeros
-from portax.transforms.batch import batch, materialize
 from portax.transforms.jvp import jvp as flat_jvp
 from portax.transforms.jvp import moves, tangent_aval
 from portax.transforms.linearize import Linear, TangentTrace
@@ -34,7 +30,9 @@ from portax.transforms.stage import eval_jaxpr
 from portax.transforms.transpose import transpose
 
 
-def _flat(f: Callable[..., Any], in_tree: Any, has_aux: bool = False) -> tuple[Callable[..., list[Any]], list[Any]]:
+def flat_function(
+    f: Callable[..., Any], in_tree: Any, has_aux: bool = False
+) -> tuple[Callable[..., list[Any]], list[Any]]:
     """A flat version of ``f``, and a list that holds its out tree (and the tree and leaves of aux) once it ran."""
     seen: list[Any] = []
 
@@ -68,45 +66,47 @@ def _check_same(what: str, primals: Any, tangents: Any) -> None:
         )
 
 
-def _tangent(what: str, x: Any, t: Any) -> Any:
-    """A tangent the user gave for ``x``: None where ``x`` cannot move."""
-    aval = aval_of(x)
+def check_callable(what: str, f: Any) -> None:
+    """Raise if what a transformation was given to transform is no function."""
+    if not callable(f):
+        raise errors.ArgumentError(wrong=f"{what} needs a function, got {f!r}", fix="Give a callable")
+
+
+def _tangent(what: str, aval: Aval, t: Any) -> Any:
+    """A tangent the user gave for a primal of ``aval``: None where that cannot move."""
+    zero = getattr(t, "dtype", None) == dtypes.float0
     if not moves(aval):
-        if getattr(t, "dtype", None) != dtypes.float0:
+        if not zero:
             raise errors.DtypeError(
                 wrong=f"{what} was given a tangent for {aval}, which cannot move",
                 fix="Give zeros of dtype float0 there, or a floating point primal",
             )
         return None
-    if getattr(t, "dtype", None) == dtypes.float0:
-        return None
-    got = aval_of(t)
-    if got.shape != aval.shape or (got.dtype != aval.dtype and not got.weak_type):
+    [got] = avals_of([t], what) if not zero else [Aval(np.shape(t), dtypes.float0)]
+    if got.shape != aval.shape or got.dtype != aval.dtype:
         raise errors.ArgumentError(
             wrong=f"{what} was given a primal {aval} and its tangent {got}", fix="Make their shapes and dtypes equal"
         )
-    if got.dtype != aval.dtype or got.weak_type:
-        return convert_element_type(t, new_dtype=aval.dtype, weak_type=False, sharding=None)
-    return t
+    return as_arrays([t], what)[0]
 
 
-def _shown(t: Any, x: Any) -> Any:
+def shown(t: Any, x: Any) -> Any:
     """A tangent as the user gets it: zeros where it is None."""
-    return _shown_aval(aval_of(x)) if t is None else t
+    return zeros_for(aval_of(x)) if t is None else t
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
-    """The value of ``f`` and its derivative along a direction.
+def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
+    """The value of ``fun`` and its derivative along a direction.
 
     Parameters
     ----------
-    f : callable
+    fun : callable
     primals : tuple or list
-        Arguments of ``f``.
+        Arguments of ``fun``.
     tangents : tuple or list
         The direction: trees of the shapes and dtypes of ``primals``.
     has_aux : bool
-        ``f`` returns a pair whose second part is not differentiated.
+        ``fun`` returns a pair whose second part is not differentiated.
 
     Returns
     -------
@@ -124,49 +124,103 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     >>> float(y), float(t)
     (9.0, 6.0)
     """
+    check_callable("jvp", fun)
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise errors.ArgumentError(
             wrong=f"jvp was given {type(primals).__name__} and {type(tangents).__name__} as primals and tangents",
             fix="Give tuples or lists, one entry for each argument of the function",
         )
-    primals, tangents = tuple(primals), tuple(tangents)
     _check_same("jvp", primals, tangents)
+    primals, tangents = tuple(primals), tuple(tangents)
     leaves, in_tree = tree.flatten(primals)
     leaves = as_arrays(leaves, "jvp")
-    dots = [_tangent("jvp", x, t) for x, t in zip(leaves, tree.leaves(tangents), strict=True)]
-    flat, seen = _flat(f, in_tree, has_aux)
+    dots = [_tangent("jvp", aval_of(x), t) for x, t in zip(leaves, tree.leaves(tangents), strict=True)]
+    flat, seen = flat_function(fun, in_tree, has_aux)
     outs, out_dots = flat_jvp(flat, leaves, dots)
     out_tree, n, aux_tree = seen
     result = (
         tree.unflatten(out_tree, outs[:n]),
-        tree.unflatten(out_tree, [_shown(t, x) for t, x in zip(out_dots[:n], outs[:n], strict=True)]),
+        tree.unflatten(out_tree, [shown(t, x) for t, x in zip(out_dots[:n], outs[:n], strict=True)]),
     )
     return (*result, tree.unflatten(aux_tree, outs[n:])) if has_aux else result
 
 
-def _linear(
+def linear_of(
     f: Callable[..., Any], primals: Sequence[Any], has_aux: bool = False, moving: Sequence[bool] | None = None
 ) -> tuple[list[Any], Linear, Any, list[Any], list[Any]]:
+    """``(leaves, linear, in_tree, outs, seen)``: ``f`` linearized at trees; ``seen`` as of ``flat_function``."""
     leaves, in_tree = tree.flatten(tuple(primals))
     leaves = as_arrays(leaves, name_of(f))
-    flat, seen = _flat(f, in_tree, has_aux)
+    flat, seen = flat_function(f, in_tree, has_aux)
     outs, linear = flat_linearize(flat, leaves, moving)
     return leaves, linear, in_tree, outs, seen
 
 
-def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
-    """The value of ``f`` and its derivative there, as a function of the direction.
+class _Derivative:
+    """What `linearize` and `vjp` know of a function at a point, but for the residuals.
+
+    The functions they return are a ``Partial`` of one of the methods and the residuals: trees, so they go in and out of
+    transformed functions.
+    """
+
+    __slots__ = ("in_avals", "in_tree", "linear", "name", "out_avals", "out_tree")
+
+    def __init__(self, f: Any, linear: Linear, in_tree: Any, leaves: Sequence[Any], out_tree: Any, outs: Sequence[Any]):
+        self.name, self.in_tree, self.out_tree = name_of(f), in_tree, out_tree
+        self.in_avals, self.out_avals = [aval_of(x) for x in leaves], [aval_of(x) for x in outs]
+        self.linear = Linear(linear.jaxpr, [], linear.moving_in, linear.moving_out)
+
+    def push(self, residuals: Sequence[Any], *tangents: Any) -> Any:
+        """Tangents of the value from those of the arguments."""
+        what = f"the linearized {self.name}"
+        given = tree.structure(tuple(tangents))
+        if given != self.in_tree:
+            raise errors.ArgumentError(
+                wrong=f"{what} was given tangents of structure {given}, its primals were {self.in_tree}",
+                fix="Give a tangent for each primal, in the same tree",
+            )
+        leaves = tree.leaves(tuple(tangents))
+        dots = [_tangent(what, a, t) for a, t in zip(self.in_avals, leaves, strict=True)]
+        moved = [
+            zeros(tangent_aval(a)) if t is None else t
+            for a, t, m in zip(self.in_avals, dots, self.linear.moving_in, strict=True)
+            if m
+        ]
+        results = iter(eval_jaxpr(self.linear.jaxpr, residuals, *moved))
+        out_dots = [next(results) if m else None for m in self.linear.moving_out]
+        shown = [zeros_for(a) if t is None else t for t, a in zip(out_dots, self.out_avals, strict=False)]
+        return tree.unflatten(self.out_tree, as_arrays(shown, what))
+
+    def pull(self, residuals: Sequence[Any], ct: Any) -> Any:
+        """Cotangents of the arguments from those of the value."""
+        given, given_tree = tree.flatten(ct)
+        if given_tree != self.out_tree:
+            raise errors.ArgumentError(
+                wrong=f"the vjp of {self.name} was given a cotangent of structure {given_tree}, its value is "
+                f"{self.out_tree}",
+                fix="Give a cotangent for each output, in the same tree",
+            )
+        what = f"the vjp of {self.name}"
+        cts = [_cotangent(what, c, a) for c, a in zip(given, self.out_avals, strict=True)]
+        linear = Linear(self.linear.jaxpr, list(residuals), self.linear.moving_in, self.linear.moving_out)
+        back = pull(linear, self.in_avals, cts)
+        return tree.unflatten(self.in_tree, [zeros_for(a) if c is None else c for c, a in zip(back, self.in_avals)])
+
+
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of ``fun`` and its derivative there, as a function of the direction.
 
     Parameters
     ----------
-    f : callable
+    fun : callable
     *primals : trees of arrays
     has_aux : bool
-        ``f`` returns a pair whose second part is not differentiated.
+        ``fun`` returns a pair whose second part is not differentiated.
 
     Returns
     -------
-    (out, f_jvp), and aux where ``has_aux``; ``f_jvp(*tangents)`` evaluates no part of ``f`` again.
+    (out, f_jvp), and aux where ``has_aux``; ``f_jvp(*tangents)`` evaluates no part of ``fun`` again. ``f_jvp`` is a
+    tree whose leaves are what it needs to know, so a jitted function may return it.
 
     Examples
     --------
@@ -175,65 +229,42 @@ def linearize(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> An
     >>> float(f_jvp(2.0))
     12.0
     """
-    leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = _linear(f, primals, has_aux)
-    out_avals = [aval_of(x) for x in outs[:n]]
-
-    def f_jvp(*tangents: Any) -> Any:
-        given = tree.structure(tuple(tangents))
-        if given != in_tree:
-            raise errors.ArgumentError(
-                wrong=f"the linearized {name_of(f)} was given tangents of structure {given}, its primals were "
-                f"{in_tree}",
-                fix="Give a tangent for each primal, in the same tree",
-            )
-        dots = [_tangent(f"the linearized {name_of(f)}", x, t)
-                for x, t in zip(leaves, tree.leaves(tuple(tangents)), strict=True)]  # fmt: skip
-        moved = [
-            zeros(tangent_aval(aval_of(x))) if t is None else t
-            for x, t, m in zip(leaves, dots, linear.moving_in, strict=True)
-            if m
-        ]
-        results = iter(eval_jaxpr(linear.jaxpr, linear.residuals, *moved))
-        out_dots = [next(results) if m else None for m in linear.moving_out]
-        return tree.unflatten(
-            out_tree,
-            [t if t is not None else _shown_aval(a) for t, a in zip(out_dots[:n], out_avals, strict=True)],
-        )
-
+    check_callable("linearize", fun)
+    leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = linear_of(fun, primals, has_aux)
+    f_jvp = tree.Partial(_Derivative(fun, linear, in_tree, leaves, out_tree, outs[:n]).push, linear.residuals)
     value = tree.unflatten(out_tree, outs[:n])
     return (value, f_jvp, tree.unflatten(aux_tree, outs[n:])) if has_aux else (value, f_jvp)
 
 
-def _shown_aval(aval: Aval) -> Any:
+def zeros_for(aval: Aval) -> Any:
+    """The tangent of a value of ``aval`` that does not move, as the user gets it."""
     # A scalar zero is a literal inside; the user gets an array like any other.
     return as_arrays([zeros(tangent_aval(aval))], "zeros")[0] if moves(aval) else float0_zeros(aval)
 
 
-def _pull(
-    linear: Linear, leaves: Sequence[Any], cts: Sequence[Any], n: int
-) -> list[Any]:
-    """Cotangents of the leaves given those of the first ``n`` results; None where zero."""
-    avals = [tangent_aval(aval_of(x)) for x in leaves]
-    operands = [Undefined(a) for a, m in zip(avals, linear.moving_in, strict=True) if m]
-    flat_cts = [*cts, *[None] * (len(linear.moving_out) - n)]
+def pull(linear: Linear, in_avals: Sequence[Aval], cts: Sequence[Any]) -> list[Any]:
+    """Cotangents of the arguments given those of the first results; None where zero."""
+    operands = [Undefined(tangent_aval(a)) for a, m in zip(in_avals, linear.moving_in, strict=True) if m]
+    flat_cts = [*cts, *[None] * (len(linear.moving_out) - len(cts))]
     given = [ct for ct, m in zip(flat_cts, linear.moving_out, strict=True) if m]
     back = iter(transpose(linear.jaxpr, linear.residuals, operands, given))
     return [next(back) if m else None for m in linear.moving_in]
 
 
-def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes: Sequence[Any] = ()) -> Any:
-    """The value of ``f`` and the function that sends a cotangent of the value back to the arguments.
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes: Sequence[Any] = ()) -> Any:
+    """The value of ``fun`` and the function that sends a cotangent of the value back to the arguments.
 
     Parameters
     ----------
-    f : callable
+    fun : callable
     *primals : trees of arrays
     has_aux : bool
-        ``f`` returns a pair whose second part is not differentiated.
+        ``fun`` returns a pair whose second part is not differentiated.
 
     Returns
     -------
-    (out, f_vjp), and aux where ``has_aux``; ``f_vjp(ct)`` gives a tuple, one entry for each argument
+    (out, f_vjp), and aux where ``has_aux``; ``f_vjp(ct)`` gives a tuple, one entry for each argument. ``f_vjp`` is a
+    tree whose leaves are what it needs to know, so a jitted function may return it.
 
     Examples
     --------
@@ -242,45 +273,74 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_axes
     >>> [float(ct) for ct in f_vjp(1.0)]
     [4.0, 3.0]
     """
-    leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = _linear(f, primals, has_aux)
-    out_avals = [aval_of(x) for x in outs[:n]]
-    in_avals = [aval_of(x) for x in leaves]
     del reduce_axes
-
-    def f_vjp(ct: Any) -> Any:
-        given, given_tree = tree.flatten(ct)
-        if given_tree != out_tree:
-            raise errors.ArgumentError(
-                wrong=f"the vjp of {name_of(f)} was given a cotangent of structure {given_tree}, its value is "
-                f"{out_tree}",
-                fix="Give a cotangent for each output, in the same tree",
-            )
-        cts = [_cotangent(f, c, a) for c, a in zip(given, out_avals, strict=True)]
-        back = _pull(linear, leaves, cts, n)
-        return tree.unflatten(
-            in_tree, [_shown_aval(a) if c is None else c for c, a in zip(back, in_avals, strict=True)]
-        )
-
+    check_callable("vjp", fun)
+    leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = linear_of(fun, primals, has_aux)
+    f_vjp = tree.Partial(_Derivative(fun, linear, in_tree, leaves, out_tree, outs[:n]).pull, linear.residuals)
     value = tree.unflatten(out_tree, outs[:n])
     return (value, f_vjp, tree.unflatten(aux_tree, outs[n:])) if has_aux else (value, f_vjp)
 
 
-def _cotangent(f: Any, ct: Any, aval: Aval) -> Any:
-    if not moves(aval) or getattr(ct, "dtype", None) == dtypes.float0:
+def _cotangent(what: str, ct: Any, aval: Aval) -> Any:
+    """A cotangent the user gave for an output of ``aval``: None where that cannot move."""
+    if not moves(aval):
         return None
-    got = aval_of(ct)
-    if got.shape != aval.shape or (got.dtype != aval.dtype and not got.weak_type):
+    zero = getattr(ct, "dtype", None) == dtypes.float0
+    [got] = avals_of([ct], what) if not zero else [Aval(np.shape(ct), dtypes.float0)]
+    if got.shape != aval.shape or got.dtype != aval.dtype:
         raise errors.ArgumentError(
-            wrong=f"the vjp of {name_of(f)} was given a cotangent {got} for an output {aval}",
-            fix="Make their shapes and dtypes equal",
+            wrong=f"{what} was given a cotangent {got} for an output {aval}", fix="Make their shapes and dtypes equal"
         )
-    if got.dtype != aval.dtype or got.weak_type:
-        return convert_element_type(ct, new_dtype=aval.dtype, weak_type=False, sharding=None)
-    return ct
+    return as_arrays([ct], what)[0]
 
 
-def _picked(fun: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], what: str) -> list[int]:
-    numbers = [argnums] if isinstance(argnums, int | np.integer) else list(argnums)
+def fwd_and_bwd(
+    fun: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool = False, jitted: bool = True
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The two halves of `vjp` as two functions, each staged once, whatever happens between their calls.
+
+    Parameters
+    ----------
+    fun : callable
+    argnums : int or sequence of int
+        Which positional arguments to differentiate with respect to.
+    has_aux : bool
+        ``fun`` returns a pair whose second part is not differentiated.
+    jitted : bool
+        Give both functions jitted.
+
+    Returns
+    -------
+    fwd : callable, ``fwd(*args)`` gives ``(out, residuals)``, and aux where ``has_aux``
+    bwd : callable, ``bwd(residuals, ct)`` gives the cotangents of the arguments ``argnums``
+
+    Examples
+    --------
+    >>> import portax
+    >>> fwd, bwd = portax.fwd_and_bwd(lambda x, y: x * y, argnums=(0, 1))
+    >>> y, residuals = fwd(3.0, 4.0)
+    >>> [float(ct) for ct in bwd(residuals, 1.0)]
+    [4.0, 3.0]
+    """
+    check_callable("fwd_and_bwd", fun)
+
+    def fwd(*args: Any, **kwargs: Any) -> Any:
+        _, chosen, partial = partial_of(fun, argnums, args, kwargs, "fwd_and_bwd")
+        return vjp(partial, *chosen, has_aux=has_aux)
+
+    def bwd(residuals: Any, ct: Any) -> Any:
+        back = residuals(ct)
+        return back[0] if isinstance(argnums, int | np.integer) else back
+
+    return (jit(fwd), jit(bwd)) if jitted else (fwd, bwd)
+
+
+def picked_arguments(fun: Any, argnums: int | Sequence[int], args: Sequence[Any], what: str) -> list[int]:
+    numbers: list[Any] = list(argnums) if isinstance(argnums, Sequence) else [argnums]
+    if not numbers:
+        raise errors.ArgumentError(
+            wrong=f"{what} of {name_of(fun)} was asked for no argument", fix="Give one or more numbers in argnums"
+        )
     for i in numbers:
         if not isinstance(i, int | np.integer) or not -len(args) <= i < len(args):
             raise errors.ArgumentError(
@@ -288,10 +348,30 @@ def _picked(fun: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
                 "positional arguments",
                 fix="Pass the argument by position, and give argnums within the number of arguments",
             )
-    return [int(i) % len(args) for i in numbers]
+    places = [int(i) % len(args) for i in numbers]
+    if len(set(places)) < len(places):
+        raise errors.ArgumentError(
+            wrong=f"{what} of {name_of(fun)} was asked for one argument twice, by argnums {tuple(numbers)}",
+            fix="Name each argument once",
+        )
+    return places
 
 
-def _check_inputs(fun: Any, leaves: Sequence[Any], what: str, holomorphic: bool, allow_int: bool) -> None:
+def partial_of(fun: Any, argnums: Any, args: Any, kwargs: Any, what: str) -> tuple[list[int], tuple[Any, ...], Any]:
+    """``(numbers, chosen, partial)``: the arguments that are asked for, and the function of them alone."""
+    numbers = picked_arguments(fun, argnums, args, what)
+
+    def partial(*picked: Any) -> Any:
+        full = list(args)
+        for i, x in zip(numbers, picked, strict=True):
+            full[i] = x
+        return fun(*full, **kwargs)
+
+    partial.__name__ = name_of(fun)
+    return numbers, tuple(args[i] for i in numbers), partial
+
+
+def check_inputs(fun: Any, leaves: Sequence[Any], what: str, holomorphic: bool, allow_int: bool) -> None:
     for x in leaves:
         aval = aval_of(x)
         if holomorphic:
@@ -300,7 +380,7 @@ def _check_inputs(fun: Any, leaves: Sequence[Any], what: str, holomorphic: bool,
                     wrong=f"{what} of {name_of(fun)} with holomorphic=True needs complex arguments, got {aval}",
                     fix="Convert the argument to a complex dtype, or leave holomorphic out",
                 )
-        elif dtypes.is_key(aval.dtype) or (not moves(aval) and not allow_int):
+        elif not moves(aval) and not allow_int:
             raise errors.DtypeError(
                 wrong=f"{what} of {name_of(fun)} needs floating point arguments, got {aval}",
                 fix="Convert the argument with astype(float), pick others with argnums, or give allow_int=True",
@@ -353,38 +433,31 @@ def value_and_grad(
     >>> float(value), float(gradient)
     (9.0, 6.0)
     """
-    if not callable(fun):
-        raise errors.ArgumentError(wrong=f"grad needs a function, got {fun!r}", fix="Give a callable")
     del reduce_axes
+    check_callable("grad", fun)
 
     @functools.wraps(fun)
     def value_and_grad_f(*args: Any, **kwargs: Any) -> Any:
-        numbers = _picked(fun, argnums, args, "grad")
-        chosen = tuple(args[i] for i in numbers)
-
-        def partial(*picked: Any) -> Any:
-            full = list(args)
-            for i, x in zip(numbers, picked, strict=True):
-                full[i] = x
-            return fun(*full, **kwargs)
-
-        partial.__name__ = name_of(fun)
+        _, chosen, partial = partial_of(fun, argnums, args, kwargs, "grad")
         leaves, _ = tree.flatten(chosen)
         avals_of(leaves, f"grad of {name_of(fun)}")
-        _check_inputs(fun, leaves, "grad", holomorphic, allow_int)
-        leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = _linear(partial, chosen, has_aux)
+        check_inputs(fun, leaves, "grad", holomorphic, allow_int)
+        leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = linear_of(partial, chosen, has_aux)
         out = outs[0] if n == 1 and out_tree == tree.LEAF else None
         aval = _check_scalar(fun, out, out_tree, holomorphic)
-        back = _pull(linear, leaves, [np.ones((), aval.dtype)], n)
-        grads = tree.unflatten(
-            in_tree, [_shown(c, x) if c is None else c for c, x in zip(back, leaves, strict=True)]
-        )
+        back = pull(linear, [aval_of(x) for x in leaves], [one(aval)])
+        grads = tree.unflatten(in_tree, [shown(c, x) for c, x in zip(back, leaves, strict=True)])
         gradient = grads[0] if isinstance(argnums, int | np.integer) else grads
         if has_aux:
             return (out, tree.unflatten(aux_tree, outs[n:])), gradient
         return out, gradient
 
     return value_and_grad_f
+
+
+def one(aval: Aval) -> Any:
+    """The scalar one of ``aval``."""
+    return weak_scalar(1, aval.dtype) if aval.weak_type else np.ones((), aval.dtype)
 
 
 def _check_scalar(fun: Any, out: Any, out_tree: Any, holomorphic: bool) -> Aval:
@@ -443,182 +516,6 @@ def grad(
     return grad_f
 
 
-# -- Jacobians --------------------------------------------------------------------------------------------------------
-def _basis(avals: Sequence[Aval]) -> tuple[list[Any], int]:
-    """All unit vectors of a list of arrays, stacked: one array of rows for each."""
-    total = sum(a.size for a in avals)
-    rows: list[Any] = []
-    start = 0
-    for a in avals:
-        block = np.zeros((total, a.size), a.dtype)
-        block[np.arange(start, start + a.size), np.arange(a.size)] = 1
-        rows.append(block.reshape(total, *a.shape))
-        start += a.size
-    return rows, total
-
-
-def _columns(x: Any, avals: Sequence[Aval], shape: tuple[int, ...], at_end: bool) -> list[Any]:
-    """Rows of one array cut into one block for each of ``avals``, the block's axes before or after ``shape``."""
-    blocks: list[Any] = []
-    start = 0
-    for a in avals:
-        limits = (start + a.size, *shape)
-        starts = (start,) + (0,) * len(shape)
-        block = slice_(x, start_indices=starts, limit_indices=limits, strides=None)
-        block = reshape(block, new_sizes=(*a.shape, *shape), dimensions=None)
-        if at_end:
-            k, n = len(a.shape), len(shape)
-            block = _permute(block, (*range(k, k + n), *range(k)))
-        blocks.append(block)
-        start += a.size
-    return blocks
-
-
-def _permute(x: Any, order: tuple[int, ...]) -> Any:
-    return x if order == tuple(range(len(order))) else permute(x, permutation=order)
-
-
-def jacfwd(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
-    """A function that gives the Jacobian of ``fun``, a column at a time by forward mode: for few inputs.
-
-    Parameters
-    ----------
-    fun, argnums, has_aux, holomorphic
-        As for ``value_and_grad``, but the value may be any tree of arrays.
-
-    Returns
-    -------
-    callable
-        Gives the tree of the value, each leaf the tree of the argument, each leaf of shape
-        ``value.shape + argument.shape``; with ``has_aux`` also aux.
-
-    Examples
-    --------
-    >>> import portax
-    >>> import portax.numpy as pnp
-    >>> portax.jacfwd(lambda x: x ** 2)(pnp.array([1.0, 2.0])).tolist()
-    [[2.0, 0.0], [0.0, 4.0]]
-    """
-
-    @functools.wraps(fun)
-    def jacfwd_f(*args: Any, **kwargs: Any) -> Any:
-        _, chosen, partial = _partial(fun, argnums, args, kwargs, "jacfwd")
-        leaves, in_tree = tree.flatten(chosen)
-        leaves = as_arrays(leaves, f"jacfwd of {name_of(fun)}")
-        avals = [aval_of(x) for x in leaves]
-        _check_inputs(fun, leaves, "jacfwd", holomorphic, False)
-        flat, seen = _flat(partial, in_tree, has_aux)
-        rows, total = _basis(avals)
-
-        def push(*dots: Any) -> list[Any]:
-            outs, out_dots = flat_jvp(flat, leaves, list(dots))
-            n = seen[1]
-            return [*(_shown(t, x) for t, x in zip(out_dots[:n], outs[:n], strict=True)), *outs[n:]]
-
-        results, flags = batch(push, rows, [True] * len(rows), total)
-        out_tree, n, aux_tree = seen
-        per_out = []
-        for x, b in zip(results[:n], flags[:n], strict=True):
-            x = materialize(x, b, total)
-            per_out.append(tree.unflatten(in_tree, _columns(x, avals, aval_of(x).shape[1:], at_end=True)))
-        if isinstance(argnums, int | np.integer):
-            per_out = [p[0] for p in per_out]
-        result = tree.unflatten(out_tree, per_out)
-        if has_aux:
-            return result, tree.unflatten(aux_tree, results[n:])
-        return result
-
-    return jacfwd_f
-
-
-def jacrev(
-    fun: Callable[..., Any],
-    argnums: int | Sequence[int] = 0,
-    has_aux: bool = False,
-    holomorphic: bool = False,
-    allow_int: bool = False,
-) -> Callable[..., Any]:
-    """A function that gives the Jacobian of ``fun``, a row at a time by reverse mode: for few outputs.
-
-    Parameters and result as for ``jacfwd``.
-
-    Examples
-    --------
-    >>> import portax
-    >>> import portax.numpy as pnp
-    >>> portax.jacrev(lambda x: x[0] * x[1])(pnp.array([2.0, 3.0])).tolist()
-    [3.0, 2.0]
-    """
-
-    @functools.wraps(fun)
-    def jacrev_f(*args: Any, **kwargs: Any) -> Any:
-        _, chosen, partial = _partial(fun, argnums, args, kwargs, "jacrev")
-        leaves, in_tree = tree.flatten(chosen)
-        _check_inputs(fun, leaves, "jacrev", holomorphic, allow_int)
-        leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = _linear(partial, chosen, has_aux)
-        out_avals = [aval_of(x) for x in outs[:n]]
-        for a in out_avals:
-            if not holomorphic and not dtypes.is_float(a.dtype):
-                raise errors.DtypeError(
-                    wrong=f"jacrev needs real floating point values, and {name_of(fun)} returned {a}",
-                    fix="Return floats; for a holomorphic function give holomorphic=True",
-                )
-        rows, total = _basis(out_avals)
-
-        def pull(*cts: Any) -> list[Any]:
-            back = _pull(linear, leaves, list(cts), n)
-            return [_shown(c, x) for c, x in zip(back, leaves, strict=True)]
-
-        results, flags = batch(pull, rows, [True] * len(rows), total)
-        per_in = []
-        for x, b in zip(results, flags, strict=True):
-            x = materialize(x, b, total) if aval_of(x).dtype != dtypes.float0 else x
-            per_in.append(_columns(x, out_avals, aval_of(x).shape[1:], at_end=False))
-        per_out = [tree.unflatten(in_tree, [column[i] for column in per_in]) for i in range(n)]
-        if isinstance(argnums, int | np.integer):
-            per_out = [p[0] for p in per_out]
-        result = tree.unflatten(out_tree, per_out)
-        return (result, tree.unflatten(aux_tree, outs[n:])) if has_aux else result
-
-    return jacrev_f
-
-
-#: JAX's other name for it.
-jacobian = jacrev
-
-
-def _partial(fun: Any, argnums: Any, args: Any, kwargs: Any, what: str) -> tuple[list[int], tuple[Any, ...], Any]:
-    numbers = _picked(fun, argnums, args, what)
-
-    def partial(*picked: Any) -> Any:
-        full = list(args)
-        for i, x in zip(numbers, picked, strict=True):
-            full[i] = x
-        return fun(*full, **kwargs)
-
-    partial.__name__ = name_of(fun)
-    return numbers, tuple(args[i] for i in numbers), partial
-
-
-def hessian(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, holomorphic: bool = False
-) -> Callable[..., Any]:
-    """A function that gives the second derivatives of ``fun``: forward over reverse mode.
-
-    Parameters as for ``jacfwd``.
-
-    Examples
-    --------
-    >>> import portax
-    >>> import portax.numpy as pnp
-    >>> portax.hessian(lambda x: x[0] * x[1])(pnp.array([2.0, 3.0])).tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
-    """
-    return jacfwd(jacrev(fun, argnums, has_aux, holomorphic), argnums, has_aux, holomorphic)
-
-
 def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Sequence[Any] = ()) -> Callable[..., Any]:
     """The transpose of a linear function: ``<f(x), c> = <x, f_transpose(c)>``.
 
@@ -647,9 +544,10 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Sequen
     6.0
     """
     del reduce_axes
+    check_callable("linear_transpose", fun)
     leaves, in_tree = tree.flatten(primals)
-    avals = [tangent_aval(a) for a in avals_of(leaves, "linear_transpose")]
-    flat, seen = _flat(fun, in_tree)
+    avals = avals_of(leaves, "linear_transpose")
+    flat, seen = flat_function(fun, in_tree)
     trace = TangentTrace(state.trace, name_of(fun))
     inputs = [trace.argument(a) for a in avals]
     saved = state.trace
@@ -664,19 +562,21 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any, reduce_axes: Sequen
     out_avals = jaxpr.out_avals
 
     def transposed(ct: Any) -> Any:
+        what = f"the transpose of {name_of(fun)}"
         given, given_tree = tree.flatten(ct)
         if given_tree != out_tree:
             raise errors.ArgumentError(
-                wrong=f"the transpose of {name_of(fun)} was given a cotangent of structure {given_tree}, its value is "
-                f"{out_tree}",
+                wrong=f"{what} was given a cotangent of structure {given_tree}, its value is {out_tree}",
                 fix="Give a cotangent for each output, in the same tree",
             )
-        cts = [_cotangent(fun, c, a) for c, a in zip(given, out_avals, strict=True)]
-        back = transpose(jaxpr, residuals, [Undefined(a) for a in avals], cts)
-        return tree.unflatten(
-            in_tree, [_shown_aval(a) if c is None else c for c, a in zip(back, avals, strict=True)]
-        )
+        for aval, got in zip(out_avals, avals_of(given, what), strict=True):
+            if got.shape != aval.shape or got.dtype != aval.dtype:
+                raise errors.ArgumentError(
+                    wrong=f"{what} was given a cotangent {got} for an output {aval}",
+                    fix="Make their shapes and dtypes equal",
+                )
+        back = transpose(jaxpr, residuals, [Undefined(a) for a in avals], as_arrays(given, what))
+        shown = [zeros(a) if c is None else c for c, a in zip(back, avals, strict=True)]
+        return tree.unflatten(in_tree, as_arrays(shown, what))
 
     return transposed
-
-

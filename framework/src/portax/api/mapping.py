@@ -6,8 +6,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from portax import errors
-from portax.core import tree
+from portax.core import dtypes, tree
 from portax.core.aval import aval_of
 from portax.higher_order.checks import check_output
 from portax.higher_order.closures import argument_names, as_arrays, avals_of, name_of
@@ -139,14 +141,17 @@ def _to_place(name: str, x: Any, batched: bool, target: int | None, size: int) -
                 fix="Give the axis it should have in out_axes",
             )
         return x
-    x = materialize(x, batched, size)
-    ndim = aval_of(x).ndim
+    if getattr(x, "dtype", None) == dtypes.float0:  # the tangent of a whole number: the same for every slice
+        x = np.zeros((size, *x.shape), x.dtype)
+    else:
+        x = materialize(x, batched, size)
+    ndim = x.ndim if isinstance(x, np.ndarray) else aval_of(x).ndim
     if not -ndim <= target < ndim:
         raise errors.AxisError(
-            wrong=f"out_axes of vmap({name}) is {target}, and the result with the mapped axis is {aval_of(x)}",
+            wrong=f"out_axes of vmap({name}) is {target}, and the result with the mapped axis has {ndim} axes",
             fix=f"Give -{ndim} to {ndim - 1}",
         )
-    return move_axis(x, 0, target % ndim)
+    return np.moveaxis(x, 0, target) if isinstance(x, np.ndarray) else move_axis(x, 0, target % ndim)
 
 
 def _mapped_size(

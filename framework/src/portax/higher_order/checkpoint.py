@@ -18,6 +18,7 @@ from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.trace import state
 from portax.higher_order.calls import ProgramCall
+from portax.higher_order.checks import without_float0
 from portax.higher_order.closures import avals_of, name_of, stage_function
 from portax.higher_order.jitted import argument_places
 from portax.primitives.arithmetic import mul
@@ -241,7 +242,8 @@ def checkpoint(
 
         def body(dynamic: Any, named: Any) -> Any:
             given = iter(dynamic)
-            return fun(*[fixed[i] if i in fixed else next(given) for i in range(len(args))], **named)
+            full = [fixed[i] if i in fixed else next(given) for i in range(len(args))]
+            return without_float0(fun(*full, **named))
 
         body.__name__ = name_of(fun)
         staged = stage_function(body, in_tree, avals_of(leaves, name_of(fun)))

@@ -1,4 +1,4 @@
-"""What a traced function may return."""
+"""What a traced function may return, and what of it is no part of the program."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
+from portax.core import dtypes, tree
 from portax.core.array import Array
 from portax.core.aval import aval_of
 
@@ -22,3 +23,23 @@ def check_output(x: Any, name: str) -> None:
             wrong=f"{name} returned {x!r} of type {type(x).__name__}, which is not an array",
             fix="Return arrays, or trees of arrays",
         ) from None
+
+
+class Still:
+    """Stands for tangents of whole numbers, which have one value, in the result of a program: a node without leaves."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+
+
+tree.register_pytree_node(Still, lambda x: ((), x.shape), lambda shape, _: np.zeros(shape, dtypes.float0))
+
+
+def without_float0(result: Any) -> Any:
+    """The result of a traced function with its arrays of dtype float0 hidden: unflattening its tree gives them back."""
+    leaves, structure = tree.flatten(result)
+    if not any(getattr(x, "dtype", None) == dtypes.float0 for x in leaves):
+        return result
+    return tree.unflatten(
+        structure, [Still(x.shape) if getattr(x, "dtype", None) == dtypes.float0 else x for x in leaves]
+    )

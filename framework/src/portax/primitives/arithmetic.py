@@ -13,6 +13,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.primitive import Undefined, registry
+from portax.errors import NotDifferentiableError
 from portax.primitives.comparison import eq, ge, lt, select_n
 from portax.primitives.elementwise import INEXACT, NUMERIC, REAL, Elementwise, like
 
@@ -69,6 +70,11 @@ sub = _row(
 
 
 def _mul_transpose(ct: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    if type(x) is Undefined and type(y) is Undefined:
+        raise NotDifferentiableError(
+            wrong="a product of two values that both depend on the arguments was asked for its transpose",
+            fix="A linear function multiplies by constants only",
+        )
     return (mul(ct, y), None) if type(x) is Undefined else (None, mul(x, ct))
 
 

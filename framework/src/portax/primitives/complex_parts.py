@@ -61,7 +61,7 @@ Array, float32 or float64
         kinds=("complex",),
         result=real_part_dtype,
         linear_in=(0,),
-        transpose=lambda ct, x: complex_(ct, like(ct, 0)),
+        transpose=lambda ct, x: complex_(ct, np.zeros((), ct.dtype)),
         stablehlo="real",
         required=True,
     )
@@ -84,7 +84,7 @@ Array, float32 or float64
         kinds=("complex",),
         result=real_part_dtype,
         linear_in=(0,),
-        transpose=lambda ct, x: complex_(like(ct, 0), neg(ct)),
+        transpose=lambda ct, x: complex_(np.zeros((), ct.dtype), neg(ct)),
         stablehlo="imag",
         required=True,
     )

@@ -144,11 +144,11 @@ def _convert_tangent(
 ) -> Any:
     if not dtypes.is_inexact(new_dtype):
         return None
-    return convert_element_type(t, new_dtype=new_dtype, weak_type=False, sharding=sharding)
+    return convert_element_type(t, new_dtype=new_dtype, weak_type=weak_type, sharding=sharding)
 
 
 def _convert_transpose(ct: Any, x: Any, *, new_dtype: Any, weak_type: bool = False, sharding: Any = None) -> Any:
-    return convert_element_type(ct, new_dtype=x.dtype, weak_type=False, sharding=None)
+    return convert_element_type(ct, new_dtype=x.dtype, weak_type=x.aval.weak_type, sharding=None)
 
 
 convert_element_type = registry.add(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portax.core import dtypes
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, aval_of, weak_scalar
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError
 from portax.primitives.broadcasting import broadcast_in_dim, broadcast_to, reduce_sum
@@ -162,8 +162,11 @@ class Elementwise(Primitive):
         back = self._adjoint(ct, *operands, **params)
         if self.arity == 1 and len(operands) == 1:
             return back
+        # Beside a firm operand a weak one was made firm, and beside a factor a weak cotangent.
+        mixed = not all(aval_of(x).weak_type for x in operands)
+        keeps = len(self.linear_in) == self.arity
         return tuple(
-            None if c is None else _sum_to_scalar(c) if type(x) is Undefined and not x.ndim else c
+            None if c is None or type(x) is not Undefined else _as_operand(c, x.aval, mixed, keeps)
             for c, x in zip(back, operands, strict=True)
         )
 
@@ -222,18 +225,25 @@ class Elementwise(Primitive):
             yield Refusal(wrong, DtypeError, f"{self.name} does not take {refused.name}")
 
 
-def _sum_to_scalar(ct: Any) -> Any:
-    rank = aval_of(ct).ndim
-    return reduce_sum(ct, axes=tuple(range(rank))) if rank else ct
+def _as_operand(ct: Any, x: Aval, mixed: bool, keeps: bool) -> Any:
+    """The cotangent of an operand beside others: summed if that is a scalar, weak or firm as that is."""
+    given = aval_of(ct)
+    if given.ndim and not x.ndim:
+        ct = reduce_sum(ct, axes=tuple(range(given.ndim)))
+    if (mixed and x.weak_type and not given.weak_type) or (given.weak_type and not x.weak_type and not keeps):
+        return registry["convert_element_type"](ct, new_dtype=x.dtype, weak_type=x.weak_type, sharding=None)
+    return ct
+
 
 _literals: dict[Any, np.ndarray] = {}
 
 
 def like(x: Any, value: float) -> np.ndarray:
-    """The scalar ``value`` in the dtype of ``x``: for constants inside rules."""
-    dtype = x.dtype
-    key = (dtype, value)
+    """The scalar ``value`` in the dtype of ``x``, weak where that is: for constants inside rules."""
+    aval = aval_of(x)
+    key = (aval.dtype, aval.weak_type, value)
     known = _literals.get(key)
     if known is None:
-        known = _literals[key] = np.asarray(value, dtype)
+        make = weak_scalar if aval.weak_type else np.asarray
+        known = _literals[key] = make(value, aval.dtype)
     return known

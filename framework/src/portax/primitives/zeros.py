@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core.aval import Aval
+from portax.core.aval import Aval, weak_scalar
 from portax.core.dtypes import KeyDtype
 from portax.core.primitive import registry
 from portax.primitives.broadcasting import broadcast_in_dim
@@ -44,6 +44,5 @@ def zero(dtype: Any) -> np.ndarray:
 
 def zeros(aval: Aval) -> Any:
     """Zeros of ``aval``, in the current trace."""
-    if not aval.ndim:
-        return zero(aval.dtype)
-    return broadcast_in_dim(zero(aval.dtype), shape=aval.shape, broadcast_dimensions=())
+    start = weak_scalar(0, aval.dtype) if aval.weak_type else zero(aval.dtype)
+    return broadcast_in_dim(start, shape=aval.shape, broadcast_dimensions=()) if aval.ndim else start

@@ -7,6 +7,7 @@ one stays if a result of it is read, or if it has effects. Inputs stay, read or 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 
@@ -36,3 +37,15 @@ def dce_closed(closed: ClosedJaxpr, used: Sequence[bool] | None = None) -> Close
     """The closed program for the outputs that are used, with the same inputs."""
     jaxpr, _ = dce_jaxpr(closed.jaxpr, used)
     return closed if jaxpr is closed.jaxpr else ClosedJaxpr(jaxpr, closed.consts)
+
+
+def without_unread(jaxpr: Jaxpr, consts: Sequence[Any]) -> tuple[Jaxpr, list[Any]]:
+    """The program without equations and constants nobody reads, and the values of the constants that stay."""
+    smaller, _ = dce_jaxpr(jaxpr)
+    read: set[Any] = {a for eqn in smaller.eqns for a in eqn.invars}
+    read.update(smaller.outvars)
+    kept = [v in read for v in jaxpr.constvars]
+    if all(kept):
+        return smaller, list(consts)
+    constvars = [v for v, k in zip(jaxpr.constvars, kept, strict=True) if k]
+    return smaller.replace(constvars=constvars), [x for x, k in zip(consts, kept, strict=True) if k]

@@ -137,8 +137,8 @@ def moves(aval: Aval) -> bool:
 
 
 def tangent_aval(aval: Aval) -> Aval:
-    """The aval of the tangents of values of ``aval``: the same, firm."""
-    return aval.strip_weak_type()
+    """The aval of the tangents of values of ``aval``: the same, weak where they are."""
+    return aval
 
 
 def instantiate(tangent: Any, aval: Aval) -> Any:

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, aval_of, weak_scalar
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, push, state
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.zeros import zero
+from portax.transforms.dce import without_unread
 from portax.transforms.jvp import jvp, moves, tangent_aval
 from portax.transforms.stage import StageTrace, StageTracer, eval_closed
 
@@ -43,12 +44,12 @@ class TangentTrace(StageTrace):
         finally:
             state.trace = self
 
-
     def zeros(self, aval: Aval) -> Any:
         """The zero tangent of a value, made in the recorded program: as a residual it would be kept, and stacked."""
+        start = weak_scalar(0, aval.dtype) if aval.weak_type else zero(aval.dtype)
         if not aval.ndim:
-            return zero(aval.dtype)
-        return self.record(broadcast_in_dim, (zero(aval.dtype),), {"shape": aval.shape, "broadcast_dimensions": ()})
+            return start
+        return self.record(broadcast_in_dim, (start,), {"shape": aval.shape, "broadcast_dimensions": ()})
 
 
 class Linear:
@@ -95,7 +96,9 @@ def linearize(
                     trace.zeros(aval_of(x)) if t is None and w and moves(aval_of(x)) else t
                     for x, t, w in zip(outs, dots, instantiated, strict=True)
                 ]
-            jaxpr, residuals = trace.jaxpr([t for t in inputs if t is not None], [t for t in dots if t is not None])
+            jaxpr, residuals = without_unread(
+                *trace.jaxpr([t for t in inputs if t is not None], [t for t in dots if t is not None])
+            )
     finally:
         trace.invalidate()
     return outs, Linear(jaxpr, residuals, moving, [t is not None for t in dots])

@@ -108,14 +108,14 @@ def transpose_jaxpr(closed: ClosedJaxpr, linear: Sequence[bool], moving: Sequenc
         cts = [next(given) if m else None for m in moving]
         back = transpose(closed.jaxpr, closed.consts, operands, cts)
         return [
-            zeros(a.strip_weak_type()) if ct is None else ct
+            zeros(a) if ct is None else ct
             for ct, a, lin in zip(back, avals, linear, strict=True)
             if lin
         ]
 
     inputs = [
         *(a for a, lin in zip(avals, linear, strict=True) if not lin),
-        *(a.strip_weak_type() for a, m in zip(closed.out_avals, moving, strict=True) if m),
+        *(a for a, m in zip(closed.out_avals, moving, strict=True) if m),
     ]
     result = stage_closed(backward, inputs, closed.jaxpr.name)
     closed.memo[key] = result
