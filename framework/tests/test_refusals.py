@@ -370,6 +370,55 @@ REFUSED = [
         errors.GapError,
         "add can neither be written as StableHLO nor be decomposed",
     ),
+    ('pnp.linalg.slogdet(A @ A.T, method="guess")', errors.ArgumentError, "slogdet knows no method 'guess'"),
+    ('pnp.linalg.eigh(A @ A.T, UPLO="X")', errors.ArgumentError, "eigh was given UPLO='X'"),
+    (
+        "lax.linalg.qdwh(A)",
+        errors.ShapeError,
+        "qdwh needs one matrix with no fewer rows than columns, got float32[2,3]",
+    ),
+    ('portax.scipy.signal.detrend(V, type="guess")', errors.ArgumentError, "detrend has no type 'guess'"),
+    (
+        (
+            "portax.nn.dot_product_attention(pnp.ones((1, 2, 1, 2)), pnp.ones((1, 2, 1, 2)), pnp.ones((1, 2, 1, "
+            "2)), query_seq_lengths=pnp.ones(1))"
+        ),
+        errors.DtypeError,
+        "dot_product_attention needs query_seq_lengths of int32, got float32[1]",
+    ),
+    (
+        'lax.conv_general_dilated(pnp.ones((1, 3, 4)), pnp.ones((2, 1, 2)), (1,), "VALID", feature_group_count=3)',
+        errors.ShapeError,
+        "conv_general_dilated cannot make 3 groups of 2 features out of rhs",
+    ),
+    (
+        (
+            'lax.conv_general_dilated(pnp.ones((2, 2, 4)), pnp.ones((2, 1, 2)), (1,), "VALID", '
+            "feature_group_count=2, batch_group_count=2)"
+        ),
+        errors.ShapeError,
+        "conv_general_dilated cannot work in groups of features and of batches at once, got 2 and 2",
+    ),
+    (
+        "lax.linalg.triangular_solve(pnp.ones((2, 2)), pnp.ones((3, 3)), left_side=True)",
+        errors.ShapeError,
+        "triangular_solve needs a b with as many rows as a has, got a: float32[2,2] and b: float32[3,3]",
+    ),
+    (
+        "lax.linalg.householder_product(pnp.ones((3, 2)), pnp.ones(3))",
+        errors.ShapeError,
+        "householder_product finds at most 2 reflections in a: float32[3,2], got taus: float32[3]",
+    ),
+    (
+        'lax.reduce_window(A, 0.0, lax.add, (1,), (1,), "VALID")',
+        errors.ShapeError,
+        "reduce_window_sum needs window_dimensions for each of 2 axes, got (1,)",
+    ),
+    (
+        'lax.reduce_window(A, 0.0, lax.add, (1, 1), (1,), "VALID")',
+        errors.ShapeError,
+        "reduce_window_sum needs window_strides for each of 2 axes, got (1,)",
+    ),
 ]
 
 
