@@ -39,6 +39,7 @@ LACKING = {
             "its parameter is a program, which is written in its place",
         ),
         **dict.fromkeys(_CALLBACKS, "calls Python: a device that cannot is not given such programs"),
+        "check": "it raises, or is made functional by checkify: there is nothing it computes",
         **dict.fromkeys(
             ("cond", "while", "scan"),
             "control flow, no operation on arrays: compilers have it, and for other drivers the core takes the turns",

@@ -52,6 +52,7 @@ from portax.primitives.collectives import (
     ppermute,
     psum,
 )
+from portax.primitives.checking import check
 from portax.primitives.comparison import (
     clamp,
     eq,
