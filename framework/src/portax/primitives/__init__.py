@@ -43,6 +43,7 @@ from portax.primitives.broadcasting import (
     squeeze,
     transpose,
 )
+from portax.primitives.checking import check
 from portax.primitives.collectives import (
     all_gather,
     all_to_all,
@@ -52,7 +53,6 @@ from portax.primitives.collectives import (
     ppermute,
     psum,
 )
-from portax.primitives.checking import check
 from portax.primitives.comparison import (
     clamp,
     eq,
