@@ -57,7 +57,11 @@ ARGUMENTS = {
     "reshape": (X, 3, -1),
     "searchsorted": (pnp.array([1.0, 2.0]), 1.5),
     "squeeze": (X[:1],),
+    "addressable_data": (X, 0),
+    "delete": (pnp.ones(2),),
+    "__deepcopy__": (X, {}),
     "swapaxes": (X, 0, 1),
+    "to_device": (X, "reference"),
     "take": (X, pnp.array([0, 2])),
     "view": (X, pnp.int32),
 }
@@ -67,6 +71,9 @@ NOT_TRACED = {
     *("__array_namespace__", "__len__", "__iter__", "__reversed__", "__contains__", "item", "tolist", "tobytes", "at"),
     "nonzero",  # as many results as elements that are not zero
     "compress",  # the same
+    # A traced array is in no device's memory.
+    *("addressable_data", "delete", "devices", "is_deleted", "on_device_size_in_bytes", "unsafe_buffer_pointer"),
+    *("committed", "is_fully_addressable", "is_fully_replicated", "traceback", "__dlpack__"),
 }
 UPDATES = {"get": (), "apply": (pnp.negative,)}
 

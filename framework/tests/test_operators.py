@@ -1,6 +1,7 @@
 """Python's operators on arrays: what they give, what they leave to others, and what they say to traced arrays."""
 
 import builtins
+import copy
 import operator
 
 import numpy as np
@@ -229,3 +230,33 @@ def test_a_dtype_by_name_is_its_class():
     assert hash(pnp.int8) == hash(np.int8)
     assert pnp.float32(3).dtype == pnp.float32
     assert np.zeros(2, pnp.bfloat16).dtype == pnp.bfloat16
+
+
+def test_a_concrete_array_says_where_it_is():
+    x = pnp.arange(3.0)
+    assert x.platform() == x.device.platform and x.devices() == {x.device}
+    assert x.on_device_size_in_bytes() == 12 and x.is_fully_addressable and x.is_fully_replicated
+    assert x.traceback is None
+    assert x.addressable_data(0) is x and x.copy_to_host_async() is None
+    other = x.clone()
+    x.delete()
+    assert other.tolist() == [0.0, 1.0, 2.0] and x.is_deleted()
+    there = other.to_device("reference")
+    assert there.device.platform == "reference" and there.committed and there.tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(errors.ArgumentError, match="has no part 1"):
+        other.addressable_data(1)
+    with pytest.raises(errors.ArgumentError, match="was given a stream"):
+        other.to_device("reference", stream=1)
+    with pytest.raises(errors.GapError, match=r"no \.flat"):
+        other.flat
+
+
+@pytest.mark.parametrize("name", ["delete", "devices", "is_deleted", "unsafe_buffer_pointer", "committed", "traceback"])
+def test_a_traced_array_is_in_no_memory(name):
+    def f(x):
+        assert copy.copy(x) is x and copy.deepcopy(x) is x and x.to_device("reference") is x
+        member = getattr(x, name)
+        return member()
+
+    with pytest.raises(errors.ConcretizationTypeError, match="in no device's memory"):
+        portax.jit(f)(1.0)

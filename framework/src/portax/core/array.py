@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from portax import errors
 from portax.core.aval import Aval, Shape
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Array(ArrayMembers):
     def weak_type(self) -> bool:
         """True where the dtype came from a Python scalar and gives way in promotion."""
         return self.aval.weak_type
+
+    @property
+    def flat(self) -> Any:
+        """NumPy's iterator over the elements, which arrays here do not have."""
+        raise errors.GapError(wrong="arrays have no .flat", fix="Use .ravel(), or .reshape(-1), and index that")
 
     @property
     def itemsize(self) -> int:

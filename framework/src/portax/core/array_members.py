@@ -157,9 +157,13 @@ class ArrayMembers:
         """The place of the least element along an axis, the first of equals; NaN counts as it."""
         ...
 
+    def argpartition(self, kth: int, axis: int = -1) -> Array:
+        """The places of the elements along an axis, in an order as `partition` gives."""
+        ...
+
     def argsort(
         self, axis: int | None = -1, *, kind: None = None, order: None = None, stable: bool = True,
-        descending: bool = False
+        descending: bool = False, dtype: Any = None
     ) -> Array:
         """The places of the elements along an axis, in the order of the elements."""
         ...
@@ -234,6 +238,10 @@ class ArrayMembers:
         """The product of array elements over axes; parameters as for ``sum``."""
         ...
 
+    def ptp(self, axis: int | Sequence[int] | None = None, out: None = None, keepdims: bool = False) -> Array:
+        """The range of array elements over axes: the greatest less the least."""
+        ...
+
     def ravel(self, order: str = "C", *, out_sharding: Any = None) -> Array:
         """The elements of an array along one axis."""
         ...
@@ -247,6 +255,10 @@ class ArrayMembers:
 
     def round(self, decimals: int = 0, out: None = None) -> Array:
         """Each element rounded to a number of decimals, ties to the even neighbour."""
+        ...
+
+    def searchsorted(self, v: Any, side: str = "left", sorter: Any = None, *, method: str = "scan") -> Array:
+        """The places in a sorted array before which values belong."""
         ...
 
     def sort(
@@ -361,6 +373,49 @@ class ArrayMembers:
         """The imaginary part of each element; 0 of a real one."""
         ...
 
+    def devices(self) -> set[Any]:
+        """The devices that hold the value: one."""
+        ...
+
+    def is_deleted(self) -> bool:
+        """Whether the value was deleted or donated."""
+        ...
+
+    def delete(self) -> None:
+        """Give the memory back now; any later use of the value raises ``DeletedArrayError``."""
+        ...
+
+    def unsafe_buffer_pointer(self) -> int:
+        """Address of the first element in the device's memory."""
+        ...
+
+    def addressable_data(self, index: int) -> Array:
+        """The part of the array on the device number ``index`` of those of this process: all of it, on the only one."""
+        ...
+
+    @property
+    def is_fully_addressable(self) -> bool:
+        """Whether all of the array is on devices of this process."""
+        ...
+
+    @property
+    def is_fully_replicated(self) -> bool:
+        """Whether every device that holds a part holds all of the array."""
+        ...
+
+    @property
+    def traceback(self) -> None:
+        """Where the array was made: not kept."""
+        ...
+
+    def on_device_size_in_bytes(self) -> int:
+        """Bytes that the value takes on its device."""
+        ...
+
+    def to_device(self, device: Any, *, stream: Any = None) -> Array:
+        """The array on ``device``, committed to it."""
+        ...
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]: ...
     def item(self, *args: Any) -> Any:
         """The only element (or the one at the index given) as a Python scalar."""
@@ -381,16 +436,18 @@ class ArrayMembers:
         ...
 
     def __format__(self, spec: str, /) -> str: ...
+    def __copy__(self) -> Array: ...
+    def __deepcopy__(self, memo: Any, /) -> Array: ...
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None,
+        copy: bool | None = None
+    ) -> Any: ...
 
     # What only an array with a value can do, not one that is being traced.
 
     @property
     def device(self) -> Any:
         """Where the value lives."""
-        ...
-
-    def devices(self) -> set[Any]:
-        """The devices that hold the value: one."""
         ...
 
     def is_ready(self) -> bool:
@@ -401,21 +458,16 @@ class ArrayMembers:
         """Wait until the value is computed, and raise what its computation raised."""
         ...
 
-    def is_deleted(self) -> bool:
-        """Whether the value was deleted or donated."""
+    def platform(self) -> str:
+        """The name of the backend whose device holds the value."""
         ...
 
-    def delete(self) -> None:
-        """Give the memory back now; any later use of the value raises ``DeletedArrayError``."""
+    def clone(self) -> Array:
+        """Another handle on the same value: deleting one leaves the other."""
         ...
 
-    def unsafe_buffer_pointer(self) -> int:
-        """Address of the first element in the device's memory."""
+    def copy_to_host_async(self) -> None:
+        """Begin to bring the value to the host. Here nothing is begun: ``numpy.asarray`` waits for the value."""
         ...
 
-    def __dlpack__(
-        self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None,
-        copy: bool | None = None
-    ) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
-    committed: bool

@@ -191,6 +191,23 @@ def _unavailable(name: str, why: str, fix: str) -> property:
     return property(get)
 
 
+def _placeless(name: str) -> Callable[..., Any]:
+    """What only a value in some device's memory has."""
+
+    def method(self: Tracer, *args: Any) -> Any:
+        raise errors.ConcretizationTypeError(
+            wrong=f".{name} was asked of a traced array ({self.aval}), which is in no device's memory",
+            fix="Ask it of the result of the call",
+        )
+
+    return method
+
+
+def _same(self: Tracer, *args: Any) -> Any:
+    """The traced array itself: it never changes."""
+    return self
+
+
 def _hash(self: Tracer) -> int:
     raise TypeError(
         f"unhashable type: a traced array ({self.aval}). Pass it as an argument instead of making it static, "
@@ -353,6 +370,16 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+#: Methods and properties of a value in a device's memory.
+_PLACED = (
+    "addressable_data", "delete", "devices", "is_deleted", "on_device_size_in_bytes", "unsafe_buffer_pointer",
+    "__dlpack__",
+)  # fmt: skip
+_PLACED_PROPERTIES = (
+    "addressable_shards", "committed", "global_shards", "is_fully_addressable", "is_fully_replicated", "traceback",
+)  # fmt: skip
+
+
 def _name(member: Any, name: str) -> None:
     f: Any = member.fget if isinstance(member, property) else member
     f.__name__, f.__qualname__ = name, f"Array.{name}"
@@ -393,7 +420,8 @@ def install(numpy: ModuleType) -> list[str]:
         __len__=_len, __iter__=_iter, __reversed__=_reversed, __contains__=_contains, __round__=_round,
         __array_namespace__=_namespace, astype=_astype, compress=_compress, reshape=_reshape, transpose=_transpose,
         flatten=_flatten, view=_view, byteswap=_method("byteswap", bit_views.byteswap), at=property(_at),
-        T=property(_transpose), mT=property(_matrix_transpose), real=property(_real), imag=property(_imag),
+        T=property(_transpose), mT=property(_matrix_transpose),
+        real=property(_real), imag=property(_imag),
     )  # fmt: skip
     for name, member in members.items():
         _name(member, name)
@@ -402,6 +430,9 @@ def install(numpy: ModuleType) -> list[str]:
         __bool__=_bool, __int__=_number(int), __float__=_number(float), __complex__=_number(complex), __index__=_index,
         __array__=_to_numpy, __hash__=_hash, __format__=_format, __repr__=_tracer_repr,
         **{name: _value_of(name) for name in ("item", "tolist", "tobytes")},
+        **{name: _placeless(name) for name in _PLACED},
+        **{name: property(_placeless(name)) for name in _PLACED_PROPERTIES},
+        __copy__=_same, __deepcopy__=_same, to_device=_same,
     )  # fmt: skip
     for name, member in traced.items():
         _name(member, name)

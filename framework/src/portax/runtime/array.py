@@ -122,6 +122,59 @@ class ConcreteArray(Array):
             return self._device.pointer(self._buffer)
         return self.host().ctypes.data
 
+    def addressable_data(self, index: int) -> ConcreteArray:
+        """The part of the array on the device number ``index`` of those of this process: all of it, on the only one."""
+        if index not in (0, -1):
+            raise errors.ArgumentError(
+                wrong=f"an array on one device has no part {index}", fix="Give 0, or place the array on more devices"
+            )
+        return self
+
+    @property
+    def is_fully_addressable(self) -> bool:
+        """Whether all of the array is on devices of this process."""
+        return True
+
+    @property
+    def is_fully_replicated(self) -> bool:
+        """Whether every device that holds a part holds all of the array."""
+        return True
+
+    @property
+    def traceback(self) -> None:
+        """Where the array was made: not kept."""
+        return None
+
+    def platform(self) -> str:
+        """The name of the backend whose device holds the value."""
+        return self.device.platform
+
+    def on_device_size_in_bytes(self) -> int:
+        """Bytes that the value takes on its device."""
+        dtype = self.aval.dtype.storage if isinstance(self.aval.dtype, KeyDtype) else self.aval.dtype
+        return self.aval.size * dtype.itemsize
+
+    def clone(self) -> ConcreteArray:
+        """Another handle on the same value: deleting one leaves the other."""
+        return ConcreteArray(self.aval, self.host(), None, self._device, self.committed)
+
+    def copy_to_host_async(self) -> None:
+        """Begin to bring the value to the host. Here nothing is begun: ``numpy.asarray`` waits for the value."""
+
+    def to_device(self, device: Any, *, stream: Any = None) -> ConcreteArray:
+        """The array on ``device``, committed to it.
+
+        Parameters
+        ----------
+        device : Device or str
+        stream : None
+            Kept for programs that give it.
+        """
+        if stream is not None:
+            raise errors.ArgumentError(wrong="to_device was given a stream", fix="Leave it out: portax orders its work")
+        target = devices.as_device(device)
+        return ConcreteArray(self.aval, None, self.buffer_on(target), target, True)
+
     # -- NumPy and Python ---------------------------------------------------------------------------------------------
     def _numpy(self) -> np.ndarray:
         if isinstance(self.aval.dtype, KeyDtype):
