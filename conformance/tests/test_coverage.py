@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,16 @@ def test_every_difference_has_a_reason_and_names_something():
     for pattern, reason in coverage.differences().items():
         assert len(reason) > 10, pattern
         assert any(coverage.fnmatch.fnmatchcase(p, pattern) for p in paths), f"{pattern} names nothing"
+
+
+def test_the_page_about_differences_is_what_the_table_says(capsys):
+    assert coverage.main(["--differences"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"`{path}`" in printed for path in coverage.differences())
+    page = Path(__file__).parents[2] / "docs" / "reference" / "differences.md"
+    assert page.read_text("utf-8") == printed, (
+        f"make it anew: python -m portax_conformance.coverage --differences > {page}"
+    )
 
 
 def test_the_command_prints_counts_and_what_is_absent(capsys):

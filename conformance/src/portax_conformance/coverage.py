@@ -205,6 +205,16 @@ def findings(rows: Sequence[Row]) -> Iterator[Found]:
         yield find(row, owners[row.module], reasons)
 
 
+def page() -> str:
+    """The page about differences, ``docs/reference/differences.md``."""
+    rows = "\n".join(f"| `{path}` | {reason} |" for path, reason in differences().items())
+    return (
+        "# Differences from JAX\n\nNames of JAX's documented API that portax leaves out, or gives other arguments, on purpose. "
+        "A `*`\nstands for any letters. This page is made from `differences.toml` of portax-conformance, by\n"
+        "`python -m portax_conformance.coverage --differences`.\n\n| name | why |\n|---|---|\n" + rows + "\n"
+    )
+
+
 def show(found: Sequence[Found], absent: bool) -> None:
     """Print the table, and under it what is absent or refuses."""
     by_module: dict[str, list[Found]] = collections.defaultdict(list)
@@ -243,7 +253,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tier", choices=["A", "B"], help="only what many libraries use (A), or the rest (B)")
     parser.add_argument("--summary", action="store_true", help="no lists of what is absent")
     parser.add_argument("--json", action="store_true", help="rows as JSON instead of a table")
+    parser.add_argument("--differences", action="store_true", help="print the page about differences, and nothing else")
     asked = parser.parse_args(arguments)
+    if asked.differences:
+        print(page(), end="")
+        return 0
     modules = ["" if m == "." else m.removeprefix("portax.") for m in asked.modules]
     rows = [r for r in table() if (not modules or r.module in modules) and asked.tier in (None, r.tier)]
     if not rows:

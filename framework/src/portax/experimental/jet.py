@@ -1,7 +1,7 @@
 """Taylor mode: how a function moves along a curve, to any order.
 
-The derivatives of f along the curve x(t) = x0 + x1 t + x2 t^2/2! + ... at t = 0 are those of t -> f(x(t)), a function of
-one number. So forward mode over t, nested once for each order, gives them for every primitive that has a derivative.
+The derivatives of f along the curve x(t) = x0 + x1 t + x2 t^2/2! + ... at t = 0 are those of t -> f(x(t)), a function
+of one number. So forward mode over t, nested once for each order, gives them for every primitive that has a derivative.
 """
 
 from __future__ import annotations
