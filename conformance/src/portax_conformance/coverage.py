@@ -210,7 +210,8 @@ def page() -> str:
     rows = "\n".join(f"| `{path}` | {reason} |" for path, reason in differences().items())
     return (
         "# Differences from JAX\n\n"
-        "Names of JAX's documented API that portax leaves out, or gives other arguments, on purpose. A `*`\nstands for any letters. This page is made from `differences.toml` of portax-conformance, by\n"
+        "Names of JAX's documented API that portax leaves out, or gives other arguments, on purpose. A `*`\n"
+        "stands for any letters. This page is made from `differences.toml` of portax-conformance, by\n"
         "`python -m portax_conformance.coverage --differences`.\n\n| name | why |\n|---|---|\n" + rows + "\n"
     )
 
