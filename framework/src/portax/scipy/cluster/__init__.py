@@ -1,0 +1,5 @@
+"""Clusters."""
+
+from portax.core.lazy import rooms
+
+__getattr__ = rooms(__name__, "vq")
