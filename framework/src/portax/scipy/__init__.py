@@ -2,4 +2,15 @@
 
 from portax.core.lazy import rooms
 
-__getattr__ = rooms(__name__, "linalg", "signal")
+__getattr__ = rooms(
+    __name__,
+    "cluster",
+    "fft",
+    "integrate",
+    "interpolate",
+    "linalg",
+    "ndimage",
+    "signal",
+    "special",
+    "stats",
+)
