@@ -26,6 +26,7 @@ LACKING = {
     },
     "a batching rule": {
         "iota": "has no operand that could be batched",
+        "platform_index": "has no operand that could be batched",
         "axis_index": "has no operand that could be batched",
         "saved": "made by checkpoint from a policy, for itself: it is linearized at once, and gone",
     },
@@ -35,13 +36,14 @@ LACKING = {
             "speaks to other devices, which nothing on one device can stand for",
         ),
         **dict.fromkeys(
-            ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin"),
+            ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "composite",
+             "custom_linear_solve"),
             "its parameter is a program, which is written in its place",
         ),
         **dict.fromkeys(_CALLBACKS, "calls Python: a device that cannot is not given such programs"),
         "check": "it raises, or is made functional by checkify: there is nothing it computes",
         **dict.fromkeys(
-            ("cond", "while", "scan"),
+            ("cond", "while", "scan", "platform_index"),
             "control flow, no operation on arrays: compilers have it, and for other drivers the core takes the turns",
         ),
     },
@@ -53,7 +55,7 @@ LACKING = {
         **dict.fromkeys(_CALLBACKS, "the function of its name checks what a user gives: test_callbacks.py"),
         **dict.fromkeys(
             ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "cond", "while", "scan",
-             "reduce"),
+             "reduce", "composite", "custom_linear_solve", "platform_index"),
             "the function of its name checks what a user gives, and its tests have the words",
         ),
     },

@@ -595,6 +595,113 @@ def test_a_loop_in_half_precision_agrees() -> None:
     compare(_half_precision, np.asarray(0.5, "bfloat16"))
 
 
+# -- solvers ----------------------------------------------------------------------------------------------------------
+@generated(8)
+@given(st.integers(0, 99), st.booleans(), st.booleans())
+def test_custom_linear_solve_agrees(seed: int, symmetric: bool, aux: bool) -> None:
+    a = array((3, 3), "float32", seed) + 4 * np.eye(3, dtype="f4")
+    a, b = (a + a.T if symmetric else a), array((3,), "float32", seed + 1)
+
+    def f(side: Side, a: Any, b: Any) -> Any:
+        a = (a + a.T) / 2 if symmetric else a
+
+        def solve(matrix: Any) -> Any:
+            def go(_: Any, b: Any) -> Any:
+                x = side.np.linalg.solve(matrix, b)
+                return (x, side.np.sum(b)) if aux else x
+
+            return go
+
+        return side.lax.custom_linear_solve(
+            lambda x: side.np.sin(a) @ x, b, solve(side.np.sin(a)),
+            None if symmetric else solve(side.np.sin(a).T), symmetric=symmetric, has_aux=aux,
+        )  # fmt: skip
+
+    compare(everything(f), a, b)
+
+
+@generated(6)
+@given(st.floats(0.5, 3.0, width=32), st.sampled_from([2, 3]))
+def test_custom_root_agrees(value: float, power: int) -> None:
+    def f(side: Side, a: Any) -> Any:
+        def newton(g: Any, x: Any) -> Any:
+            return side.lax.fori_loop(0, 25, lambda i, x: x - g(x) / side.grad(g)(x), x)
+
+        return side.lax.custom_root(lambda x: x**power - a, 1 + 0 * a, newton, lambda g, y: y / g(side.np.float32(1)))
+
+    compare(everything(f), np.float32(value))
+
+
+# -- effects ----------------------------------------------------------------------------------------------------------
+def _printed(side: Side, wrap: Callable[[Any], Any], seen: list[Any]) -> None:
+    note = lambda tag: lambda *v: seen.append((tag, *[np.asarray(x).tolist() for x in v]))
+
+    def body(c: Any, t: Any) -> Any:
+        side.debug.callback(note("turn"), t, c, ordered=True)
+        c = side.lax.cond(t > 0, lambda c: (side.debug.callback(note("on"), t, ordered=True), c * 2)[1], lambda c: c, c)
+        return c, side.jit(lambda t: (side.debug.callback(note("call"), t, ordered=True), t)[1])(t)
+
+    def f(x: Any) -> Any:
+        out = side.lax.scan(body, x, side.np.arange(3.0))
+        turns = side.lax.while_loop(
+            lambda n: n < 2, lambda n: (side.debug.callback(note("while"), n, ordered=True), n + 1)[1], 0
+        )
+        return out[0] + turns
+
+    wrap(f)(np.float32(1.5))
+    side.lib.effects_barrier()
+
+
+@pytest.mark.parametrize("how", ["plain", "jit", "grad", "jit of grad", "jvp"])
+def test_effects_happen_as_often_and_in_the_order_of_the_peers(how: str) -> None:
+    found = []
+    for side in (OURS, THEIRS):
+        seen: list[Any] = []
+        wrap = {
+            "plain": lambda f: f,
+            "jit": side.jit,
+            "grad": side.grad,
+            "jit of grad": lambda f, side=side: side.jit(side.grad(f)),
+            "jvp": lambda f, side=side: lambda x: side.jvp(f, (x,), (x,)),
+        }[how]
+        _printed(side, wrap, seen)
+        found.append(seen)
+    assert found[0] == found[1] and len(found[0]) == 10
+
+
+def test_prints_of_a_batch_are_the_peers(capsys: Any) -> None:
+    said = []
+    for side in (OURS, THEIRS):
+        def f(x: Any, side: Side = side) -> Any:
+            side.debug.print("x = {x:.2f} {} {!r}", "text", 3, x=x)
+            return side.lax.cond(x > 0, lambda: side.debug.print("up"), lambda: side.debug.print("down"))
+
+        side.jit(side.vmap(f))(np.float32([1, -1]))
+        side.lib.effects_barrier()
+        said.append(sorted(capsys.readouterr().out.splitlines()))
+    assert said[0] == said[1] and len(said[0]) >= 4
+
+
+def test_callbacks_under_vmap_see_what_the_peers_see() -> None:
+    for method in ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized"):
+        found = []
+        for side in (OURS, THEIRS):
+            shapes: list[Any] = []
+
+            def host(x: Any, y: Any, shapes: list[Any] = shapes) -> Any:
+                shapes.append((np.shape(x), np.shape(y)))
+                return (np.asarray(x).sum(-1) + np.asarray(y)).astype("f4")
+
+            def f(x: Any, y: Any, side: Side = side, host: Any = host, method: str = method) -> Any:
+                struct = side.lib.ShapeDtypeStruct((), "float32")
+                return side.lib.pure_callback(host, struct, x, y, vmap_method=method)
+
+            x, y = np.ones((3, 2), "f4"), np.float32(1)
+            out = side.jit(side.vmap(f, (0, None)))(x, y)
+            found.append((np.asarray(out).tolist(), shapes))
+        assert found[0] == found[1], method
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 REFUSED: dict[str, Callable[[Side], Any]] = {
     "scan carry dtype": lambda s: s.lax.scan(lambda c, x: (c + 0.5, None), s.np.int32(1), None, length=2),

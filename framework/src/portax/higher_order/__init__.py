@@ -7,5 +7,7 @@ from portax.higher_order.custom_jvp import SymbolicZero, custom_jvp
 from portax.higher_order.custom_vjp import CustomVJPPrimal, custom_vjp
 from portax.higher_order.jitted import JitFunction, clear_caches, jit
 from portax.higher_order.loops import associative_scan, fori_loop, map
+from portax.higher_order.platforms import composite, platform_dependent
 from portax.higher_order.scan import scan
+from portax.higher_order.solving import custom_linear_solve, custom_root
 from portax.higher_order.while_loop import while_loop

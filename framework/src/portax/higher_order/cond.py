@@ -39,6 +39,8 @@ class Cond(Primitive):
     index : Array of int32, shape (), in ``[0, len(branches))``
     *operands : Arrays
     branches : tuple of ClosedJaxpr with equal input and output avals
+    branches_platforms : tuple, optional
+        For each branch the platforms it is meant for, None for all others: the others are not written at all.
     """
 
     name = "cond"
@@ -126,7 +128,11 @@ class Cond(Primitive):
             chosen.append(select_n(which, first, *others) if others else first)
         return chosen, wanted
 
-    def stablehlo(self, b: Any, index: Any, *values: Any, branches: Sequence[ClosedJaxpr], **_: Any) -> Any:
+    def stablehlo(
+        self, b: Any, index: Any, *values: Any, branches: Sequence[ClosedJaxpr], branches_platforms: Any = None
+    ) -> Any:
+        if branches_platforms is not None:
+            return lower_closed(b, branches[place_of(b.platform, branches_platforms)], values)
         return b.case(index, [lambda b, c=c: lower_closed(b, c, values) for c in branches])
 
     def samples(self, make: Any) -> Any:
@@ -150,6 +156,18 @@ def _guarded(operands: Sequence[Any], index: Any, branch: int) -> list[Any]:
     return [
         select_n(materialize_like(other, x), x, stop_gradient(x)) if moves(aval_of(x)) else x for x in operands
     ]
+
+
+def place_of(platform: str, platforms: Sequence[Sequence[str] | None]) -> int:
+    """Which of the branches is meant for a platform."""
+    for i, names in enumerate(platforms):
+        if names is None or platform in names:
+            return i
+    raise errors.GapError(
+        wrong=f"platform_dependent was given no function for {platform!r}, only for "
+        f"{', '.join(repr(n) for names in platforms for n in names or ())}",
+        fix="Give default=, a function for all other platforms",
+    )
 
 
 def materialize_like(index: Any, case: Any) -> Any:
@@ -234,7 +252,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
     if aval.dtype != np.int32:
         index = convert_element_type(index, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
     which = clamp(np.zeros((), np.int32), index, np.asarray(len(branches) - 1, np.int32))
-    return _choose("switch", which, branches, operands)
+    return choose("switch", which, branches, operands)
 
 
 def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, **old: Any) -> Any:
@@ -280,10 +298,13 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     if aval.dtype != bool:
         pred = registry["ne"](pred, np.zeros((), aval.dtype))
     which = convert_element_type(pred, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
-    return _choose("cond", which, (false_fun, true_fun), operands)
+    return choose("cond", which, (false_fun, true_fun), operands)
 
 
-def _choose(name: str, which: Any, branches: Sequence[Callable[..., Any]], operands: Sequence[Any]) -> Any:
+def choose(
+    name: str, which: Any, branches: Sequence[Callable[..., Any]], operands: Sequence[Any], **params: Any
+) -> Any:
+    """Stage the branches, see that they agree, and bind ``cond``."""
     leaves, in_tree = tree.flatten(tuple(operands))
     avals = avals_of(leaves, name)
     staged = [stage_function(f, in_tree, avals) for f in branches]
@@ -302,7 +323,7 @@ def _choose(name: str, which: Any, branches: Sequence[Callable[..., Any]], opera
     place = {id(c): i for i, c in enumerate(consts)}
     avals = [aval_of(c) for c in consts]
     programs = tuple(_reading(s.closed, avals, [place[id(c)] for c in s.consts]) for s in staged)
-    results = cond_p.bind(which, *consts, *leaves, branches=programs)
+    results = cond_p.bind(which, *consts, *leaves, branches=programs, **params)
     return tree.unflatten(first.out_tree, results)
 
 

@@ -161,7 +161,10 @@ class Scan(Primitive):
         if not any(split.moving_out):
             return outs[:n_outs], [None] * n_outs
         stacked = iter(outs[n_outs:])
-        residuals = [primals[p] if p is not None and k else next(stacked) for p, k in zip(split.forwarded, known, strict=True)]
+        residuals = [
+            primals[p] if p is not None and k else next(stacked)
+            for p, k in zip(split.forwarded, known, strict=True)
+        ]
         body = _with_fixed_first(split.linear, fixed, sum(const_moving), sum(carry_moving))
         dots = [
             instantiate(t, aval_of(x)) if m else None for t, x, m in zip(tangents, primals, moving, strict=True)

@@ -237,8 +237,7 @@ class Lowered(Stage):
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
         signature = traced._signature
-        claimed = devices.default_device().backend.capabilities.custom_calls
-        self._text, *_ = program_text(signature.closed, signature.options, claimed, [])
+        self._text, *_ = program_text(signature.closed, signature.options, devices.default_device(), [])
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The StableHLO text.

@@ -3,9 +3,13 @@
 from portax.core.lazy import rooms
 from portax.higher_order import (
     associative_scan,
+    composite,
     cond,
+    custom_linear_solve,
+    custom_root,
     fori_loop,
     map,
+    platform_dependent,
     scan,
     switch,
     while_loop,

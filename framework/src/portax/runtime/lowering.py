@@ -28,6 +28,7 @@ def lower(
     constants: bool = False,
     custom_calls: Collection[str] = (),
     callbacks: list[Any] | None = None,
+    platform: str = "reference",
 ) -> str:
     """The program's text.
 
@@ -44,6 +45,8 @@ def lower(
     callbacks : list, optional
         Gets the Python functions that the program calls, each with the avals of its results. Left out, a program that
         calls any is refused.
+    platform : str
+        Of the device that the text is for.
     """
     avals = list(closed.in_avals)
     if constants:
@@ -55,7 +58,7 @@ def lower(
         return lower_closed(b, closed, values)
 
     ordered = calls_python(closed.effects)
-    module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls, ordered=ordered)
+    module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls, ordered=ordered, platform=platform)
     text = module.main(avals, body, donate=donate)
     if callbacks is not None:
         callbacks += module.callbacks

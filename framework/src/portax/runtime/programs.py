@@ -8,7 +8,7 @@ jaxpr they came from, so they live exactly as long.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from portax import errors, monitoring
@@ -109,11 +109,10 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
 
 
 def program_text(
-    closed: ClosedJaxpr, options: Options, custom_calls: Collection[str] = (), callbacks: list[Any] | None = None
+    closed: ClosedJaxpr, options: Options, device: Device, callbacks: list[Any] | None = None
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
-    them, and which arguments give their memory to which results. ``custom_calls``: prefixes that the device claims;
-    ``callbacks`` gets the Python functions that the program calls."""
+    them, and which arguments give their memory to which results. ``callbacks`` gets the Python functions it calls."""
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = pruned(closed)
@@ -128,7 +127,10 @@ def program_text(
             [c for c, big in zip(closed.consts, large, strict=True) if not big],
         )
     donate = donations(closed, options, kept, len(extra))
-    text = lower(closed, options.name, donate, custom_calls=custom_calls, callbacks=callbacks)
+    claimed = device.backend.capabilities.custom_calls
+    text = lower(
+        closed, options.name, donate, custom_calls=claimed, callbacks=callbacks, platform=device.platform
+    )
     return text, kept, extra, donate
 
 
@@ -172,7 +174,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     began = time.time()
     able = device.backend.capabilities
     called: list[Any] = []
-    text, kept, extra, given = program_text(closed, options, able.custom_calls, called)
+    text, kept, extra, given = program_text(closed, options, device, called)
     if called and not able.callbacks:
         raise errors.GapError(
             wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",

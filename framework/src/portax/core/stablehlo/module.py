@@ -13,6 +13,7 @@ import numpy as np
 
 from portax.core.stablehlo.emitter import Body, as_values
 from portax.core.stablehlo.linear import Linear
+from portax.core.stablehlo.literals import scalar_literal
 from portax.core.stablehlo.types import Value, joined_types, type_of
 
 __all__ = ["CALLBACK", "Builder", "Module"]
@@ -69,6 +70,31 @@ class Builder(Linear):
         self.order = outs[-1]
         return outs[:-1]
 
+    @property
+    def platform(self) -> str:
+        """The platform that the program is for."""
+        return self.module.platform
+
+    def composite(
+        self, key: Hashable, name: str, attributes: Mapping[str, Any], version: int, operands: Sequence[Value],
+        body: Body,
+    ) -> tuple[Value, ...]:  # fmt: skip
+        """Append a call of a private function under a name by which a compiler may know it.
+
+        In a program with side effects it is a plain call.
+        """
+        if self.order is not None:
+            return self.call(key, name, operands, None, body)
+        function, avals = self.module.function(key, name, [v.aval for v in operands], body)
+        given = ", ".join([f"{k} = {_spelled(v)}" for k, v in attributes.items()])
+        words = f"composite_attributes = {{{given}}}, " if given else ""
+        return self.emit_many(
+            avals,
+            f'stablehlo.composite "{name}" {", ".join([v.name for v in operands])} {{{words}'
+            f"decomposition = @{function}, version = {version} : i32}} : "
+            f"({joined_types(operands)}) -> ({', '.join([type_of(a) for a in avals])})",
+        )
+
     def callback(
         self, function: Callable[..., Any], operands: Sequence[Value], result_avals: Sequence[Any], effect: bool
     ) -> tuple[Value, ...]:
@@ -112,6 +138,8 @@ class Module:
         Prefixes of the custom calls that the device claims.
     ordered : bool
         The program has side effects: their order goes through all its functions, and is its last result.
+    platform : str
+        Of the device that the program is for.
 
     Attributes
     ----------
@@ -126,12 +154,13 @@ class Module:
         preamble: Sequence[str] = (),
         custom_calls: Collection[str] = (),
         ordered: bool = False,
+        platform: str = "reference",
     ) -> None:
         self.name = name
         self.attributes = dict(attributes or {})
         self.preamble = list(preamble)
         self.custom_calls = frozenset(custom_calls)
-        self.ordered = ordered
+        self.ordered, self.platform = ordered, platform
         self.callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._names = {"main"}
         self._functions: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
@@ -216,6 +245,18 @@ class Module:
         lines = "\n".join([*b.lines, f"    return{end}"])
         arrow = f" -> ({types})" if results else ""
         return f"  func.func {head}({parameters}){arrow} {{\n{lines}\n  }}", tuple([v.aval for v in results])
+
+
+def _spelled(value: Any) -> str:
+    """An attribute's value: a string, a bool, or a number with its type."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value} : i64"
+    return f"{scalar_literal(np.asarray(value, np.float64))} : f64"
 
 
 def _beginning(body: Body) -> Body:
