@@ -16,7 +16,11 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
     process = state.trace.process
     last = last_uses(jaxpr)
     for i, eqn in enumerate(jaxpr.eqns):
-        operands = tuple([a.val if type(a) is Literal else env[a] for a in eqn.invars])  # pyright: ignore
+        # No Literal is left: `type() is` narrows less than isinstance, and is faster.
+        operands = tuple(
+            # No Literal is left: `type() is` narrows less than isinstance, and is faster.
+            [a.val if type(a) is Literal else env[a] for a in eqn.invars]  # pyright: ignore[reportArgumentType]
+        )
         out = process(eqn.primitive, operands, eqn.params)
         if eqn.primitive.multiple_results:
             env.update(zip(eqn.outvars, out, strict=True))

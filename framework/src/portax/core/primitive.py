@@ -169,7 +169,7 @@ class Primitive:
         #: The runtime's: by (avals, params) of operands that go to the reference at once, the aval of its result.
         self.small: dict[Any, Aval] = {}
         #: Derived by transformations, once: they may keep their own findings about a primitive here.
-        self.derived: dict[str, Any] = {}
+        self.derived: dict[Any, Any] = {}
 
     # -- what comes out -----------------------------------------------------------------------------------------------
     def shape(self, *avals: Aval, **params: Any) -> tuple[int, ...]:

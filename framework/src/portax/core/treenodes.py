@@ -29,7 +29,8 @@ class Key:
         self._value = value
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._value == other._value  # type: ignore[attr-defined]
+        # Of one class, so alike.
+        return type(self) is type(other) and self._value == other._value  # pyright: ignore[reportAttributeAccessIssue]
 
     def __hash__(self) -> int:
         return hash((type(self), self._value))

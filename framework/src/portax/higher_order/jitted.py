@@ -127,7 +127,7 @@ class JitFunction:
                 committed = False
                 buffers: list[Any] = []
                 for x in args:
-                    if type(x) is not ConcreteArray or x._device is not device:  # pyright: ignore
+                    if type(x) is not ConcreteArray or x._device is not device:
                         break
                     if x.committed:
                         committed = True

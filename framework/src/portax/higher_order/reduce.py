@@ -168,7 +168,8 @@ def monoid_of(closed: ClosedJaxpr) -> str | None:
 
 def identity_of(name: str, dtype: Any) -> Any:
     if name in ("max", "min"):
-        return registry[_MONOIDS[name][0]].identity(dtype)  # type: ignore[attr-defined]
+        # Max and min have it.
+        return registry[_MONOIDS[name][0]].identity(dtype)  # pyright: ignore[reportAttributeAccessIssue]
     if name in ("and", "or", "xor"):
         value = -1 if name == "and" else 0
         return np.asarray(name == "and") if dtypes.is_bool(dtype) else np.asarray(value).astype(dtype)

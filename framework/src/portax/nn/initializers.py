@@ -38,7 +38,7 @@ class Initializer(Protocol):
 
 def _dtype(dtype: Any, name: str) -> Any:
     """The dtype asked for, by default the default floating one."""
-    return config.scalar_dtypes[float] if dtype is None else dtypes.user_dtype(dtype, name)  # pyright: ignore
+    return config.scalar_dtypes[float] if dtype is None else dtypes.user_dtype(dtype, name)
 
 
 def _unsharded(name: str, out_sharding: Any) -> None:

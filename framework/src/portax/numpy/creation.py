@@ -163,8 +163,8 @@ def _from_array(x: Array, dtype: Any, copy: bool) -> Array:
         return convert_element_type(x, new_dtype=dtype, weak_type=False, sharding=None)
     if not copy:
         return x
-    if isinstance(x, ConcreteArray) and (x._device is None or x._device.host_memory):  # pyright: ignore
-        return ConcreteArray(x.aval, x.host().copy(), None, x._device, x.committed)  # pyright: ignore
+    if isinstance(x, ConcreteArray) and (x._device is None or x._device.host_memory):
+        return ConcreteArray(x.aval, x.host().copy(), None, x._device, x.committed)
     return copy_p(x)
 
 

@@ -125,7 +125,7 @@ def _picked_at_hand(x: Any, idx: Any) -> Array | None:
             return None
         out = value.take(rows, axis=0, mode="clip")
     return ConcreteArray(
-        Aval(out.shape, aval.dtype, aval.weak_type), out, None, x._device, x.committed  # pyright: ignore
+        Aval(out.shape, aval.dtype, aval.weak_type), out, None, x._device, x.committed
     )  # fmt: skip
 
 

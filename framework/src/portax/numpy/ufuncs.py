@@ -190,7 +190,7 @@ def _host_modulo(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     return np.remainder(x, y) if x.dtype.kind in "iu" else None
 
 
-_rounded_down.host, _modulo.host = _host_quotient, _host_modulo  # type: ignore[attr-defined]
+_rounded_down.host, _modulo.host = _host_quotient, _host_modulo
 
 
 def _no_complex(name: str) -> Any:

@@ -39,7 +39,7 @@ class Term:
     """An array or a StableHLO value inside a formula."""
 
     __slots__ = ("ops", "value")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # == of terms is a term
 
     def __init__(self, ops: Algebra, value: Any) -> None:
         self.ops, self.value = ops, value
@@ -103,10 +103,10 @@ class Term:
     def __ge__(self, other: Any) -> Term:
         return self._compared("GE", other)
 
-    def __eq__(self, other: Any) -> Term:  # type: ignore[override]
+    def __eq__(self, other: Any) -> Term:
         return self._compared("EQ", other)
 
-    def __ne__(self, other: Any) -> Term:  # type: ignore[override]
+    def __ne__(self, other: Any) -> Term:
         return self._compared("NE", other)
 
 

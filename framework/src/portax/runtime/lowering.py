@@ -115,7 +115,7 @@ def decomposition(primitive: Primitive, avals: Sequence[Aval], params: Mapping[s
         )
     key = ("decompose", tuple(avals), tuple(params.items()))
     try:
-        known = primitive.derived.get(key)  # type: ignore[arg-type]
+        known = primitive.derived.get(key)
     except TypeError:  # a parameter that cannot be hashed
         known, key = None, None
     if known is None:
@@ -127,7 +127,7 @@ def decomposition(primitive: Primitive, avals: Sequence[Aval], params: Mapping[s
 
         known = stage_closed(f, list(avals), primitive.name)
         if key is not None:
-            primitive.derived[key] = known  # type: ignore[index]
+            primitive.derived[key] = known
     return known
 
 

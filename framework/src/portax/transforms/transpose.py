@@ -45,7 +45,7 @@ def transpose(jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Any], cts:
         if all(ct is None for ct in back):
             continue
         given = [
-            a.val if type(a) is Literal else known[a] if a in known else Undefined(a.aval)  # pyright: ignore
+            a.val if type(a) is Literal else known[a] if a in known else Undefined(a.aval)
             for a in eqn.invars
         ]
         rule = eqn.primitive.transpose
@@ -72,7 +72,11 @@ def _run_known(jaxpr: Jaxpr, known: dict[Var, Any]) -> list[Eqn]:
         if not all(type(a) is Literal or a in known for a in eqn.invars):
             linear.append(eqn)
             continue
-        operands = tuple([a.val if type(a) is Literal else known[a] for a in eqn.invars])  # pyright: ignore
+        # No Literal is left: `type() is` narrows less than isinstance, and is faster.
+        operands = tuple(
+            # No Literal is left: `type() is` narrows less than isinstance, and is faster.
+            [a.val if type(a) is Literal else known[a] for a in eqn.invars]  # pyright: ignore[reportArgumentType]
+        )
         out = state.trace.process(eqn.primitive, operands, eqn.params)
         known.update(zip(eqn.outvars, out if eqn.primitive.multiple_results else [out], strict=True))
     return linear

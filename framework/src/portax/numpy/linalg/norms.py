@@ -18,7 +18,7 @@ from portax.numpy.ufuncs import sqrt
 
 def _squares(x: Array) -> Array:
     """The square of each magnitude, real."""
-    return (x * x.conj()).real if dtypes.is_complex(x.dtype) else x * x  # pyright: ignore
+    return (x * x.conj()).real if dtypes.is_complex(x.dtype) else x * x
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:

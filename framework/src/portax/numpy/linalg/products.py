@@ -95,9 +95,9 @@ def vecdot(
             wrong=f"vecdot multiplies vectors of equal length, got {x1.shape} and {x2.shape} along axis {axis}",
             fix="Make them equally long",
         )
-    row = x.conj()[..., None, :] if is_complex(x.dtype) else x[..., None, :]  # pyright: ignore
+    row = x.conj()[..., None, :] if is_complex(x.dtype) else x[..., None, :]
     out = all_products.matmul(
-        row, y[..., :, None], precision=precision, preferred_element_type=preferred_element_type  # pyright: ignore
+        row, y[..., :, None], precision=precision, preferred_element_type=preferred_element_type
     )
     return out[..., 0, 0]
 
@@ -132,7 +132,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
             wrong=f"cross multiplies vectors of three elements, got {lengths[0]} and {lengths[1]} along axis {axis}",
             fix="Give arrays of length 3 along that axis",
         )
-    a, b = ([moveaxis(z, axis, -1)[..., i] for i in range(3)] for z in (x, y))  # pyright: ignore
+    a, b = ([moveaxis(z, axis, -1)[..., i] for i in range(3)] for z in (x, y))
     parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
     out = shaping.broadcast_arrays(*parts)
     return moveaxis(stack(out, axis=-1), -1, axis)

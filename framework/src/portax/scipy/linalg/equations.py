@@ -81,13 +81,13 @@ def _pair(name: str, a: Any, b: Any) -> tuple[Array, Array, bool]:
             wrong=f"{name} needs a b with as many rows as a has, got a: {x.aval} and b: {y.aval}",
             fix=f"Give a b of {x.shape[-1]} rows",
         )
-    y = y[..., None] if vectors else y  # pyright: ignore
+    y = y[..., None] if vectors else y
     lead = common_shape(name, [x.shape[:-2], y.shape[:-2]])
     return spread(x, (*lead, *x.shape[-2:])), spread(y, (*lead, *y.shape[-2:])), vectors
 
 
 def _answer(x: Array, vectors: bool) -> Array:
-    return x[..., 0] if vectors else x  # pyright: ignore
+    return x[..., 0] if vectors else x
 
 
 def solve(
@@ -296,13 +296,13 @@ def solve_sylvester(A: Any, B: Any, C: Any, *, method: str = "schur", tol: float
     dtype = dtypes.to_complex(c.dtype)
     if method == "eigen":
         (v, u), (w, z) = np_linalg.eig(a), np_linalg.eig(b)
-        gaps = v[..., :, None] + w[..., None, :]  # pyright: ignore
-        x = u @ ((np_linalg.solve(u, c.astype(dtype)) @ z) / gaps) @ np_linalg.inv(z)  # pyright: ignore
+        gaps = v[..., :, None] + w[..., None, :]
+        x = u @ ((np_linalg.solve(u, c.astype(dtype)) @ z) / gaps) @ np_linalg.inv(z)
     else:
         (r, u), (s, z) = schur(a, "complex"), schur(b, "complex")
         v, w = np_linalg.diagonal(r), np_linalg.diagonal(s)
-        gaps = v[..., :, None] + w[..., None, :]  # pyright: ignore
-        f = adjoint(u) @ c.astype(dtype) @ z  # pyright: ignore
+        gaps = v[..., :, None] + w[..., None, :]
+        f = adjoint(u) @ c.astype(dtype) @ z
 
         def column(k: Any, y: Any) -> Any:
             # (r + s[k, k]) y[:, k] = f[:, k] - y[:, :k] s[:k, k], the columns of y that are not known yet being 0.

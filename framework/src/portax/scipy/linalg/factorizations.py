@@ -191,7 +191,7 @@ def eigh_tridiagonal(
             fix="Give d of shape (n,) and e of shape (n - 1,)",
         )
     if dtypes.is_complex(diagonal.dtype):
-        diagonal, beside = diagonal.real, abs(beside)  # pyright: ignore
+        diagonal, beside = diagonal.real, abs(beside)
     first, last = (0, n - 1) if select == "a" else select_range or (0, n - 1)
     i = np.arange(n - 1)
     whole: Any = zeros((n, n), diagonal.dtype)
@@ -228,7 +228,7 @@ def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite:
     factors, _, order = lax_linalg.lu(x)
     k = min(m, n)
     real = dtypes.to_real(x.dtype)
-    permutation = (order[..., None, :] == np.arange(m)[:, None]).astype(real)  # pyright: ignore
+    permutation = (order[..., None, :] == np.arange(m)[:, None]).astype(real)
     lower = tril(factors[..., :k], -1) + eye(m, k, dtype=x.dtype)
     upper = triu(factors[..., :k, :])
     if permute_l:
@@ -343,7 +343,7 @@ def qr_multiply(
     m, n = x.shape[-2:]
     k, left, vector = min(m, n), mode == "left", y.ndim == 1
     if vector:
-        y = y[:, None] if left else y[None, :]  # pyright: ignore
+        y = y[:, None] if left else y[None, :]
     needed, axis = (k, -2) if left else (m, -1)
     if y.ndim < 2 or y.shape[axis] not in ({needed, m} if left else {needed}):
         raise ShapeError(
@@ -362,10 +362,10 @@ def qr_multiply(
     packed, taus = spread(packed, (*lead, m, n)), spread(taus, (*lead, k))
     if left and y.shape[-2] < m:
         y = concatenate([y, zeros((*lead, m - y.shape[-2], y.shape[-1]), y.dtype)], axis=-2)
-    y = y.conj() if conjugate else y  # pyright: ignore
+    y = y.conj() if conjugate else y
     product = lax_linalg.ormqr(packed, taus, y, left=left)
-    product = product.conj() if conjugate else product  # pyright: ignore
-    product = product if left else product[..., :k]  # pyright: ignore
+    product = product.conj() if conjugate else product
+    product = product if left else product[..., :k]
     return (product.reshape(-1) if vector else product, r, *order)
 
 
@@ -398,7 +398,7 @@ def schur(a: Any, output: str = "real") -> list[Array]:
     if output not in ("real", "complex"):
         raise ArgumentError(wrong=f"schur knows no output {output!r}", fix='Give "real" or "complex"')
     x = matrices("schur", a, square=True)
-    return lax_linalg.schur(x.astype(dtypes.to_complex(x.dtype)) if output == "complex" else x)  # pyright: ignore
+    return lax_linalg.schur(x.astype(dtypes.to_complex(x.dtype)) if output == "complex" else x)
 
 
 def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Array, Array]:
@@ -433,7 +433,7 @@ def rsf2csf(T: Any, Z: Any, check_finite: bool = True) -> tuple[Array, Array]:
         )
     lead = common_shape("rsf2csf", [t.shape[:-2], z.shape[:-2]])
     n, dtype = t.shape[-1], dtypes.to_complex(t.dtype)
-    t, z = (spread(x, (*lead, n, n)).astype(dtype) for x in (t, z))  # pyright: ignore
+    t, z = (spread(x, (*lead, n, n)).astype(dtype) for x in (t, z))
     eps = float(np.finfo(dtype).eps)
     rows = np.arange(n)
 
@@ -493,7 +493,7 @@ def hessenberg(a: Any, *, calc_q: bool = False, overwrite_a: bool = False, check
         return h
     if n < 2:
         return h, spread(eye(n, dtype=x.dtype), x.shape)
-    q = lax_linalg.householder_product(packed[..., 1:, :-1], taus)  # pyright: ignore
+    q = lax_linalg.householder_product(packed[..., 1:, :-1], taus)
     row, column = zeros((*stack, 1, n - 1), x.dtype), zeros((*stack, n - 1, 1), x.dtype)
     one = spread(eye(1, dtype=x.dtype), (*stack, 1, 1))
     return h, concatenate([concatenate([one, row], axis=-1), concatenate([column, q], axis=-1)], axis=-2)

@@ -73,14 +73,14 @@ def toeplitz(c: Any, r: Any = None) -> Array:
     [[1, 4, 5], [2, 1, 4], [3, 2, 1]]
     """
     column = _vector("toeplitz", c)
-    row = column.conj() if r is None else _vector("toeplitz", r)  # pyright: ignore
+    row = column.conj() if r is None else _vector("toeplitz", r)
     column, row = promote_dtypes("toeplitz", column, row)
     lead = common_shape("toeplitz", [column.shape[:-1], row.shape[:-1]])
     column, row = spread(column, (*lead, column.shape[-1])), spread(row, (*lead, row.shape[-1]))
     n, m = column.shape[-1], row.shape[-1]
     if not n or not m:
         return zeros((*lead, n, m), column.dtype)
-    values = concatenate([flip(row[..., 1:], -1), column], axis=-1)  # pyright: ignore
+    values = concatenate([flip(row[..., 1:], -1), column], axis=-1)
     return _at(values, _differences(n, m) + m - 1)
 
 
@@ -112,7 +112,7 @@ def hankel(c: Any, r: Any = None) -> Array:
     n, m = column.shape[-1], row.shape[-1]
     if not n or not m:
         return zeros((*lead, n, m), column.dtype)
-    values = concatenate([column, row[..., 1:]], axis=-1)  # pyright: ignore
+    values = concatenate([column, row[..., 1:]], axis=-1)
     return _at(values, np.arange(n)[:, None] + np.arange(m))
 
 
@@ -211,7 +211,7 @@ def block_diag(*arrs: Any) -> Array:
                 wrong=f"block_diag takes arrays of at most two axes, and argument {i} is {x.aval}",
                 fix="Give matrices one by one",
             )
-    blocks = [x if x.ndim == 2 else x.reshape(1, -1) for x in given]  # pyright: ignore
+    blocks = [x if x.ndim == 2 else x.reshape(1, -1) for x in given]
     columns, done, rows = sum(x.shape[1] for x in blocks), 0, []
     for x in blocks:
         m, n = x.shape
@@ -257,7 +257,7 @@ def companion(a: Any) -> Array:
     if x.ndim < 1 or x.shape[-1] < 2:
         raise ShapeError(wrong=f"companion needs two coefficients or more, got {x.aval}", fix="Give a longer array")
     n = x.shape[-1] - 1
-    first = -x[..., 1:] / x[..., :1]  # pyright: ignore
+    first = -x[..., 1:] / x[..., :1]
     under = np.arange(n - 1)
     return _placed([(first, np.zeros(n, int), np.arange(n)), (1, under + 1, under)], x.shape[:-1], n, x.dtype)
 
@@ -289,7 +289,7 @@ def fiedler_companion(a: Any) -> Array:
     if x.ndim < 1 or not x.shape[-1]:
         raise ShapeError(wrong=f"fiedler_companion needs coefficients, got {x.aval}", fix="Give a longer array")
     n = x.shape[-1] - 1
-    minus = -x / x[..., :1]  # pyright: ignore
+    minus = -x / x[..., :1]
     if n <= 1:
         return minus[..., 1:, None] if n else zeros((*x.shape[:-1], 0, 0), x.dtype)
     even, odd = np.arange(0, n - 1, 2), np.arange(1, n - 1, 2)
@@ -322,7 +322,7 @@ def fiedler(a: Any) -> Array:
     [[0, 3], [3, 0]]
     """
     x = _vector("fiedler", a)
-    return abs(expand_dims(x, -1) - expand_dims(x, -2))  # pyright: ignore
+    return abs(expand_dims(x, -1) - expand_dims(x, -2))
 
 
 def leslie(f: Any, s: Any) -> Array:
