@@ -6,6 +6,14 @@ from portax.numpy.applying import (
     apply_along_axis,
     apply_over_axes,
 )
+from portax.numpy.array_api import __array_namespace_info__
+from portax.numpy.calculus import (
+    diff,
+    ediff1d,
+    gradient,
+    trapezoid,
+    unwrap,
+)
 from portax.numpy.choosing import (
     allclose,
     array_equal,
@@ -75,6 +83,7 @@ from portax.numpy.editing import (
     tile,
     trim_zeros,
 )
+from portax.numpy.einsums import einsum, einsum_path
 from portax.numpy.grids import (
     arange,
     c_,
@@ -95,6 +104,13 @@ from portax.numpy.grids import (
     tri,
     tril,
     triu,
+)
+from portax.numpy.histograms import (
+    bincount,
+    histogram,
+    histogram2d,
+    histogram_bin_edges,
+    histogramdd,
 )
 from portax.numpy.interchange import (
     ComplexWarning,
@@ -127,18 +143,46 @@ from portax.numpy.joining import (
     vsplit,
     vstack,
 )
+from portax.numpy.nan_reductions import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
+from portax.numpy.packing import packbits, unpackbits
 from portax.numpy.padding import (
     pad,
 )
+from portax.numpy.polynomials import (
+    poly,
+    polyadd,
+    polyder,
+    polydiv,
+    polyint,
+    polymul,
+    polysub,
+    polyval,
+    vander,
+)
 from portax.numpy.products import (
+    cross,
     dot,
-    einsum,
     inner,
     kron,
     matmul,
+    matvec,
     outer,
     tensordot,
     vdot,
+    vecdot,
+    vecmat,
 )
 from portax.numpy.putting import piecewise, place, put, put_along_axis
 from portax.numpy.reductions import (
@@ -148,12 +192,14 @@ from portax.numpy.reductions import (
     any,
     argmax,
     argmin,
+    count_nonzero,
     cumprod,
     cumsum,
     max,
     mean,
     min,
     prod,
+    ptp,
     std,
     sum,
     var,
@@ -176,6 +222,10 @@ from portax.numpy.rounding import (
     signbit,
     spacing,
     trunc,
+)
+from portax.numpy.running import (
+    cumulative_prod,
+    cumulative_sum,
 )
 from portax.numpy.scalar_types import (
     bfloat16,
@@ -234,6 +284,19 @@ from portax.numpy.scalar_types import (
     uint64,
     unsignedinteger,
 )
+from portax.numpy.searching import digitize, interp, searchsorted
+from portax.numpy.sets import (
+    intersect1d,
+    isin,
+    setdiff1d,
+    setxor1d,
+    union1d,
+    unique,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
 from portax.numpy.shaping import (
     atleast_1d,
     atleast_2d,
@@ -260,7 +323,18 @@ from portax.numpy.shaping import (
     swapaxes,
     transpose,
 )
-from portax.numpy.sorting import argsort, sort
+from portax.numpy.sorting import argpartition, argsort, lexsort, partition, sort, sort_complex
+from portax.numpy.statistics import (
+    average,
+    corrcoef,
+    cov,
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
+)
 from portax.numpy.taking import (
     argwhere,
     choose,
@@ -368,3 +442,11 @@ from portax.numpy.ufuncs import (
 )
 
 __getattr__ = rooms(__name__, "fft", "linalg")
+from portax.numpy.vectorizing import vectorize
+from portax.numpy.windows import (
+    bartlett,
+    blackman,
+    hamming,
+    hanning,
+    kaiser,
+)

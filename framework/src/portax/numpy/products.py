@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 
 from portax import primitives as p
-from portax.core.dtypes import user_dtype
-from portax.core.lazy import lazy
+from portax.core import dtypes
 from portax.errors import ArgumentError, ShapeError
+from portax.lax.shaping import dot_general
 from portax.numpy.axes import normalize_axis
+from portax.numpy.joining import stack
 from portax.numpy.promotion import as_array, common_shape, promote_dtypes, spread
-
-opt_einsum = lazy("opt_einsum")
+from portax.numpy.shaping import moveaxis
 
 
 def _product(x: Any, y: Any, contracting: Any, batch: Any, precision: Any, preferred: Any) -> Any:
-    kind = None if preferred is None else user_dtype(preferred, "dot")
-    return p.dot_general(
-        x, y, dimension_numbers=(contracting, batch), precision=p.canonical_precision(precision),
-        preferred_element_type=x.dtype if kind is None else kind, out_sharding=None,
-    )  # fmt: skip
+    return dot_general(x, y, (contracting, batch), precision, preferred)
+
+
+def _times(x: Any, y: Any) -> Any:
+    """Element by element; bools are true together."""
+    return p.and_(x, y) if x.dtype == bool else p.mul(x, y)
 
 
 def _fits(name: str, x: Any, y: Any, a: int, b: int) -> None:
@@ -52,7 +53,7 @@ def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = 
     """
     x, y = promote_dtypes("dot", a, b)
     if not x.ndim or not y.ndim:
-        return p.mul(x, y)
+        return _times(x, y)
     j = 0 if y.ndim == 1 else y.ndim - 2
     _fits("dot", x, y, x.ndim - 1, j)
     return _product(x, y, ((x.ndim - 1,), (j,)), ((), ()), precision, preferred_element_type)
@@ -129,7 +130,7 @@ def inner(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any 
     """
     x, y = promote_dtypes("inner", a, b)
     if not x.ndim or not y.ndim:
-        return p.mul(x, y)
+        return _times(x, y)
     _fits("inner", x, y, x.ndim - 1, y.ndim - 1)
     return _product(x, y, ((x.ndim - 1,), (y.ndim - 1,)), ((), ()), precision, preferred_element_type)
 
@@ -149,7 +150,7 @@ def outer(a: Any, b: Any, out: None = None) -> Any:
     n, m = x.size, y.size
     x = p.reshape(x, new_sizes=(n, 1), dimensions=None)
     y = p.reshape(y, new_sizes=(1, m), dimensions=None)
-    return p.mul(spread(x, (n, m)), spread(y, (n, m)))
+    return _times(spread(x, (n, m)), spread(y, (n, m)))
 
 
 def tensordot(
@@ -196,123 +197,6 @@ def tensordot(
     return _product(x, y, (left, right), ((), ()), precision, preferred_element_type)
 
 
-def einsum(
-    subscripts: Any, /, *operands: Any, out: None = None, optimize: Any = "auto", precision: Any = None,
-    preferred_element_type: Any = None, out_sharding: Any = None,
-) -> Any:  # fmt: skip
-    """Sums of products in Einstein's notation.
-
-    Parameters
-    ----------
-    subscripts : str
-        Such as ``"ij,jk->ik"``; ``...`` stands for axes that broadcast.
-    *operands : arrays
-    optimize : bool or str
-        How to look for the cheapest order of products.
-
-    References
-    ----------
-    Smith and Gray, opt_einsum, Journal of Open Source Software 3(26), 2018.
-
-    Examples
-    --------
-    >>> import portax.numpy as pnp
-    >>> pnp.einsum("ij,j->i", pnp.eye(2), pnp.array([3.0, 4.0])).tolist()
-    [3.0, 4.0]
-    """
-    if out is not None:
-        raise ArgumentError(wrong="einsum was given out=, and arrays do not change", fix="Use the result")
-    arrays = promote_dtypes("einsum", *operands)
-    spec = "optimal" if optimize is True else optimize
-    shapes = [a.shape for a in arrays]
-    try:
-        _, plan = opt_einsum.contract_path(
-            subscripts, *shapes, shapes=True, einsum_call=True, optimize=spec
-        )
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            wrong=f"einsum does not understand {subscripts!r}: {error}", fix="See its docstring"
-        ) from None
-    for positions, _, formula, *_ in plan:
-        chosen = [arrays.pop(i) for i in sorted(positions, reverse=True)][::-1]
-        order = sorted(range(len(positions)), key=lambda k: positions[k])
-        inputs, output = formula.split("->")
-        names = inputs.split(",")
-        by_place = {order[k]: chosen[k] for k in range(len(chosen))}
-        arrays.append(
-            _contract([by_place[k] for k in range(len(names))], names, output, precision, preferred_element_type)
-        )
-    [result] = arrays
-    return result
-
-
-def _contract(xs: list[Any], names: list[str], output: str, precision: Any, preferred: Any) -> Any:
-    """One step of an einsum: one or two operands."""
-    reduced = [_diagonal(x, n) for x, n in zip(xs, names, strict=True)]
-    while len(reduced) > 2:
-        (x, a), (y, b), *rest = reduced
-        later = set(output).union(*(n for _, n in rest))
-        keep = "".join(dict.fromkeys(c for c in a + b if c in later))
-        reduced = [(_pair(x, a, y, b, keep, precision, preferred), keep), *rest]
-    if len(reduced) == 1:
-        [(x, a)] = reduced
-        x, a = _summed(x, a, output)
-        return _ordered(x, a, output)
-    (x, a), (y, b) = reduced
-    return _pair(x, a, y, b, output, precision, preferred)
-
-
-def _diagonal(x: Any, names: str) -> tuple[Any, str]:
-    """Repeated names of one operand become one axis: its diagonal."""
-    for c in dict.fromkeys(names):
-        while names.count(c) > 1:
-            i = names.index(c)
-            j = names.index(c, i + 1)
-            n = x.shape[i]
-            rest = [d for d in range(x.ndim) if d not in (i, j)]
-            x = p.transpose(x, permutation=(i, j, *rest))
-            tail = x.shape[2:]
-            flat = p.reshape(x, new_sizes=(n * n, *tail), dimensions=None)
-            x = p.slice_(
-                flat, start_indices=(0,) * flat.ndim, limit_indices=(max(n * n, 0), *tail),
-                strides=(n + 1, *[1] * len(tail)),
-            )  # fmt: skip
-            names = c + "".join(names[d] for d in rest)
-    return x, names
-
-
-def _summed(x: Any, names: str, kept: str) -> tuple[Any, str]:
-    gone = tuple(d for d, c in enumerate(names) if c not in kept)
-    return (p.reduce_sum(x, axes=gone) if gone else x), "".join(c for c in names if c in kept)
-
-
-def _ordered(x: Any, names: str, output: str) -> Any:
-    order = tuple(names.index(c) for c in output)
-    return x if order == tuple(range(x.ndim)) else p.transpose(x, permutation=order)
-
-
-def _pair(x: Any, a: str, y: Any, b: str, output: str, precision: Any, preferred: Any) -> Any:
-    x, a = _summed(x, a, output + b)
-    y, b = _summed(y, b, output + a)
-    both = [c for c in a if c in b]
-    # An axis of length 1 beside a longer one broadcasts: it is dropped where it is 1.
-    for c in both:
-        n, m = x.shape[a.index(c)], y.shape[b.index(c)]
-        if n != m and n == 1:
-            x, a = p.squeeze(x, dimensions=(a.index(c),)), a.replace(c, "")
-        elif n != m and m == 1:
-            y, b = p.squeeze(y, dimensions=(b.index(c),)), b.replace(c, "")
-    both = [c for c in a if c in b]
-    batch = [c for c in both if c in output]
-    summed = [c for c in both if c not in output]
-    out = _product(
-        x, y, (tuple(a.index(c) for c in summed), tuple(b.index(c) for c in summed)),
-        (tuple(a.index(c) for c in batch), tuple(b.index(c) for c in batch)), precision, preferred,
-    )  # fmt: skip
-    names = "".join([*batch, *(c for c in a if c not in both), *(c for c in b if c not in both)])
-    return _ordered(out, names, output)
-
-
 def kron(a: Any, b: Any) -> Any:
     """The Kronecker product: ``b`` in place of each element of ``a``, times it.
 
@@ -332,4 +216,116 @@ def kron(a: Any, b: Any) -> Any:
     right = spread(p.reshape(y, new_sizes=wide_y, dimensions=None), full)
     shape = tuple(s * t for s, t in zip(sx, sy, strict=True))
     assert math.prod(shape) == math.prod(full)
-    return p.reshape(p.mul(left, right), new_sizes=shape, dimensions=None)
+    return p.reshape(_times(left, right), new_sizes=shape, dimensions=None)
+
+
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    """The cross product of vectors of length 3; of length 2, the third component alone.
+
+    Parameters
+    ----------
+    a, b : arrays
+        Vectors along an axis of length 2 or 3; the other axes broadcast.
+    axisa, axisb, axisc : int
+        The axis of the vectors in ``a``, in ``b`` and in the result.
+    axis : int, optional
+        In place of all three.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> pnp.cross(pnp.array([1, 0, 0]), pnp.array([0, 1, 0])).tolist()
+    [0, 0, 1]
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x, y = promote_dtypes("cross", a, b)
+    x, y = moveaxis(x, axisa, -1), moveaxis(y, axisb, -1)
+    if x.shape[-1] not in (2, 3) or y.shape[-1] not in (2, 3):
+        raise ShapeError(
+            wrong=f"cross was given vectors of lengths {x.shape[-1]} and {y.shape[-1]}", fix="Give lengths of 2 or 3"
+        )
+    u, v = ([z[..., k] for k in range(z.shape[-1])] for z in (x, y))
+    third = u[0] * v[1] - u[1] * v[0]
+    if len(u) == len(v) == 2:
+        return third
+    # A missing third component is 0.
+    first = u[1] * v[2] if len(u) == 2 else -u[2] * v[1] if len(v) == 2 else u[1] * v[2] - u[2] * v[1]
+    second = -u[0] * v[2] if len(u) == 2 else u[2] * v[0] if len(v) == 2 else u[2] * v[0] - u[0] * v[2]
+    return stack([first, second, third], axisc)
+
+
+def _with_axes(name: str, x: Any, axes: int) -> Any:
+    if x.ndim < axes:
+        raise ShapeError(
+            wrong=f"{name} needs {'a matrix' if axes == 2 else 'a vector'}, got {x.aval}",
+            fix=f"Give an array of at least {axes} {'axes' if axes > 1 else 'axis'}",
+        )
+    return x
+
+
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None) -> Any:
+    """The dot products of vectors along an axis, the first ones conjugated; other axes broadcast.
+
+    Parameters
+    ----------
+    x1, x2 : arrays
+    axis : int
+    precision : Precision, str or pair, optional
+    preferred_element_type : dtype, optional
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> pnp.vecdot(pnp.array([[1, 2], [3, 4]]), pnp.array([1, 1])).tolist()
+    [3, 7]
+    """
+    x, y = promote_dtypes("vecdot", x1, x2)
+    x, y = (moveaxis(z, axis, -1) for z in (x, y))
+    _fits("vecdot", x, y, x.ndim - 1, y.ndim - 1)
+    if dtypes.is_complex(x.dtype):
+        x = p.conj(x, input_dtype=x.dtype)
+    out = matmul(x[..., None, :], y[..., None], precision=precision, preferred_element_type=preferred_element_type)
+    return out[..., 0, 0]
+
+
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """The products of matrices and vectors; leading axes broadcast.
+
+    Parameters
+    ----------
+    x1 : array of shape (..., m, n)
+    x2 : array of shape (..., n)
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> pnp.matvec(pnp.eye(2), pnp.array([[3.0, 4.0]])).tolist()
+    [[3.0, 4.0]]
+    """
+    x, y = promote_dtypes("matvec", x1, x2)
+    x, y = _with_axes("matvec", x, 2), _with_axes("matvec", y, 1)
+    _fits("matvec", x, y, x.ndim - 1, y.ndim - 1)
+    return matmul(x, y[..., None])[..., 0]
+
+
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """The products of vectors, conjugated, and matrices; leading axes broadcast.
+
+    Parameters
+    ----------
+    x1 : array of shape (..., n)
+    x2 : array of shape (..., n, m)
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> pnp.vecmat(pnp.array([3.0, 4.0]), pnp.eye(2)).tolist()
+    [3.0, 4.0]
+    """
+    x, y = promote_dtypes("vecmat", x1, x2)
+    x, y = _with_axes("vecmat", x, 1), _with_axes("vecmat", y, 2)
+    _fits("vecmat", x, y, x.ndim - 1, y.ndim - 2)
+    if dtypes.is_complex(x.dtype):
+        x = p.conj(x, input_dtype=x.dtype)
+    return matmul(x[..., None, :], y)[..., 0, :]

@@ -6,7 +6,6 @@ integer, floats in at least float32 and rounded once. ``where`` puts the reducti
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +35,13 @@ def _kept(out: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: boo
     return p.reshape(out, new_sizes=sizes, dimensions=None)
 
 
-def _converted(x: Any, dtype: Any) -> Any:
+def no_out(name: str, out: Any) -> None:
+    """Refuse ``out``, which NumPy's functions write to."""
+    if out is not None:
+        raise ArgumentError(wrong=f"{name} was given out=, and arrays do not change", fix="Use the result")
+
+
+def converted(x: Any, dtype: Any) -> Any:
     """``x`` in ``dtype`` and firm: what a reduction gives is never weak."""
     return (
         x
@@ -57,10 +62,20 @@ def sum_dtype(dtype: Any) -> Any:
     return dtype
 
 
+def mask_of(where: Any, name: str) -> Any:
+    """What a function was given as ``where=``, as an array of bool."""
+    mask = as_array(where, name)
+    if mask.dtype != bool:
+        raise ArgumentError(
+            wrong=f"{name} was given where={mask.aval}", fix="Give an array of bool, for example by comparing with 0"
+        )
+    return mask
+
+
 def _masked(x: Any, where: Any, identity: Any, name: str) -> Any:
     if where is None:
         return x
-    mask = as_array(where, name)
+    mask = mask_of(where, name)
     shape = common_shape(name, [x.shape, mask.shape])
     return choose(mask, spread(x, shape), np.asarray(identity).astype(x.dtype))
 
@@ -72,7 +87,7 @@ def _fold(
     axes = _axes(axis, x.ndim, name)
     out = _kept(primitive(x, axes=axes), x.shape, axes, keepdims)
     if initial is not None:
-        out = join(out, _converted(as_array(initial, name), out.dtype))
+        out = join(out, converted(as_array(initial, name), out.dtype))
     return out
 
 
@@ -101,12 +116,12 @@ def sum(
     >>> float(pnp.sum(pnp.array([1.0, 2.0])))
     3.0
     """
-    _no_out("sum", out)
+    no_out("sum", out)
     x = as_array(a, "sum")
     target = user_dtype(dtype, "sum") if dtype is not None else sum_dtype(x.dtype) if promote_integers else (
         config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
     )
-    return _fold("sum", p.reduce_sum, _converted(x, target), axis, keepdims, initial, where, 0, p.add)
+    return _fold("sum", p.reduce_sum, converted(x, target), axis, keepdims, initial, where, 0, p.add)
 
 
 def prod(
@@ -121,21 +136,21 @@ def prod(
     >>> int(pnp.prod(pnp.array([2, 3])))
     6
     """
-    _no_out("prod", out)
+    no_out("prod", out)
     x = as_array(a, "prod")
     target = user_dtype(dtype, "prod") if dtype is not None else sum_dtype(x.dtype) if promote_integers else (
         config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
     )
-    return _fold("prod", p.reduce_prod, _converted(x, target), axis, keepdims, initial, where, 1, p.mul)
+    return _fold("prod", p.reduce_prod, converted(x, target), axis, keepdims, initial, where, 1, p.mul)
 
 
 def _extreme(name: str, primitive: Any, join: Any, word: str) -> Callable[..., Any]:
     def function(
         a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, initial: Any = None, where: Any = None
     ) -> Any:
-        _no_out(name, out)
+        no_out(name, out)
         x = as_array(a, name)
-        x = _converted(x, x.dtype)
+        x = converted(x, x.dtype)
         if where is not None and initial is None:
             raise ArgumentError(wrong=f"{name} was given where= and no initial=", fix="Give initial= as well")
         axes = _axes(axis, x.ndim, name)
@@ -174,7 +189,7 @@ min = amin = _extreme("min", p.reduce_min, p.min_, "least")
 
 def _logical(name: str, primitive: Any, identity: bool, words: str) -> Callable[..., Any]:
     def function(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Any = None) -> Any:
-        _no_out(name, out)
+        no_out(name, out)
         x = as_array(a, name)
         if x.dtype != bool:
             x = p.ne(x, np.zeros((), x.dtype))
@@ -227,19 +242,20 @@ def mean(
     >>> float(pnp.mean(pnp.array([1.0, 2.0])))
     1.5
     """
-    _no_out("mean", out)
+    no_out("mean", out)
     x = as_array(a, "mean")
     target = user_dtype(dtype, "mean") if dtype is not None else dtypes.to_inexact(x.dtype)
-    wide = dtypes.accumulator(target)
-    x = _converted(x, wide)
+    # A mean in an integer dtype is that of the converted elements, cut off.
+    wide = dtypes.accumulator(dtypes.to_inexact(target))
+    x = converted(converted(x, target), wide)
     total = sum(x, axis, None, None, keepdims, None, where)
     if where is None:
         axes = _axes(axis, x.ndim, "mean")
         count: Any = np.asarray(math.prod(x.shape[d] for d in axes)).astype(wide)
     else:
-        mask = spread(as_array(where, "mean"), x.shape)
-        count = _converted(sum(mask, axis, None, None, keepdims), wide)
-    return _converted(p.div(total, count), target)
+        mask = spread(mask_of(where, "mean"), x.shape)
+        count = converted(sum(mask, axis, None, None, keepdims), wide)
+    return converted(p.div(total, count), target)
 
 
 def var(
@@ -267,30 +283,56 @@ def var(
     >>> float(pnp.var(pnp.array([1.0, 3.0])))
     1.0
     """
-    _no_out("var", out)
+    no_out("var", out)
     x = as_array(a, "var")
+    if ddof and correction is not None:
+        raise ArgumentError(
+            wrong=f"var was given ddof={ddof!r} and correction={correction!r}, two names of one number",
+            fix="Give one of them",
+        )
     less = ddof if correction is None else correction
-    target = user_dtype(dtype, "var") if dtype is not None else dtypes.to_inexact(x.dtype)
+    target = variance_dtype(x.dtype, dtype, "var")
+    if dtypes.is_integer(target) or target == dtypes.bool_:
+        x, target = converted(x, target), dtypes.to_inexact(target)
     wide = dtypes.accumulator(target)
-    x = _converted(x, wide)
+    x = converted(x, wide)
     axes = _axes(axis, x.ndim, "var")
-    center = _mean(x, axes, None, None, True, where=where) if mean is None else _converted(as_array(mean, "var"), wide)
+    center = _mean(x, axes, None, None, True, where=where) if mean is None else converted(as_array(mean, "var"), wide)
     off = p.sub(x, spread(center, x.shape))
-    if dtypes.is_complex(wide):
-        square = p.add(p.square(p.real(off)), p.square(p.imag(off)))
-        wide, target = dtypes.real_dtype(wide), dtypes.real_dtype(target)
-    else:
-        square = p.square(off)
+    square = squared(off)
+    wide = dtypes.real_dtype(wide)
+    if dtype is None:
+        target = dtypes.real_dtype(target)
     total = sum(square, axes, None, None, keepdims, None, where)
     if where is None:
-        count: Any = np.asarray(builtins.max(math.prod(x.shape[d] for d in axes) - less, 0)).astype(wide)
+        size = math.prod(x.shape[d] for d in axes) - less
+        count: Any = np.asarray(size if size > 0 else np.nan).astype(wide)
     else:
-        mask = spread(as_array(where, "var"), x.shape)
-        count = p.sub(_converted(sum(mask, axes, None, None, keepdims), wide), np.asarray(less, wide))
-    return _converted(p.div(total, count), target)
+        mask = spread(mask_of(where, "var"), x.shape)
+        count = p.sub(converted(sum(mask, axes, None, None, keepdims), wide), np.asarray(less, wide))
+        count = choose(p.gt(count, np.asarray(0, wide)), count, np.asarray(np.nan, wide))
+    return converted(p.div(total, count), target)
 
 
 _mean = mean
+
+
+def variance_dtype(own: Any, dtype: Any, name: str) -> Any:
+    """The dtype a variance of ``own`` is asked for in."""
+    if dtype is None:
+        return dtypes.to_inexact(own)
+    target = user_dtype(dtype, name)
+    if dtypes.is_complex(own) and not dtypes.is_complex(target):
+        raise ArgumentError(
+            wrong=f"{name} of a {dtypes.name_of(own)} array was asked for in {dtypes.name_of(target)}",
+            fix="Leave dtype out: the variance of complex numbers is real",
+        )
+    return target
+
+
+def squared(x: Any) -> Any:
+    """The square of the absolute value."""
+    return p.add(p.square(p.real(x)), p.square(p.imag(x))) if dtypes.is_complex(x.dtype) else p.square(x)
 
 
 def std(
@@ -305,12 +347,17 @@ def std(
     >>> float(pnp.std(pnp.array([1.0, 3.0])))
     1.0
     """
+    if dtype is not None and not dtypes.is_inexact(user_dtype(dtype, "std")):
+        raise ArgumentError(
+            wrong=f"std was asked for in {dtypes.name_of(user_dtype(dtype, 'std'))}",
+            fix="Give a floating point or complex dtype",
+        )
     return p.sqrt(var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction))
 
 
 def _place(name: str, primitive: Any, word: str) -> Callable[..., Any]:
     def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
-        _no_out(name, out)
+        no_out(name, out)
         x = as_array(a, name)
         shape = x.shape
         if axis is None:
@@ -353,12 +400,12 @@ argmin = _place("argmin", p.argmin, "least")
 
 def _running(name: str, primitive: Any, word: str) -> Callable[..., Any]:
     def function(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
-        _no_out(name, out)
+        no_out(name, out)
         x = as_array(a, name)
         target = user_dtype(dtype, name) if dtype is not None else (
             config.scalar_dtypes[int] if x.dtype == bool else x.dtype  # pyright: ignore[reportAttributeAccessIssue]
         )
-        x = _converted(x, target)
+        x = converted(x, target)
         if axis is None:
             x, place = p.reshape(x, new_sizes=(x.size,), dimensions=None), 0
         else:
@@ -387,6 +434,42 @@ cumsum = _running("cumsum", p.cumsum, "sum")
 cumprod = _running("cumprod", p.cumprod, "product")
 
 
-def _no_out(name: str, out: Any) -> None:
-    if out is not None:
-        raise ArgumentError(wrong=f"{name} was given out=, and arrays do not change", fix="Use the result")
+def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """The range of array elements over axes: the greatest less the least.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    keepdims : bool
+        Keep the axes with length 1.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> int(pnp.ptp(pnp.array([4, 9, 5])))
+    5
+    """
+    no_out("ptp", out)
+    x = as_array(a, "ptp")
+    return p.sub(max(x, axis, None, keepdims), min(x, axis, None, keepdims))
+
+
+def count_nonzero(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """How many elements over axes are not zero.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int, or None for all
+    keepdims : bool
+        Keep the axes with length 1.
+
+    Examples
+    --------
+    >>> import portax.numpy as pnp
+    >>> int(pnp.count_nonzero(pnp.array([0, 3, 4])))
+    2
+    """
+    x = as_array(a, "count_nonzero")
+    return sum(p.ne(x, np.zeros((), x.dtype)), axis, config.scalar_dtypes[int], None, keepdims)  # pyright: ignore[reportAttributeAccessIssue]
