@@ -119,6 +119,21 @@ def test_a_derivative_prints_the_primal_once(run, capsys):
     assert capsys.readouterr().out == "x = 3.00\n" * 2
 
 
+def test_options_may_come_first(run, capsys, caplog):
+    seen = []
+
+    def f(x):
+        px.debug.print(ordered=True)("{} {ordered}", x, ordered=3)
+        px.debug.callback(ordered=True)(seen.append, x)
+        px.debug.log("logged {}", x)
+        px.debug.log(ordered=True)("again {}", x)
+
+    with caplog.at_level("INFO", logger="portax.debug"):
+        run(f)(2.0)
+    assert capsys.readouterr().out == "2.0 3\n" and [float(x) for x in seen] == [2.0]
+    assert [r.getMessage() for r in caplog.records if r.name == "portax.debug"] == ["logged 2.0", "again 2.0"]
+
+
 def test_a_batch_prints_row_by_row(run, capsys):
     run(px.vmap(lambda x, y: px.debug.print("{} {y} {}", x, "text", y=y), (0, None)))(pnp.arange(2.0), 5)
     assert capsys.readouterr().out == "0.0 5 text\n1.0 5 text\n"

@@ -10,6 +10,7 @@ import pytest
 import portax as px
 import portax.numpy as pnp
 from portax import errors, lax
+from portax.runtime.contract import CompileOptions
 
 
 def counted(f):
@@ -192,6 +193,25 @@ def test_stages_know_their_arguments():
     assert isinstance(px.jit(f), px.stages.Wrapped) and not isinstance(f, px.stages.Wrapped)
     with pytest.raises(errors.ArgumentError, match="was given 2 devices"):
         traced.lower().compile(device_assignment=[None, None])
+
+
+def test_the_text_names_lines_and_parts_when_asked_to():
+    @px.checkpoint
+    def inner(x):
+        return pnp.cos(x)
+
+    def f(x):
+        with px.named_scope("outer"), px.named_scope('"inner"'):
+            y = inner(pnp.sin(x))
+        return lax.fori_loop(0, 2, lambda i, c: c * y, x)
+
+    lowered = px.jit(f).lower(1.0)
+    text = lowered.as_text(debug_info=True)
+    assert 'loc("jit(f)/outer/\\"inner\\"/sin"("' in text and "test_jit.py" in text and "jit(f)/scan" in text
+    assert "loc(" not in lowered.as_text()
+    device = px.devices()[0]
+    if device.backend.compiles:
+        device.backend.compile(text, CompileOptions(), [device])
 
 
 def test_equal_programs_have_equal_text():

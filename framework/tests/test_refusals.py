@@ -75,7 +75,16 @@ REFUSED = [
         "cond chooses by a single value, got bool[2]",
     ),
     ("lax.cond(True, lambda x: x, 3, 1.0)", errors.ArgumentError, "cond needs two functions, got"),
-    ("lax.cond(True, lambda x: x, lambda x: x, 1.0, wrong=2)", errors.ArgumentError, "cond has no argument 'wrong'"),
+    (
+        "lax.cond(True, lambda x: x, lambda x: x, 1.0, operand=2)",
+        errors.ArgumentError,
+        "cond was given operands by position and operand=",
+    ),
+    (
+        "lax.fori_loop(np.int8(0), np.int16(3), lambda i, x: x, 1.0)",
+        errors.DtypeError,
+        "fori_loop was given bounds of different dtypes, lower: int8[] and upper: int16[]",
+    ),
     (
         "lax.cond(True, lambda x: x, lambda x: (x, x), 1.0)",
         errors.ArgumentError,

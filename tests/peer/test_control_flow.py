@@ -731,6 +731,7 @@ REFUSED: dict[str, Callable[[Side], Any]] = {
     "cond dtype": lambda s: s.lax.cond(True, lambda: s.np.int32(1), lambda: s.np.float32(2)),
     "cond shape": lambda s: s.lax.cond(True, lambda: s.np.ones(2), lambda: s.np.ones(3)),
     "cond no function": lambda s: s.lax.cond(True, 1, 2),
+    "cond operands twice": lambda s: s.lax.cond(True, lambda x: x, lambda x: x, 1, operand=2),
     "cond text": lambda s: s.lax.cond("yes", lambda: 1, lambda: 2),
     "switch float": lambda s: s.lax.switch(1.5, [lambda: 1, lambda: 2]),
     "switch bool": lambda s: s.lax.switch(True, [lambda: 1, lambda: 2]),

@@ -21,10 +21,28 @@ class CallbackEffect:
         return self.name
 
 
+class DebugEffect(CallbackEffect):
+    """The program calls Python for a person to see."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("Debug", False)
+
+
+class OrderedDebugEffect(CallbackEffect):
+    """The program calls Python for a person to see, in order."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("OrderedDebug", True)
+
+
 IO = CallbackEffect("IO", False)
 ORDERED_IO = CallbackEffect("OrderedIO", True)
-DEBUG = CallbackEffect("Debug", False)
-ORDERED_DEBUG = CallbackEffect("OrderedDebug", True)
+DEBUG = DebugEffect()
+ORDERED_DEBUG = OrderedDebugEffect()
 
 
 def calls_python(effects: Iterable[Any]) -> bool:

@@ -1,5 +1,7 @@
 """Looking into a program while it runs."""
 
+from portax.core.effects import DebugEffect, OrderedDebugEffect
 from portax.higher_order.breakpoints import breakpoint
 from portax.higher_order.callbacks import debug_callback as callback
+from portax.higher_order.callbacks import debug_log as log
 from portax.higher_order.callbacks import debug_print as print

@@ -11,6 +11,7 @@ Prints are part of the primal computation: a derivative prints once, what is bei
 
 from __future__ import annotations
 
+import logging
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,6 +32,8 @@ from portax.primitives.slicing import concatenate, slice_
 from portax.runtime import eager
 from portax.runtime.array import ConcreteArray
 from portax.transforms.batch import materialize
+
+logger = logging.getLogger("portax.debug")
 
 METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized")
 
@@ -390,8 +393,9 @@ def io_callback(
 
 
 def debug_callback(
-    callback: Callable[..., Any], *args: Any, ordered: bool = False, partitioned: bool = False, **kwargs: Any
-) -> None:
+    callback: Callable[..., Any] | None = None, *args: Any, ordered: bool = False, partitioned: bool = False,
+    **kwargs: Any,
+) -> Any:  # fmt: skip
     """Call a Python function for what it does, from a program; its result is dropped.
 
     Under ``grad`` it is called with the values that are differentiated, under ``vmap`` once for each row.
@@ -399,6 +403,7 @@ def debug_callback(
     Parameters
     ----------
     callback : callable
+        Left out, a function is returned that takes the callback and its arguments, with these options.
     *args, **kwargs : trees of arrays, or of anything else, which is passed as it is
     ordered : bool
         The calls happen in the order of the program. (Here they do in any case; a batch refuses it.)
@@ -413,6 +418,12 @@ def debug_callback(
     >>> float(g(3.0)), seen
     (6.0, [3.0])
     """
+    if callback is None:
+        return lambda callback, *args, **kwargs: _debug_callback(callback, args, kwargs, ordered, partitioned)
+    return _debug_callback(callback, args, kwargs, ordered, partitioned)
+
+
+def _debug_callback(callback: Any, args: Any, kwargs: Any, ordered: bool, partitioned: bool) -> None:
     if not callable(callback):
         raise errors.ArgumentError(wrong=f"debug.callback needs a function, got {callback!r}", fix="Give a callable")
     leaves, in_tree = tree.flatten((args, kwargs))
@@ -447,15 +458,16 @@ def _check_format(fmt: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None
 
 
 def debug_print(
-    fmt: str, *args: Any, ordered: bool = False, partitioned: bool = False, skip_format_check: bool = False,
-    **kwargs: Any,
-) -> None:  # fmt: skip
+    fmt: str | None = None, *args: Any, ordered: bool = False, partitioned: bool = False,
+    skip_format_check: bool = False, **kwargs: Any,
+) -> Any:  # fmt: skip
     """Print values when the program runs.
 
     Parameters
     ----------
     fmt : str
-        As for ``str.format``: ``"x = {x:.3f}"``. It is checked now, and filled in then.
+        As for ``str.format``: ``"x = {x:.3f}"``. It is checked now, and filled in then. Left out, a function is
+        returned that takes the format and its arguments, with these options: ``debug.print(ordered=True)("{}", x)``.
     *args, **kwargs : trees of arrays, or of anything else, which is printed as it is
     ordered : bool
         The lines come in the order of the program. (Here they do in any case; a batch refuses it.)
@@ -476,15 +488,46 @@ def debug_print(
     >>> f(2.0)
     x = 2.0, twice
     """
+    options = ordered, partitioned, skip_format_check, print
+    if fmt is None:
+        return lambda fmt, *args, **kwargs: _debug_print(fmt, args, kwargs, *options)
+    return _debug_print(fmt, args, kwargs, *options)
+
+
+def debug_log(
+    fmt: str | None = None, *args: Any, ordered: bool = False, partitioned: bool = False,
+    skip_format_check: bool = False, **kwargs: Any,
+) -> Any:  # fmt: skip
+    """Log values when the program runs, at the level INFO of the logger ``portax.debug``; otherwise as ``debug.print``.
+
+    Parameters
+    ----------
+    fmt, *args, **kwargs, ordered, partitioned, skip_format_check
+        As for ``debug.print``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.jit(lambda x: portax.debug.log("x = {}", x))(2.0)
+    """
+    options = ordered, partitioned, skip_format_check, logger.info
+    if fmt is None:
+        return lambda fmt, *args, **kwargs: _debug_print(fmt, args, kwargs, *options)
+    return _debug_print(fmt, args, kwargs, *options)
+
+
+def _debug_print(
+    fmt: str, args: Any, kwargs: Any, ordered: bool, partitioned: bool, unchecked: bool, say: Callable[[str], None]
+) -> None:
     if not isinstance(fmt, str):
         raise errors.ArgumentError(wrong=f"debug.print needs a format, got {fmt!r}", fix="Give a string, as str.format")
-    if not skip_format_check:
+    if not unchecked:
         _check_format(fmt, args, kwargs)
     options = np.get_printoptions()
 
     def show(*args: Any, **kwargs: Any) -> None:
         with np.printoptions(**options):
-            print(fmt.format(*args, **kwargs))
+            say(fmt.format(*args, **kwargs))
 
     leaves, in_tree = tree.flatten((args, kwargs))
     flat = _Flat(show, leaves, in_tree)

@@ -214,7 +214,28 @@ def _pad_inputs(closed: ClosedJaxpr, groups: Sequence[Sequence[Aval]], mine: int
 cond_p = registry.add(Cond())
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = None) -> Any:
+class _Missing:
+    """Stands for an argument that was not given, where None may be."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+MISSING: Any = _Missing()
+
+
+def _with_operand(name: str, operands: tuple[Any, ...], operand: Any) -> tuple[Any, ...]:
+    """The operands, where older programs give their only one by name."""
+    if operand is MISSING:
+        return operands
+    if operands:
+        raise errors.ArgumentError(
+            wrong=f"{name} was given operands by position and operand=", fix="Give all of them by position"
+        )
+    return (operand,)
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, operand: Any = MISSING) -> Any:
     """Apply one of several functions, chosen when the program runs.
 
     Parameters
@@ -235,8 +256,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
     >>> float(lax.switch(1, [lambda x: x, lambda x: 2 * x, lambda x: -x], 3.0))
     6.0
     """
-    if operand is not None:
-        operands = (operand,)
+    operands = _with_operand("switch", operands, operand)
     if not branches:
         raise errors.ArgumentError(wrong="switch was given no branches", fix="Give at least one function")
     for f in branches:
@@ -255,7 +275,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any, o
     return choose("switch", which, branches, operands)
 
 
-def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, **old: Any) -> Any:
+def cond(
+    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any, operand: Any = MISSING
+) -> Any:
     """Apply ``true_fun`` or ``false_fun`` to ``operands``, chosen when the program runs.
 
     Parameters
@@ -280,10 +302,7 @@ def cond(pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any],
     >>> float(lax.cond(True, lambda x: x + 1, lambda x: x - 1, 3.0))
     4.0
     """
-    if "operand" in old:
-        operands = (*operands, old.pop("operand"))
-    if old:
-        raise errors.ArgumentError(wrong=f"cond has no argument {next(iter(old))!r}", fix="Pass operands by position")
+    operands = _with_operand("cond", operands, operand)
     if not callable(true_fun) or not callable(false_fun):
         raise errors.ArgumentError(
             wrong=f"cond needs two functions, got {true_fun!r} and {false_fun!r}",

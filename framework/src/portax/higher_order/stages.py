@@ -246,13 +246,16 @@ class Lowered(Stage):
         ----------
         dialect : {"stablehlo"}, optional
         debug_info : bool
-            Kept for programs that give it: the text names no lines of the user's program.
+            Each operation names the user's line it comes from, and the named parts of the program it belongs to.
         """
         if dialect not in (None, "stablehlo"):
             raise errors.ArgumentError(
                 wrong=f"a lowered program has no {dialect!r} text", fix='Ask for "stablehlo", or compile it first'
             )
-        return self._text
+        if not debug_info:
+            return self._text
+        signature = self._traced._signature
+        return program_text(signature.closed, signature.options, devices.default_device(), [], True)[0]
 
     def compiler_ir(self, dialect: str | None = None) -> Any:
         """The program as a compiler takes it: here the StableHLO text, whatever the device."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from portax.core.aval import Aval
 from portax.core.effects import calls_python
-from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
+from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal
 from portax.core.primitive import Primitive
 from portax.core.stablehlo import Builder, Module, Value
 from portax.errors import GapError
@@ -29,6 +29,7 @@ def lower(
     custom_calls: Collection[str] = (),
     callbacks: list[Any] | None = None,
     platform: str = "reference",
+    locations: bool = False,
 ) -> str:
     """The program's text.
 
@@ -47,6 +48,8 @@ def lower(
         calls any is refused.
     platform : str
         Of the device that the text is for.
+    locations : bool
+        Each operation names the user's line it comes from, and the named parts of the program it belongs to.
     """
     avals = list(closed.in_avals)
     if constants:
@@ -59,6 +62,7 @@ def lower(
 
     ordered = calls_python(closed.effects)
     module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls, ordered=ordered, platform=platform)
+    module.locations = f"jit({name})" if locations else None
     text = module.main(avals, body, donate=donate)
     if callbacks is not None:
         callbacks += module.callbacks
@@ -82,7 +86,9 @@ def lower_jaxpr(b: Builder, jaxpr: Jaxpr, values: Sequence[Value]) -> list[Value
     """Write a program in place: ``values`` for its constants, then for its inputs."""
     env: dict[Any, Value] = dict(zip([*jaxpr.constvars, *jaxpr.invars], values, strict=True))
     constant = b.constant
+    located = b.module.locations
     for eqn in jaxpr.eqns:
+        begin = len(b.lines) if located is not None else 0
         operands = [constant(a.val, a.aval.dtype) if type(a) is Literal else env[a] for a in eqn.invars]
         primitive = eqn.primitive
         if primitive.stablehlo is not None and (not primitive.custom_calls or _calls(b, primitive, operands)):
@@ -98,12 +104,27 @@ def lower_jaxpr(b: Builder, jaxpr: Jaxpr, values: Sequence[Value]) -> list[Value
                 env[var] = value
         else:
             env[eqn.outvars[0]] = out if isinstance(out, Value) else out[0]
+        if located is not None and eqn.source is not None:
+            where = _location(located, eqn)
+            # What is written in place of a call has its own locations already.
+            b.lines[begin:] = [line if line.endswith(":0))") else line + where for line in b.lines[begin:]]
     return [constant(a.val, a.aval.dtype) if isinstance(a, Literal) else env[a] for a in jaxpr.outvars]
 
 
 def _calls(b: Builder, primitive: Primitive, operands: Sequence[Value]) -> bool:
     """Whether the primitive is a custom call here: the device claims it, and there is something to call it for."""
     return b.claims(primitive.custom_calls) and all(v.aval.size for v in operands)
+
+
+def _location(program: str, eqn: Eqn) -> str:
+    """An operation's location: the path of named parts it belongs to, and the user's line."""
+    assert eqn.source is not None
+    path = "/".join([program, *eqn.source.scope, eqn.primitive.name])
+    return f" loc({_quoted(path)}({_quoted(eqn.source.file)}:{eqn.source.line}:0))"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def decomposition(primitive: Primitive, avals: Sequence[Aval], params: Mapping[str, Any]) -> ClosedJaxpr:

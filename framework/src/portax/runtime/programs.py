@@ -109,7 +109,8 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
 
 
 def program_text(
-    closed: ClosedJaxpr, options: Options, device: Device, callbacks: list[Any] | None = None
+    closed: ClosedJaxpr, options: Options, device: Device, callbacks: list[Any] | None = None,
+    locations: bool = False,
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
     them, and which arguments give their memory to which results. ``callbacks`` gets the Python functions it calls."""
@@ -129,8 +130,9 @@ def program_text(
     donate = donations(closed, options, kept, len(extra))
     claimed = device.backend.capabilities.custom_calls
     text = lower(
-        closed, options.name, donate, custom_calls=claimed, callbacks=callbacks, platform=device.platform
-    )
+        closed, options.name, donate, custom_calls=claimed, callbacks=callbacks, platform=device.platform,
+        locations=locations,
+    )  # fmt: skip
     return text, kept, extra, donate
 
 

@@ -145,6 +145,8 @@ class Module:
     ----------
     callbacks : list of (function, avals of its results)
         The Python functions that the program calls.
+    locations : str or None
+        What the program is called in the locations of its operations; None where they have none.
     """
 
     def __init__(
@@ -161,6 +163,7 @@ class Module:
         self.preamble = list(preamble)
         self.custom_calls = frozenset(custom_calls)
         self.ordered, self.platform = ordered, platform
+        self.locations: str | None = None
         self.callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._names = {"main"}
         self._functions: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
