@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
@@ -19,7 +21,6 @@ from portax.core.trace import state
 from portax.higher_order.closures import Staged, as_arrays, avals_of, name_of, stage_function
 from portax.higher_order.custom_jvp import custom_jvp, float0_zeros
 from portax.primitives.arithmetic import div, mul, neg, sub
-from portax.primitives.barriers import stop_gradient
 from portax.primitives.conversion import convert_element_type
 from portax.primitives.zeros import zeros
 from portax.runtime.lowering import lower_closed
@@ -151,12 +152,13 @@ class CustomLinearSolve(Primitive):
         return lower_closed(b, jaxprs.solve, [*consts.solve, *right])
 
     def samples(self, make: Any) -> Any:
-        d, v = make((3,), low=0.5, high=1.5), make((3,))
-        aval = Aval(d.shape, d.dtype)
-        product = stage_closed(lambda d, x: [mul(d, x)], [aval, aval])
-        quotient = stage_closed(lambda d, b: [div(b, stop_gradient(d))], [aval, aval])
+        v = make((3,))
+        aval, two = Aval(v.shape, v.dtype), np.asarray(2, v.dtype)
+        # No constants: those of map and solver belong together, and a law that moves one alone would say nothing.
+        product = stage_closed(lambda x: [mul(two, x)], [aval])
+        quotient = stage_closed(lambda b: [div(b, two)], [aval])
         programs = LinearSolve(product, product, quotient, quotient)
-        yield Sample(d, d, d, d, v, jaxprs=programs, const_lengths=LinearSolve(1, 1, 1, 1), id="diagonal")
+        yield Sample(v, jaxprs=programs, const_lengths=LinearSolve(0, 0, 0, 0), id="diagonal")
 
 
 def _parts(xs: Sequence[Any], lengths: LinearSolve) -> tuple[LinearSolve, Sequence[Any]]:
