@@ -337,6 +337,14 @@ def test_a_declared_budget_widens_the_primitives_own():
     laws.value(Trial(case, off, wider))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_of_a_narrow_float_no_more_than_a_few_units_are_allowed(dtype):
+    wide, narrow = (next(iter(cases_of(registry["lgamma"], (d,)))) for d in ("float32", dtype))
+    assert laws.budget_of(wide) > laws.budget_of(narrow) == laws.NARROW_UNITS
+    (converted, *_) = cases_of(registry["convert_element_type"], (dtype,))
+    assert laws.budget_of(converted) == registry["convert_element_type"].budget[dtype]
+
+
 def test_backends_are_named_by_repetition_or_with_commas():
     assert devices.judged(["reference, reference", "reference"]) == ["reference"]
     with pytest.raises(UnknownBackendError):

@@ -41,6 +41,8 @@ from portax_conformance.distance import ulps, zeros_of_other_sign
 
 #: Where derivatives are compared with differences.
 SMOOTH = ("float64", "complex128")
+#: These are computed in float32 and rounded once; what wider floats are allowed would be every digit they have.
+NARROW, NARROW_UNITS = ("float16", "bfloat16"), 4.0
 #: Combinations of batched operands tried at most: all of them, for up to six operands.
 COMBINATIONS = 64
 
@@ -180,6 +182,8 @@ def budget_of(case: Case, declared: Declared | None = None) -> float:
     """Units in the last place allowed: the primitive's own, or what a driver declares beyond it."""
     own = case.primitive.budget
     stated = own.get(case.dtype, own.get("default", 1.0))
+    if case.dtype in NARROW and case.dtype not in own:
+        stated = min(stated, NARROW_UNITS)
     wider = declared.budgets.get((case.primitive.name, case.dtype), 0.0) if declared is not None else 0.0
     return max(stated, wider)
 

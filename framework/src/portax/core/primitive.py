@@ -125,7 +125,8 @@ class Primitive:
     dtypes : tuple of str
         Kinds of operands it is meant for: "bool", "int", "uint", "float", "complex".
     budget : dict
-        Greatest error allowed, in units in the last place, by dtype name; ``"default"`` for the rest.
+        Greatest error allowed, in units in the last place, by dtype name; ``"default"`` for the rest, of which float16
+        and bfloat16 are allowed 4 at most.
     """
 
     name: ClassVar[str] | str
