@@ -233,7 +233,7 @@ def test_neighbours_are_one_unit_apart(dtype):
     assert ulps(one, one) == 0
     assert ulps(np.array([1 + eps], dtype), one) == 1
     assert ulps(np.array([1 + 3 * eps], dtype), one) == 3
-    assert ulps(np.array([-2 - 2 * eps], dtype), -2 * one) == 1
+    assert ulps(np.array([-2 - 2 * eps], dtype), np.array([-2.0], dtype)) == 1
 
 
 def test_what_is_not_a_number_is_infinitely_far_from_one():

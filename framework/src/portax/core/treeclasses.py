@@ -78,6 +78,7 @@ def register_pytree_node_class(cls: Cls) -> Cls:
 
     Examples
     --------
+    >>> from portax.core.tree import leaves
     >>> @register_pytree_node_class
     ... class Point:
     ...     def __init__(self, x, y):
@@ -136,6 +137,7 @@ def register_dataclass(
     Examples
     --------
     >>> import dataclasses
+    >>> from portax.core.tree import structure
     >>> @register_dataclass
     ... @dataclasses.dataclass
     ... class Layer:
@@ -214,6 +216,7 @@ class Partial(functools.partial[Any]):
 
     Examples
     --------
+    >>> from portax.core.tree import leaves
     >>> power = Partial(pow, 2)
     >>> power(3), leaves(power)
     (8, [2])

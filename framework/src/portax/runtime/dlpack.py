@@ -196,6 +196,8 @@ def _dense(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def taken(x: Any, copy: bool | None = None) -> np.ndarray:
     """The memory of another library's array in host memory, as a NumPy array; copied where asked for."""
+    if type(x) is np.ndarray:  # NumPy 2.0 has no capsule for one that may not be written to
+        return x.copy() if copy else x.view()
     try:
         capsule = x.__dlpack__(max_version=(1, 0))
     except TypeError:  # it speaks the protocol as it was before versions

@@ -20,7 +20,7 @@ __all__ = ["Elementwise"]
 
 _CHLO = frozenset(
     "acos acosh asin asinh atan atanh bessel_i1e conj cosh digamma erf erf_inv erfc is_inf is_neg_inf is_pos_inf "
-    "lgamma mulhi next_after polygamma sinh square zeta".split()
+    "lgamma next_after polygamma sinh square zeta".split()
 )
 _PREDICATES = frozenset(["is_finite", "is_inf", "is_neg_inf", "is_pos_inf"])
 _BOOL = np.dtype(bool)
