@@ -109,8 +109,15 @@ def test_programs_are_taken_apart_and_run_by_public_names():
     assert px.typeof(x) is F3 and px.core.ShapedArray((3,), "float32") is F3
     assert core.mapped_aval(3, 0, F3).shape == () and core.unmapped_aval(2, 1, F3).shape == (3, 2)
     assert core.valid_jaxtype(1.0) and not core.valid_jaxtype("a")
-    with pytest.raises(AttributeError, match="no primitive is called 'sinus'"):
+    assert core.primitives.scatter_add_p.name == "scatter-add"
+    assert core.primitives.remat_p is core.primitives.checkpoint_p and "jit_p" in dir(core.primitives)
+    with pytest.raises(AttributeError, match="has no attribute 'sinus_p'"):
         core.primitives.sinus_p
+    var = core.gensym()(F3)
+    assert isinstance(var, core.Var) and var.aval is F3
+    assert px.core.max_dim(2, 3) == 3 and px.core.min_dim(2, 3) == 2
+    with core.take_current_trace() as trace, core.set_current_trace(trace):
+        assert core.get_opaque_trace_state() == core.get_opaque_trace_state()
     with pytest.raises(errors.ConcretizationTypeError, match="a value was needed"):
         px.jit(lambda x: core.concrete_or_error(float, x, "for a test"))(1.0)
 

@@ -75,6 +75,16 @@ class Aval:
         return Aval, (self.shape, self.dtype, self.weak_type)
 
 
+def max_dim(d1: int, d2: int) -> int:
+    """The greater of two lengths of axes."""
+    return max(d1, d2)
+
+
+def min_dim(d1: int, d2: int) -> int:
+    """The lesser of two lengths of axes."""
+    return min(d1, d2)
+
+
 #: The names of JAX's ``core``: there is one kind of aval.
 ShapedArray = AbstractValue = Aval
 

@@ -266,3 +266,26 @@ class Registry:
 
 
 registry = Registry()
+
+
+#: Primitives that JAX has under another attribute.
+OTHER_NAMES = {"add_jaxvals_p": "add_any", "remat_p": "checkpoint", "linear_solve_p": "custom_linear_solve"}
+
+
+def attribute_of(primitive: Primitive) -> str:
+    """The name under which modules show a primitive: ``add_p``, ``scatter_add_p``."""
+    return primitive.name.replace("-", "_") + "_p"
+
+
+def primitive_attributes(module: str) -> Callable[[str], Primitive]:
+    """The ``__getattr__`` of a module that shows every primitive under its name with ``_p`` behind it."""
+
+    def __getattr__(name: str) -> Primitive:
+        if name.endswith("_p"):
+            wanted = OTHER_NAMES.get(name)
+            for primitive in registry:
+                if primitive.name == wanted or attribute_of(primitive) == name:
+                    return primitive
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return __getattr__

@@ -21,6 +21,8 @@ from portax.errors import InconclusiveDimensionOperation, JaxprTypeError
 from portax.extend.core import primitives
 from portax.extend.core.programs import (
     concrete_or_error,
+    gensym,
+    get_opaque_trace_state,
     jaxpr_as_fun,
     jaxprs_in_params,
     mapped_aval,

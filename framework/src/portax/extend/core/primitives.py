@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from portax.core.primitive import Primitive, registry
+from portax.core.primitive import attribute_of, primitive_attributes, registry
 
-
-def _attribute(name: str) -> str:
-    return name.replace("-", "_") + "_p"
-
-
-def __getattr__(name: str) -> Primitive:
-    for primitive in registry:
-        if _attribute(primitive.name) == name:
-            return primitive
-    raise AttributeError(f"no primitive is called {name.removesuffix('_p')!r}")
+__getattr__ = primitive_attributes(__name__)
 
 
 def __dir__() -> list[str]:
-    return sorted(_attribute(primitive.name) for primitive in registry)
+    return sorted(attribute_of(primitive) for primitive in registry)

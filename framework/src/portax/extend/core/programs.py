@@ -117,3 +117,29 @@ class take_current_trace:
 
     def __exit__(self, *exc: object) -> None:
         state.trace = self.saved
+
+
+def gensym() -> Callable[[Aval], Var]:
+    """What makes a new variable of an aval; every variable differs from every other."""
+    return Var
+
+
+class OpaqueTraceState:
+    """Stands for what interprets operations now: equal as long as that is the same."""
+
+    __slots__ = ("trace",)
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OpaqueTraceState) and self.trace is other.trace
+
+    def __hash__(self) -> int:
+        return id(self.trace)
+
+
+def get_opaque_trace_state(convention: Any = None) -> OpaqueTraceState:
+    """What interprets operations now, to be compared with what does later."""
+    del convention
+    return OpaqueTraceState(state.trace)
