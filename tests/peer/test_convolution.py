@@ -231,7 +231,7 @@ def test_other_forms_are_the_peers() -> None:
 def test_dimension_numbers_that_mean_nothing_are_refused_as_by_the_peer(numbers: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         jlax.conv_dimension_numbers((1, 2, 3, 4), (1, 2, 3, 4), numbers)
-    with pytest.raises(errors.ArgumentError, match="dimension.numbers"):
+    with pytest.raises(errors.ArgumentError, match=r"dimension.numbers"):
         lax.conv_dimension_numbers((1, 2, 3, 4), (1, 2, 3, 4), numbers)
 
 

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.peer
 SIDES = ((portax, pnp), (jax, jnp))
 
 STATIC: list[dict[str, Any]] = [
-    {}, {"static_argnums": 2}, {"static_argnums": (2, -2)}, {"static_argnames": "n"}, {"static_argnames": ("n", "mode")},
+    {}, {"static_argnums": 2}, {"static_argnums": (2, -2)}, {"static_argnames": "n"},
+    {"static_argnames": ("n", "mode")},
     {"static_argnums": 2, "static_argnames": "mode"}, {"static_argnums": [2], "static_argnames": ["n"]},
 ]  # fmt: skip
 DONATED: list[dict[str, Any]] = [
