@@ -12,8 +12,8 @@ pytestmark = pytest.mark.peer
 #: Covariances are differences of large numbers; windows are made in float32 there, in float64 and rounded here.
 ROUGH = {
     "jnp.cov": 1e-5, "jnp.corrcoef": 1e-5, "jnp.blackman": 1e-6, "jnp.kaiser": 1e-5, "jnp.hamming": 1e-6,
-    "jnp.hanning": 1e-6, "jnp.histogram": 1e-6, "jnp.poly": 1e-5, "jnp.vander": 1e-5, "jnp.unwrap": 1e-6,
-    "jnp.gradient": 1e-5, "jnp.quantile(h": 1e-3, "jnp.percentile(h": 1e-3,
+    "jnp.hanning": 1e-6, "jnp.histogram": 1e-6, "jnp.poly": 1e-4, "jnp.vander": 1e-5, "jnp.unwrap": 1e-6,
+    "jnp.sort(jnp.roots": 1e-4, "jnp.gradient": 1e-5, "jnp.quantile(h": 1e-3, "jnp.percentile(h": 1e-3,
 }  # fmt: skip
 
 
@@ -274,6 +274,28 @@ jnp.vectorize(lambda a, b=None: a if b is None else a + b)(x, None)
 jnp.vectorize(lambda a, b: a + b, signature='(),()->()')(2, 3)
 jnp.vectorize(lambda a: a * 2)(3)
 jnp.vectorize(lambda a, b: a, excluded={-1})(x, x)
+jnp.polyfit(r, v, 2)
+jnp.polyfit(r, x.T, 1)
+jnp.polyfit(r, v, 2, w=jnp.abs(w) + 1)
+jnp.polyfit(r, v, 2, full=True)[:4]
+jnp.polyfit(r, v, 1, cov=True)
+jnp.polyfit(r, x.T, 1, cov=True)
+jnp.polyfit(r, v, 1, cov='unscaled')
+jnp.polyfit(r, v, 2, rcond=0.1)
+jnp.polyfit(r, v, -1)
+jnp.polyfit(x, v, 1)
+jnp.polyfit(r, q, 1)
+jnp.polyfit(r, v, 4, cov=True)
+jnp.polyfit(r, v, 1, w=q)
+jnp.sort(jnp.roots(p))
+jnp.sort(jnp.roots(jnp.array([1, -6, 11, -6])))
+jnp.sort(jnp.roots(jnp.array([0.0, 1.0, -3.0, 2.0, 0.0])))
+jnp.sort(jnp.roots(jnp.array([0.0, 1.0, -3.0, 2.0, 0.0]), strip_zeros=False))
+jnp.sort(jnp.roots(p, strip_zeros=False))
+jnp.roots(jnp.zeros(3))
+jnp.roots(e)
+jnp.roots(q[:1])
+jnp.sort(jnp.roots(z[0]))
 jnp.convolve(v, p)
 jnp.convolve(v, p, mode='same')
 jnp.correlate(v, p)
@@ -307,6 +329,7 @@ jnp.vander(v, 3)
 jnp.vectorize(jnp.dot, signature='(n,m),(m)->(n)')(t, t[:, 0])
 jnp.vectorize(lambda a, b: a * b)(x, v)
 jnp.convolve(v, p)
+jnp.polyfit(r + 1, v, 2)
 """.strip().splitlines()
 
 

@@ -84,6 +84,7 @@ from portax.numpy.editing import (
     trim_zeros,
 )
 from portax.numpy.einsums import einsum, einsum_path
+from portax.numpy.fitting import polyfit, roots
 from portax.numpy.grids import (
     arange,
     c_,

@@ -356,7 +356,7 @@ def std(
 
 
 def _place(name: str, primitive: Any, word: str) -> Callable[..., Any]:
-    def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool = False) -> Any:
+    def function(a: Any, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Any:
         no_out(name, out)
         x = as_array(a, name)
         shape = x.shape

@@ -217,28 +217,44 @@ _QUANTILE_DOC = """The {what} over axes{nan}.
     """
 
 
-def _quantiles(name: str, share: int, skip_nan: bool) -> Callable[..., Any]:
-    def function(
-        a: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
-        keepdims: bool = False, *, weights: Any = None, out_sharding: Any = None,
-    ) -> Any:  # fmt: skip
-        no_out(name, out)
-        if overwrite_input:
-            raise ArgumentError(
-                wrong=f"{name} was given overwrite_input=True, and arrays do not change", fix="Leave it out"
-            )
-        return _quantile(name, a, q, axis, method, keepdims, skip_nan, weights, share)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = _QUANTILE_DOC.format(
+def _described(f: Callable[..., Any], name: str, share: int, skip_nan: bool) -> Callable[..., Any]:
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = _QUANTILE_DOC.format(
         what="quantiles" if share == 1 else "percentiles", nan=", NaN left out" if skip_nan else "; NaN if one is NaN",
         range="from 0 to 1" if share == 1 else "from 0 to 100", name=name, q="0.75" if share == 1 else "75",
     )  # fmt: skip
-    return function
+    return f
 
 
+def _quantiles(name: str, share: int, skip_nan: bool) -> Callable[..., Any]:
+    def function(
+        a: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+        keepdims: bool = False, *, weights: Any = None,
+    ) -> Any:  # fmt: skip
+        no_out(name, out)
+        _no_overwriting(name, overwrite_input)
+        return _quantile(name, a, q, axis, method, keepdims, skip_nan, weights, share)
+
+    return _described(function, name, share, skip_nan)
+
+
+def _no_overwriting(name: str, overwrite_input: bool) -> None:
+    if overwrite_input:
+        raise ArgumentError(
+            wrong=f"{name} was given overwrite_input=True, and arrays do not change", fix="Leave it out"
+        )
+
+
+def _percentile(
+    a: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
+    keepdims: bool = False, *, weights: Any = None, out_sharding: Any = None,
+) -> Any:  # fmt: skip
+    return _fractions(a, q, axis, out, overwrite_input, method, keepdims, weights=weights)
+
+
+_fractions = _quantiles("percentile", 100, False)
+percentile = _described(_percentile, "percentile", 100, False)
 quantile = _quantiles("quantile", 1, False)
-percentile = _quantiles("percentile", 100, False)
 nanquantile = _quantiles("nanquantile", 1, True)
 nanpercentile = _quantiles("nanpercentile", 100, True)
 
@@ -248,10 +264,7 @@ def _median(name: str, skip_nan: bool) -> Callable[..., Any]:
         a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
     ) -> Any:
         no_out(name, out)
-        if overwrite_input:
-            raise ArgumentError(
-                wrong=f"{name} was given overwrite_input=True, and arrays do not change", fix="Leave it out"
-            )
+        _no_overwriting(name, overwrite_input)
         return _quantile(name, a, 0.5, axis, "midpoint", keepdims, skip_nan)
 
     function.__name__ = function.__qualname__ = name

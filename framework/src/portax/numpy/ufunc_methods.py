@@ -12,7 +12,7 @@ from typing import Any
 
 from portax.errors import ArgumentError
 from portax.higher_order import scan
-from portax.numpy import reductions, ufuncs
+from portax.numpy import reductions, transcendental, ufuncs
 from portax.numpy.choosing import where as choose
 from portax.numpy.creation import asarray, full
 from portax.numpy.grids import arange
@@ -283,6 +283,8 @@ _UFUNCS = (
     (ufuncs.bitwise_or, 2, 0, None, None, None),
     (ufuncs.bitwise_xor, 2, 0, None, None, None),
     (ufuncs.negative, 1, None, None, None, None),
+    (transcendental.logaddexp, 2, -math.inf, None, None, None),
+    (transcendental.logaddexp2, 2, -math.inf, None, None, None),
 )
 
 
