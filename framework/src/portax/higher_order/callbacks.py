@@ -11,7 +11,6 @@ Prints are part of the primal computation: a derivative prints once, what is bei
 
 from __future__ import annotations
 
-import logging
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.effects import DEBUG, IO, ORDERED_DEBUG, ORDERED_IO
 from portax.core.jaxpr import Effects
+from portax.core.lazy import lazy
 from portax.core.primitive import Primitive, registry
 from portax.core.trace import State, push
 from portax.higher_order.closures import avals_of, name_of
@@ -33,7 +33,7 @@ from portax.runtime import eager
 from portax.runtime.array import ConcreteArray
 from portax.transforms.batch import materialize
 
-logger = logging.getLogger("portax.debug")
+logging = lazy("logging")
 
 METHODS = ("sequential", "sequential_unrolled", "expand_dims", "broadcast_all", "legacy_vectorized")
 
@@ -510,10 +510,14 @@ def debug_log(
     >>> import portax
     >>> portax.jit(lambda x: portax.debug.log("x = {}", x))(2.0)
     """
-    options = ordered, partitioned, skip_format_check, logger.info
+    options = ordered, partitioned, skip_format_check, _log
     if fmt is None:
         return lambda fmt, *args, **kwargs: _debug_print(fmt, args, kwargs, *options)
     return _debug_print(fmt, args, kwargs, *options)
+
+
+def _log(text: str) -> None:
+    logging.getLogger("portax.debug").info("%s", text)
 
 
 def _debug_print(
