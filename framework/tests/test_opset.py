@@ -36,8 +36,8 @@ LACKING = {
             "speaks to other devices, which nothing on one device can stand for",
         ),
         **dict.fromkeys(
-            ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "composite",
-             "custom_linear_solve"),
+            ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "custom_vmap_call",
+             "composite", "custom_linear_solve"),
             "its parameter is a program, which is written in its place",
         ),
         **dict.fromkeys(_CALLBACKS, "calls Python: a device that cannot is not given such programs"),
@@ -55,7 +55,7 @@ LACKING = {
         **dict.fromkeys(_CALLBACKS, "the function of its name checks what a user gives: test_callbacks.py"),
         **dict.fromkeys(
             ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "cond", "while", "scan",
-             "reduce", "composite", "custom_linear_solve", "platform_index"),
+             "reduce", "composite", "custom_linear_solve", "custom_vmap_call", "platform_index"),
             "the function of its name checks what a user gives, and its tests have the words",
         ),
     },

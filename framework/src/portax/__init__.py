@@ -82,13 +82,17 @@ from portax.version import __version__, __version_info__
 
 __getattr__ = rooms(
     __name__,
+    "ad_checkpoint",
     "backend",
+    "custom_batching",
+    "custom_derivatives",
     "debug",
     "dlpack",
     "experimental",
     "image",
     "export",
     "extend",
+    "flatten_util",
     "monitoring",
     "nn",
     "ops",

@@ -5,6 +5,7 @@ from portax.higher_order.checkpoint import checkpoint, checkpoint_name, checkpoi
 from portax.higher_order.cond import cond, switch
 from portax.higher_order.custom_jvp import SymbolicZero, custom_jvp
 from portax.higher_order.custom_vjp import CustomVJPPrimal, custom_vjp
+from portax.higher_order.custom_vmap import custom_vmap, sequential_vmap
 from portax.higher_order.jitted import JitFunction, clear_caches, jit
 from portax.higher_order.loops import associative_scan, fori_loop, map
 from portax.higher_order.platforms import composite, platform_dependent

@@ -8,7 +8,7 @@ barrier in the compiled program keeps the compiler from recognising the second c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from portax import errors
@@ -204,6 +204,7 @@ def checkpoint(
     prevent_cse: bool = True,
     policy: Policy | None = None,
     static_argnums: int | tuple[int, ...] = (),
+    static_argnames: str | Iterable[str] = (),
     concrete: bool = False,
 ) -> Any:
     """A version of ``fun`` whose intermediate values are computed again for the derivative instead of being kept.
@@ -217,6 +218,8 @@ def checkpoint(
         What to keep all the same; see ``checkpoint_policies``.
     static_argnums : int or tuple of int
         Arguments that are not arrays.
+    static_argnames : str or several
+        The same by name, for arguments given by keyword.
 
     Examples
     --------
@@ -227,23 +230,28 @@ def checkpoint(
     0.36
     """
     if fun is None:
-        return functools.partial(checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums)
+        return functools.partial(
+            checkpoint, prevent_cse=prevent_cse, policy=policy, static_argnums=static_argnums,
+            static_argnames=static_argnames,
+        )  # fmt: skip
     if concrete:
         raise errors.ArgumentError(
             wrong="checkpoint has no concrete=True any more", fix="Name the arguments that must be concrete static"
         )
     numbers, _ = argument_places(fun, static_argnums, None)
+    names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
 
     @functools.wraps(fun)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         fixed = {i % len(args): args[i] for i in numbers}
         moving = tuple(x for i, x in enumerate(args) if i not in fixed)
-        leaves, in_tree = tree.flatten((moving, kwargs))
+        fixed_names = {k: v for k, v in kwargs.items() if k in names}
+        leaves, in_tree = tree.flatten((moving, {k: v for k, v in kwargs.items() if k not in names}))
 
         def body(dynamic: Any, named: Any) -> Any:
             given = iter(dynamic)
             full = [fixed[i] if i in fixed else next(given) for i in range(len(args))]
-            return without_float0(fun(*full, **named))
+            return without_float0(fun(*full, **named, **fixed_names))
 
         body.__name__ = name_of(fun)
         staged = stage_function(body, in_tree, avals_of(leaves, name_of(fun)))
@@ -326,6 +334,27 @@ class checkpoint_policies:
             return prim is name_p and params["name"] not in names
 
         return policy
+
+    @staticmethod
+    def save_and_offload_only_these_names(
+        *,
+        names_which_can_be_saved: Iterable[str],
+        names_which_can_be_offloaded: Iterable[str],
+        offload_src: str,
+        offload_dst: str,
+    ) -> Policy:
+        """Keep values named with ``checkpoint_name`` by one of either list.
+
+        Offloading is where a value is kept, not what it is: with one memory per device, both lists stay on the device.
+        """
+        del offload_src, offload_dst
+        return checkpoint_policies.save_only_these_names(*names_which_can_be_saved, *names_which_can_be_offloaded)
+
+    @staticmethod
+    def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
+        """Keep the results of matrix products without batch dimensions: on the device, which has one memory."""
+        del offload_src, offload_dst
+        return checkpoint_policies.dots_with_no_batch_dims_saveable
 
     @staticmethod
     def save_from_both_policies(first: Policy, second: Policy) -> Policy:

@@ -17,7 +17,9 @@ from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects
 from portax.core.primitive import Primitive, Sample, registry
-from portax.higher_order.closures import merge, name_of, positions_of, resolve
+from portax.core.trace import Tracer
+from portax.higher_order.checks import check_output
+from portax.higher_order.closures import as_arrays, avals_of, merge, name_of, positions_of, resolve
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.barriers import stop_gradient
 from portax.primitives.conversion import convert_element_type
@@ -186,27 +188,35 @@ def float0_zeros(aval: Aval) -> np.ndarray:
     return np.zeros(aval.shape, dtypes.float0)
 
 
+def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
+    """The zero tangent of a value: an array, or a ``SymbolicZero`` where ``symbolic_zeros``."""
+    return given_tangent(None, val, symbolic_zeros)
+
+
 def given_tangent(t: Any, x: Any, symbolic: bool) -> Any:
     """A tangent as a user's rule gets it: zeros, or a symbolic zero, where it is None."""
     if t is not None:
-        return t
+        return as_arrays([t], "a derivative rule")[0]
     aval = aval_of(x)
     if symbolic:
         return SymbolicZero(tangent_aval(aval))
-    return zeros(tangent_aval(aval)) if moves(aval) else float0_zeros(aval)
+    return as_arrays([zeros(tangent_aval(aval))], "a derivative rule")[0] if moves(aval) else float0_zeros(aval)
 
 
-def taken_tangent(t: Any, aval: Aval, where: str) -> Any:
-    """A tangent (or cotangent) as a user's rule gave it: None where it is zero; checked."""
+def taken_tangent(t: Any, aval: Aval, where: str, exact: bool = False) -> Any:
+    """A tangent (or cotangent) as a user's rule gave it: None where it is zero; checked.
+
+    A cotangent of another dtype of the same kind, or a number, is converted; a tangent must have the dtype (``exact``).
+    """
     if t is None or isinstance(t, SymbolicZero) or getattr(t, "dtype", None) == dtypes.float0:
         return None
     if not moves(aval):
         return None
-    got = aval_of(t)
+    [got] = avals_of([t], where)
     if got.shape != aval.shape:
         raise errors.ShapeError(wrong=f"{where} has the shape of {got}, the value is {aval}", fix="Return equal shapes")
     if got.dtype != aval.dtype:
-        if got.weak_type or dtypes.kind(got.dtype) == dtypes.kind(aval.dtype):
+        if not exact and (got.weak_type or dtypes.kind(got.dtype) == dtypes.kind(aval.dtype)):
             return convert_element_type(t, new_dtype=aval.dtype, weak_type=False, sharding=None)
         raise errors.DtypeError(wrong=f"{where} is {got}, the value is {aval}", fix="Return equal dtypes")
     return t
@@ -284,36 +294,53 @@ class custom_jvp:
         moving = [x for i, x in enumerate(args) if i not in fixed]
         leaves, in_tree = tree.flatten(tuple(moving))
         out_trees: list[Any] = []
+        # Traced values among the arguments that are not differentiated are operands; their tangents count for nothing.
+        held, held_tree = tree.flatten(tuple(fixed.values()))
+        traced = [i for i, x in enumerate(held) if isinstance(x, Tracer)]
+        count = len(traced)
+
+        def fixed_with(xs: Sequence[Any]) -> dict[int, Any]:
+            if not traced:
+                return fixed
+            values = list(held)
+            for i, x in zip(traced, xs, strict=True):
+                values[i] = x
+            return dict(zip(fixed, tree.unflatten(held_tree, values), strict=True))
 
         def fun(*xs: Any) -> list[Any]:
-            outs, out_tree = tree.flatten(self.fun(*merge(fixed, tree.unflatten(in_tree, xs), len(args))))
+            given = tree.unflatten(in_tree, xs[count:])
+            outs, out_tree = tree.flatten(self.fun(*merge(fixed_with(xs[:count]), given, len(args))))
             out_trees.append(out_tree)
+            for x in outs:
+                check_output(x, name)
             return outs
 
         name = name_of(self.fun)
         jvp, symbolic = self.jvp, self.symbolic_zeros
 
         def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+            primals = as_arrays(primals, name)
+            held_values, primals, tangents = fixed_with(primals[:count]), primals[count:], tangents[count:]
             dots = [given_tangent(t, x, symbolic) for t, x in zip(tangents, primals, strict=True)]
-            result = jvp(*fixed.values(), tree.unflatten(in_tree, primals), tree.unflatten(in_tree, dots))
+            result = jvp(*held_values.values(), tree.unflatten(in_tree, primals), tree.unflatten(in_tree, dots))
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise errors.ArgumentError(
                     wrong=f"the jvp rule of {name} must return a pair (out, tangent_out), got {result!r}",
                     fix="Return both, trees of the same structure",
                 )
             outs, out_tree = tree.flatten(result[0])
-            dots_out, dot_tree = tree.flatten(result[1], is_leaf=lambda x: x is None)
-            if len(dots_out) != len(outs):
+            dots_out, dot_tree = tree.flatten(result[1])
+            if dot_tree != out_tree:
                 raise errors.ArgumentError(
                     wrong=f"the jvp rule of {name} returned {out_tree} and a tangent of structure {dot_tree}",
                     fix="Return a tangent for each output",
                 )
             out_trees.append(out_tree)
             where = f"a tangent that the jvp rule of {name} returned"
-            return outs, [taken_tangent(t, aval_of(x), where) for t, x in zip(dots_out, outs, strict=True)]
+            return outs, [taken_tangent(t, aval_of(x), where, exact=True) for t, x in zip(dots_out, outs, strict=True)]
 
         outs = custom_jvp_call_p.bind(
-            *leaves, fun=fun, rule=rule, call_jaxpr=None, symbolic_zeros=symbolic, name=name
+            *(held[i] for i in traced), *leaves, fun=fun, rule=rule, call_jaxpr=None, symbolic_zeros=symbolic, name=name
         )
         return tree.unflatten(out_trees[-1], outs)
 

@@ -15,7 +15,10 @@ from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Sample, registry
-from portax.higher_order.closures import merge, name_of, positions_of, resolve
+from portax.core.trace import Tracer
+from portax.core.tree import tree_map
+from portax.higher_order.checks import check_output
+from portax.higher_order.closures import as_arrays, merge, name_of, positions_of, resolve
 from portax.higher_order.custom_jvp import (
     CustomCall,
     SymbolicZero,
@@ -238,6 +241,11 @@ class CustomVJPPrimal:
         self.value, self.perturbed = value, perturbed
 
 
+def custom_vjp_primal_tree_values(tree: Any) -> Any:
+    """A tree of arguments of a ``fwd`` rule with symbolic zeros, as the values alone."""
+    return tree_map(lambda x: x.value, tree)
+
+
 class custom_vjp:
     """A function whose reverse-mode derivative is given by two rules, used as a decorator.
 
@@ -301,6 +309,11 @@ class custom_vjp:
             )
         args = resolve(self.fun, args, kwargs)
         fixed = {i: args[i] for i in self.nondiff_argnums if i < len(args)}
+        if any(isinstance(x, Tracer) for x in tree.leaves(tuple(fixed.values()))):
+            raise errors.ArgumentError(
+                wrong=f"{name} was given a traced value as an argument that its rules do not differentiate",
+                fix="Leave it out of nondiff_argnums, and return None for its cotangent",
+            )
         rest = tuple(x for i, x in enumerate(args) if i not in fixed)
         leaves, in_tree = tree.flatten(rest)
         out_trees: list[Any] = []
@@ -311,9 +324,12 @@ class custom_vjp:
         def fun(*xs: Any) -> list[Any]:
             outs, out_tree = tree.flatten(self.fun(*merge(fixed, tree.unflatten(in_tree, xs), len(args))))
             out_trees[:] = [out_tree]
+            for x in outs:
+                check_output(x, name)
             return outs
 
         def fwd(primals: Sequence[Any], moving: Sequence[bool]) -> Any:
+            primals = as_arrays(primals, name)
             if symbolic:
                 primals = [CustomVJPPrimal(x, m) for x, m in zip(primals, moving, strict=True)]
             result = user_fwd(*merge(fixed, tree.unflatten(in_tree, primals), len(args)))
@@ -336,10 +352,11 @@ class custom_vjp:
             return outs, residuals
 
         def bwd(residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+            residuals = as_arrays(residuals, name)
             given = [
-                ct if ct is not None
+                as_arrays([ct], name)[0] if ct is not None
                 else SymbolicZero(tangent_aval(a)) if symbolic
-                else zeros(tangent_aval(a)) if moves(a)
+                else as_arrays([zeros(tangent_aval(a))], name)[0] if moves(a)
                 else float0_zeros(a)
                 for ct, a in zip(cts, out_avals, strict=True)
             ]  # fmt: skip
@@ -369,12 +386,16 @@ def _cotangents(back: Any, args: Sequence[Any], in_tree: Any, in_avals: Sequence
         if ct is None:
             leaves += [None] * count
             continue
-        found, structure = tree.flatten(ct, is_leaf=lambda x: x is None or isinstance(x, SymbolicZero))
-        if len(found) != count:
+        structure = tree.structure(arg)
+        try:
+            found = structure.flatten_up_to(ct)
+        except errors.TreeError:
+            found = None
+        if found is None or not all(x is None or isinstance(x, SymbolicZero) or tree.all_leaves([x]) for x in found):
             raise errors.ArgumentError(
-                wrong=f"the bwd rule of {name} returned a cotangent of structure {structure} for an argument of "
-                f"structure {tree.structure(arg)}",
-                fix="Return a cotangent of the argument's structure, or None",
+                wrong=f"the bwd rule of {name} returned a cotangent of structure {tree.structure(ct)} for an argument "
+                f"of structure {structure}",
+                fix="Return a cotangent of the argument's structure, with None for what is zero",
             )
         leaves += found
     where = f"a cotangent that the bwd rule of {name} returned"
