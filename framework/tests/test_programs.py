@@ -122,6 +122,21 @@ def test_programs_are_taken_apart_and_run_by_public_names():
         px.jit(lambda x: core.concrete_or_error(float, x, "for a test"))(1.0)
 
 
+def test_programs_and_avals_have_the_members_that_libraries_use():
+    closed = px.make_jaxpr(lambda x: pnp.sin(x) + np.ones(3, "f4"))(X)
+    assert closed.invars is closed.jaxpr.invars and closed.outvars is closed.jaxpr.outvars
+    assert closed.constvars is closed.jaxpr.constvars and closed.eqns[0].source_info is closed.eqns[0].source
+    other = closed.map_jaxpr(lambda j: j.replace(name="g")).replace(consts=[np.zeros(3, "f4")])
+    assert other.jaxpr.name == "g" and other.consts[0].tolist() == [0.0, 0.0, 0.0]
+    weak = px.typeof(1.0)
+    assert weak.update_weak_type(False) is weak.to_tangent_aval() and not weak.to_tangent_aval().weak_type
+    assert px.typeof(1).to_tangent_aval().dtype == px.float0 and weak.itemsize == 4
+    assert F3.str_short() == "float32[3]" and F3.str_short(short_dtypes=True) == "f32[3]"
+    assert X.update(shape=(4,)) == px.ShapeDtypeStruct((4,), "float32")
+    with pytest.raises(errors.ArgumentError, match="ShapeDtypeStruct has no field 'size'"):
+        X.update(size=3)
+
+
 # -- the checker ------------------------------------------------------------------------------------------------------
 def program(eqns, inputs, outputs, constants=()):
     return Jaxpr(constants, inputs, outputs, eqns, "f")

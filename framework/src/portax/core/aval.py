@@ -57,6 +57,23 @@ class Aval:
         """The same shape and dtype, firm."""
         return Aval(self.shape, self.dtype, False) if self.weak_type else self
 
+    def update_weak_type(self, weak_type: bool) -> Aval:
+        """The same shape and dtype, weak or firm."""
+        return Aval(self.shape, self.dtype, weak_type)
+
+    def to_tangent_aval(self) -> Aval:
+        """The aval of tangents of such values: the same, firm; of dtype float0 where values cannot move."""
+        return Aval(self.shape, self.dtype if dtypes.is_inexact(self.dtype) else dtypes.float0, False)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.dtype.itemsize
+
+    def str_short(self, short_dtypes: bool = False) -> str:
+        """``float32[2,3]``, or ``f32[2,3]``."""
+        return self.short() if short_dtypes else str(self)
+
     def short(self) -> str:
         """``f32[2,3]``, as jaxprs print it."""
         return f"{dtypes.short_name(self.dtype)}[{','.join(map(str, self.shape))}]"

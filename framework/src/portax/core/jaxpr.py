@@ -94,6 +94,11 @@ class Eqn:
 
     __repr__ = __str__
 
+    @property
+    def source_info(self) -> Source | None:
+        """Where in the user's program it came from."""
+        return self.source
+
     def replace(self, **changes: Any) -> Eqn:
         """The equation that differs from this one in the fields given."""
         fields = {name: changes.get(name, getattr(self, name)) for name in self.__slots__}
@@ -174,6 +179,26 @@ class ClosedJaxpr:
     def pretty_print(self, *, source_info: bool = False, **_: Any) -> str:
         """The text of the program; with ``source_info`` the user's line stands behind each equation."""
         return printer.pretty(self, source=source_info)
+
+    def replace(self, *, jaxpr: Jaxpr | None = None, consts: Sequence[Any] | None = None) -> ClosedJaxpr:
+        """The closed program that differs from this one in what is given."""
+        return ClosedJaxpr(self.jaxpr if jaxpr is None else jaxpr, self.consts if consts is None else consts)
+
+    def map_jaxpr(self, f: Any) -> ClosedJaxpr:
+        """The closed program whose jaxpr is ``f`` of this one's, with the same constants."""
+        return ClosedJaxpr(f(self.jaxpr), self.consts)
+
+    @property
+    def constvars(self) -> list[Var]:
+        return self.jaxpr.constvars
+
+    @property
+    def invars(self) -> list[Var]:
+        return self.jaxpr.invars
+
+    @property
+    def outvars(self) -> list[Atom]:
+        return self.jaxpr.outvars
 
     @property
     def in_avals(self) -> list[Aval]:

@@ -73,6 +73,16 @@ class ShapeDtypeStruct:
     def weak_type(self) -> bool:
         return self.aval.weak_type
 
+    def update(self, **changes: Any) -> ShapeDtypeStruct:
+        """The struct that differs from this one in the fields given: shape, dtype, sharding, weak_type."""
+        fields = {"shape": self.shape, "dtype": self.dtype, "sharding": self.sharding, "weak_type": self.weak_type}
+        unknown = sorted(set(changes) - set(fields))
+        if unknown:
+            raise errors.ArgumentError(
+                wrong=f"ShapeDtypeStruct has no field {unknown[0]!r}", fix=f"Its fields are: {', '.join(fields)}"
+            )
+        return ShapeDtypeStruct(**{**fields, **changes})
+
     def __len__(self) -> int:
         return self.aval.shape[0]
 
