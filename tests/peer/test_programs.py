@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -304,3 +305,83 @@ def test_a_program_is_printed_as_by_the_peer(name: str) -> None:
 def test_a_program_that_differs_is_listed_only_while_it_does(name: str) -> None:
     f, *args = PROGRAMS[name]
     assert alike(text(OURS, f, args)) != alike(text(THEIRS, f, args)), "equal by now: leave it out of the list"
+
+
+# -- what makes programs ----------------------------------------------------------------------------------------------
+def described(tree: Any) -> Any:
+    """The structure of a result, and what is known of its leaves."""
+    leaves, structure = jax.tree.flatten(tree)
+    return str(structure), [(tuple(x.shape), str(x.dtype), bool(x.weak_type)) for x in leaves]
+
+
+def several(x: Any, n: Any, *, scale: Any = 2.0, flag: Any = None) -> Any:
+    out = {"y": x["a"] * scale, "n": n, "none": flag}
+    return out, [x["b"], 3, 2.5, True]
+
+
+ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    (({"a": V, "b": I}, 3), {}),
+    (({"a": M, "b": 1.5}, 2.0), {"scale": I}),
+    (({"a": np.zeros((0, 2), "f4"), "b": np.ones(2, bool)}, 1j), {"scale": 1, "flag": V}),
+    (({"a": 1, "b": np.int8(3)}, np.float16(1)), {}),
+]
+
+
+@pytest.mark.parametrize(("args", "kwargs"), ARGUMENTS)
+def test_shapes_are_known_as_in_the_peer(args: Any, kwargs: Any) -> None:
+    found = []
+    for s in (OURS, THEIRS):
+        shaped = jax.tree.map(lambda x, s=s: s.lib.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype), args)
+        plain = [s.eval_shape(several, *args, **kwargs), s.jit(several).eval_shape(*args, **kwargs)]
+        firm = s.eval_shape(several, *jax.tree.map(lambda x, s=s: s.np.asarray(x), args))
+        structs = s.eval_shape(several, shaped[0], args[1]) if np.asarray(args[0]["b"]).dtype != "int64" else None
+        jaxpr, shape = s.make_jaxpr(several, return_shape=True)(*args, **kwargs)
+        avals = [(tuple(a.shape), str(a.dtype), a.weak_type) for a in jaxpr.in_avals + jaxpr.out_avals]
+        found.append([*map(described, [*plain, firm, shape]), structs and described(structs), avals, str(jaxpr)])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("static", [1, (1,), (-1,), (0, 1)], ids=str)
+def test_static_arguments_are_part_of_the_program(static: Any) -> None:
+    def power(x: Any, n: Any) -> Any:
+        return x * n if isinstance(n, int) else x + n
+
+    x = 2.0 if 0 in np.atleast_1d(static) else V
+    assert len({str(s.make_jaxpr(power, static_argnums=static)(x, 3)) for s in (OURS, THEIRS)}) == 1
+
+
+def test_an_axis_may_be_in_scope() -> None:
+    found = []
+    for s in (OURS, THEIRS):
+        jaxpr = s.make_jaxpr(lambda x, s=s: s.lax.psum(x, "i") * s.lax.axis_index("i"), axis_env=[("i", 4)])(S)
+        found.append([(e.primitive.name, str(e.outvars[0].aval.dtype)) for e in jaxpr.eqns])
+    assert [dtype for _, dtype in found[0]][-1] == [dtype for _, dtype in found[1]][-1]
+    assert found[0][0][0].startswith("psum") and "axis_index" in dict(found[0])
+
+
+def test_a_program_is_run_and_walked_as_the_peers() -> None:
+    found = []
+    for s, core, extend in ((OURS, portax.core, portax.extend.core), (THEIRS, jax.core, jax.extend.core)):
+        closed = s.make_jaxpr(lambda x, s=s: s.jit(lambda y: s.np.sin(y) * 2)(x) + np.ones(3, "f4"))(V)
+        names: list[str] = []
+
+        def walk(jaxpr: Any, names: list[str] = names, extend: Any = extend) -> None:
+            for eqn in jaxpr.eqns:
+                names.append(eqn.primitive.name)
+                for inner in extend.jaxprs_in_params(eqn.params):
+                    walk(inner)
+
+        walk(closed.jaxpr)
+        values = core.eval_jaxpr(closed.jaxpr, closed.consts, V), extend.jaxpr_as_fun(closed)(V)
+        [inner] = extend.subjaxprs(closed.jaxpr)
+        literals = [a.val for e in inner.eqns for a in e.invars if isinstance(a, extend.Literal)]
+        found.append((names, [np.asarray(v[0]).tolist() for v in values], [float(x) for x in literals]))
+    assert found[0][0] == found[1][0] and found[0][2] == found[1][2]
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-6)
+
+
+def test_typeof_is_the_peers() -> None:
+    for x in (1, 2.5, True, 1j, np.float64(1), np.int8(3), V, np.ones((2, 0), "f2"), jnp.bfloat16(1)):
+        x = np.asarray(x) if hasattr(x, "aval") else x
+        ours, theirs = portax.typeof(x), jax.typeof(x)
+        assert (ours.shape, str(ours.dtype), ours.weak_type) == (theirs.shape, str(theirs.dtype), theirs.weak_type), x
