@@ -428,6 +428,51 @@ REFUSED = [
         errors.ShapeError,
         "reduce_window_sum needs window_strides for each of 2 axes, got (1,)",
     ),
+    ('pnp.packbits(N, bitorder="middle")', errors.ArgumentError, "packbits has no bitorder 'middle'"),
+    ("pnp.packbits(V)", errors.DtypeError, "packbits was given float32[3]"),
+    ("pnp.polyint(V, m=2, k=pnp.ones(3))", errors.ArgumentError, "polyint was given 3 constants for m=2"),
+    ("pnp.interp(V * 1j, V, V)", errors.ArgumentError, "interp was given complex points"),
+    ('pnp.interp(V, V, V, left="x")', errors.ArgumentError, "interp was given left='x'"),
+    (
+        'pnp.percentile(V, 50, method="linear", weights=V)',
+        errors.ArgumentError,
+        "percentile was given weights and method='linear'",
+    ),
+    ("pnp.quantile(V, pnp.ones((2, 2)))", errors.ShapeError, "quantile was given q of shape (2, 2)"),
+    (
+        'pnp.vectorize(lambda x: x, signature="n -> n")(V)',
+        errors.ArgumentError,
+        "vectorize does not understand the signature 'n -> n'",
+    ),
+    (
+        'pnp.vectorize(lambda x: x, signature="(n)->(n)")(V, V)',
+        errors.ArgumentError,
+        "vectorize was given 2 arrays for the signature '(n)->(n)'",
+    ),
+    ("pnp.gradient(pnp.ones(1))", errors.ShapeError, "gradient needs two samples along an axis, got float32[1]"),
+    (
+        'pnp.histogram(V, bins="guess")',
+        errors.GapError,
+        "histograms here have no rule 'guess' for the number of bins",
+    ),
+    (
+        "pnp.bincount(N, weights=pnp.ones(2))",
+        errors.ShapeError,
+        "bincount of int32[3] was given weights of shape (2,)",
+    ),
+    (
+        "pnp.histogram(V, weights=pnp.ones(2))",
+        errors.ShapeError,
+        "histogram of float32[3] was given weights of shape (2,)",
+    ),
+    ("pnp.histogram2d(V, pnp.ones(2))", errors.ShapeError, "histogram2d was given float32[3] and float32[2]"),
+    ("pnp.histogramdd(pnp.ones((2, 2, 2)))", errors.ShapeError, "histogramdd was given float32[2,2,2]"),
+    (
+        'pnp.__array_namespace_info__().dtypes(kind="nothing")',
+        errors.ArgumentError,
+        "the array API has no kind 'nothing' of dtypes",
+    ),
+    ("lax.platform_dependent(1.0, default=3)", errors.ArgumentError, "platform_dependent was given 3"),
 ]
 
 

@@ -149,11 +149,11 @@ class ArrayMembers:
         """Whether any of the elements over axes are true (not zero)."""
         ...
 
-    def argmax(self, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
+    def argmax(self, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
         """The place of the greatest element along an axis, the first of equals; NaN counts as it."""
         ...
 
-    def argmin(self, axis: int | None = None, out: None = None, keepdims: bool = False) -> Array:
+    def argmin(self, axis: int | None = None, out: None = None, keepdims: bool | None = None) -> Array:
         """The place of the least element along an axis, the first of equals; NaN counts as it."""
         ...
 
