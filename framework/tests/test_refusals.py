@@ -473,6 +473,26 @@ REFUSED = [
         "the array API has no kind 'nothing' of dtypes",
     ),
     ("lax.platform_dependent(1.0, default=3)", errors.ArgumentError, "platform_dependent was given 3"),
+    (
+        'portax.scipy.linalg.solve(pnp.eye(2), pnp.ones(2), assume_a="guess")',
+        errors.ArgumentError,
+        "solve knows no assumption 'guess'",
+    ),
+    ('portax.scipy.linalg.polar(A, side="top")', errors.ArgumentError, "polar knows no side 'top'"),
+    ('portax.scipy.linalg.schur(pnp.eye(2), output="guess")', errors.ArgumentError, "schur knows no output 'guess'"),
+    (
+        "portax.scipy.linalg.rsf2csf(pnp.eye(2), pnp.eye(3))",
+        errors.ShapeError,
+        "rsf2csf needs T and Z of one size, got float32[2,2] and float32[3,3]",
+    ),
+    (
+        "portax.scipy.linalg.sqrtm(pnp.eye(2), blocksize=2)",
+        errors.GapError,
+        "sqrtm works without blocks, not with blocksize=2",
+    ),
+    ('portax.scipy.linalg.pascal(3, kind="guess")', errors.ArgumentError, "pascal knows no kind 'guess'"),
+    ("portax.scipy.linalg.hilbert(-1)", errors.ArgumentError, "hilbert was given the size -1"),
+    ("portax.scipy.signal.welch(V, detrend=3)", errors.ArgumentError, "csd has no detrend 3"),
 ]
 
 
