@@ -126,7 +126,32 @@ from portax.lax.elementwise import (
     zeta,
 )
 from portax.lax.fourier import fft
-from portax.lax.indexing import gather, scatter, scatter_add, scatter_max, scatter_min, scatter_mul, scatter_sub
+from portax.lax.indexing import (
+    gather,
+    index_take,
+    scatter,
+    scatter_add,
+    scatter_apply,
+    scatter_max,
+    scatter_min,
+    scatter_mul,
+    scatter_sub,
+)
+from portax.lax.primitive_objects import HOMES
+from portax.lax.ragged import RaggedDotDimensionNumbers, ragged_dot, ragged_dot_general, scaled_dot
+from portax.lax.ranking import approx_max_k, approx_min_k
+from portax.lax.requests import (
+    AccuracyMode,
+    DotDimensionNumbers,
+    PrecisionLike,
+    RandomAlgorithm,
+    RoundingMethod,
+    Tolerance,
+    after_all,
+    create_token,
+    shape_as_value,
+    stage,
+)
 from portax.lax.shaping import (
     argmax,
     argmin,
@@ -186,6 +211,8 @@ from portax.lax.shaping import (
 from portax.lax.windows import reduce_window, reduce_window_shape_tuple
 from portax.primitives import (
     ConvDimensionNumbers,
+    DotAlgorithm,
+    DotAlgorithmPreset,
     FftType,
     GatherDimensionNumbers,
     GatherScatterMode,
@@ -193,4 +220,4 @@ from portax.primitives import (
     ScatterDimensionNumbers,
 )
 
-__getattr__ = rooms(__name__, "linalg")
+__getattr__ = rooms(__name__, "linalg", **HOMES)

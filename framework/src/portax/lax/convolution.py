@@ -17,6 +17,7 @@ from portax.lax.elementwise import convert_element_type, eq
 from portax.lax.operands import as_operand
 from portax.lax.shaping import broadcasted_iota, dot_general, reshape, rev, shape_of, transpose
 from portax.primitives.convolution import ConvDimensionNumbers
+from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset
 from portax.primitives.windows import reach
 
 Operand = Any
@@ -189,11 +190,17 @@ def conv_general_dilated(
     elif isinstance(padding, str):
         padding = ((0, 0),) * space  # the primitive says which of the others is wrong
     preferred = None if preferred_element_type is None else user_dtype(preferred_element_type, "conv_general_dilated")
+    exact = p.canonical_precision(precision)
+    if isinstance(exact, DotAlgorithm | DotAlgorithmPreset):
+        raise ArgumentError(
+            wrong=f"convolutions have no dot algorithm, and were given {precision}",
+            fix="Give a Precision, or convert the operands",
+        )
     return p.conv_general_dilated(
         x, w, window_strides=strides, padding=tuple([shape_of(pair) for pair in padding]), lhs_dilation=base,
         rhs_dilation=spread, dimension_numbers=ConvDimensionNumbers(*[shape_of(s) for s in numbers]),
         feature_group_count=operator.index(feature_group_count), batch_group_count=operator.index(batch_group_count),
-        precision=p.canonical_precision(precision), preferred_element_type=preferred, out_sharding=None,
+        precision=exact, preferred_element_type=preferred, out_sharding=None,
     )  # fmt: skip
 
 

@@ -92,6 +92,7 @@ from portax.primitives.cumulative import (
     cumprod,
     cumsum,
 )
+from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset
 from portax.primitives.dynamic_slicing import (
     dynamic_slice,
     dynamic_update_slice,

@@ -20,7 +20,8 @@ from portax.core.config import config
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import ArgumentError, DtypeError, ShapeError
 from portax.primitives.broadcasting import transpose
-from portax.primitives.conversion import convert_element_type
+from portax.primitives.conversion import convert_element_type, reduce_precision
+from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset, needs_rounding, steps_of
 from portax.primitives.zeros import add_any
 
 Shape = tuple[int, ...]
@@ -56,8 +57,12 @@ _PRECISIONS: dict[object, Precision] = {
 }
 
 
-def canonical_precision(precision: Any) -> tuple[Precision, Precision] | None:
-    """A precision, its name, a pair of either, or None, as the pair that ``dot_general`` takes.
+#: What the primitive's parameter ``precision`` may be besides None.
+Canonical = tuple[Precision, Precision] | DotAlgorithm | DotAlgorithmPreset
+
+
+def canonical_precision(precision: Any) -> Canonical | None:
+    """A precision, its name, a pair of either, or None, as the pair that ``dot_general`` takes; or a dot algorithm.
 
     None is what the setting ``default_matmul_precision`` says.
     """
@@ -65,6 +70,12 @@ def canonical_precision(precision: Any) -> tuple[Precision, Precision] | None:
         precision = config.default_matmul_precision
         if precision is None:
             return None
+    if isinstance(precision, str) and precision in DotAlgorithmPreset.__members__:
+        precision = DotAlgorithmPreset[precision]
+    if precision is DotAlgorithmPreset.DEFAULT:
+        return Precision.DEFAULT, Precision.DEFAULT
+    if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+        return precision
     if isinstance(precision, tuple | list):
         if len(precision) != 2:
             raise ArgumentError(
@@ -77,8 +88,33 @@ def canonical_precision(precision: Any) -> tuple[Precision, Precision] | None:
         return Precision(first), Precision(second)
     except ValueError:
         raise ArgumentError(
-            wrong=f"there is no precision {precision!r}", fix="Give 'default', 'high', 'highest', or a Precision"
+            wrong=f"there is no precision {precision!r}",
+            fix="Give 'default', 'high', 'highest', a Precision, or the name of a dot algorithm",
         ) from None
+
+
+def other_way(precision: Canonical | None) -> Canonical | None:
+    """The precision of the factors exchanged."""
+    if precision is None:
+        return None
+    if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+        return precision.swapped
+    first, second = precision
+    return second, first
+
+
+def _rounded(x: np.ndarray, bits: tuple[int, int] | None, wide: Any) -> np.ndarray:
+    needed = needs_rounding(x.dtype, bits)
+    x = x.astype(wide, copy=False)
+    if bits is None or not needed:
+        return x
+    return reduce_precision.reference(x, exponent_bits=bits[0], mantissa_bits=bits[1])
+
+
+def _rounding(b: Any, x: Any, bits: tuple[int, int] | None, wide: Any) -> Any:
+    needed = needs_rounding(x.aval.dtype, bits)
+    x = b.convert(x, wide)
+    return x if bits is None or not needed else b.reduce_precision(x, *bits)
 
 
 @functools.lru_cache(1024)
@@ -106,7 +142,8 @@ class DotGeneral(Primitive):
     ----------
     lhs, rhs : Arrays, any dtypes
     dimension_numbers : ((lhs contracting, rhs contracting), (lhs batch, rhs batch)), static; tuples of axes
-    precision : None or a pair of Precision, static; None is the precision of the dtypes
+    precision : None, a pair of Precision, DotAlgorithm or DotAlgorithmPreset, static
+        None is the precision of the dtypes. An algorithm says what factors and sums are rounded to.
     preferred_element_type : dtype or None, static; of the result and of the sum
     out_sharding : static, how the result lies on its devices
 
@@ -143,7 +180,9 @@ class DotGeneral(Primitive):
         x_free, y_free = _free(x.ndim, x_sum, x_batch), _free(y.ndim, y_sum, y_batch)
         return (*(x.shape[d] for d in x_batch), *(x.shape[d] for d in x_free), *(y.shape[d] for d in y_free))
 
-    def dtype(self, x: Aval, y: Aval, *, preferred_element_type: Any = None, **_: Any) -> Any:
+    def dtype(self, x: Aval, y: Aval, *, preferred_element_type: Any = None, precision: Any = None, **_: Any) -> Any:
+        if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+            steps_of(precision, x.dtype, y.dtype)
         if preferred_element_type is not None:
             wanted = preferred_element_type
             for given in (x, y):
@@ -169,6 +208,11 @@ class DotGeneral(Primitive):
             dtype = preferred_element_type
         else:
             dtype = product_dtype(x.dtype, y.dtype)
+        if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+            steps = steps_of(precision, x.dtype, y.dtype)
+            x, y = _rounded(x, steps.left, steps.wide), _rounded(y, steps.right, steps.wide)
+            out = self.reference(x, y, dimension_numbers=dimension_numbers, preferred_element_type=steps.wide)
+            return _rounded(out, steps.total, steps.wide).astype(dtype)
         # Narrow integers are summed in 32 bits and cut at the end, which gives the same low bits.
         wide = np.dtype(np.int32) if dtypes.is_narrow(dtype) and dtypes.is_integer(dtype) else dtypes.accumulator(dtype)
         x_order, x_shape, y_order, y_shape, shape = _plan(x.shape, y.shape, dimension_numbers)
@@ -201,9 +245,8 @@ class DotGeneral(Primitive):
         (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
         if type(x) is Undefined:
             return _cotangent(ct, x.aval, y, x_sum, y_sum, x_batch, y_batch, precision, swapped=False), None
-        if precision is not None:
-            precision = precision[::-1]
-        return None, _cotangent(ct, y.aval, x, y_sum, x_sum, y_batch, x_batch, precision, swapped=True)
+        back = other_way(precision)
+        return None, _cotangent(ct, y.aval, x, y_sum, x_sum, y_batch, x_batch, back, swapped=True)
 
     def batch(self, batched: Any, x: Any, y: Any, *, dimension_numbers: Any, **params: Any) -> Any:
         (x_sum, y_sum), (x_batch, y_batch) = dimension_numbers
@@ -236,6 +279,12 @@ class DotGeneral(Primitive):
         out_sharding: Any = None,
     ) -> Any:
         wanted = preferred_element_type
+        if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+            dtype = self.dtype(x.aval, y.aval, preferred_element_type=wanted)
+            steps = steps_of(precision, x.aval.dtype, y.aval.dtype)
+            x, y = _rounding(b, x, steps.left, steps.wide), _rounding(b, y, steps.right, steps.wide)
+            out = b.dot_general(x, y, dimension_numbers, None, steps.wide)
+            return b.convert(_rounding(b, out, steps.total, steps.wide), dtype)
         if x.aval.dtype != y.aval.dtype:
             common = wanted
             if common is None:
@@ -269,12 +318,25 @@ class DotGeneral(Primitive):
             yield dot(x, make((3, 2)), (1,), (0,), preferred_element_type=preferred, id="preferred")
         highest = (Precision.HIGHEST, Precision.HIGHEST)
         yield dot(x, make((3, 2)), (1,), (0,), precision=highest, id="precision")
+        if dtypes.is_float(x.dtype):
+            algorithms: list[Any] = [DotAlgorithmPreset.TF32_TF32_F32_X3, DotAlgorithmPreset.F64_F64_F64]
+            if x.dtype != dtypes.float64:  # what is rounded has no differences to compare a tangent with
+                algorithms += [DotAlgorithmPreset.BF16_BF16_F32, DotAlgorithmPreset.F16_F16_F16]
+                algorithms += [DotAlgorithm(np.float16, dtypes.bfloat16, np.float32)]
+            for algorithm in algorithms:
+                yield dot(x, make((3, 2)), (1,), (0,), precision=algorithm, id="algorithm")
 
     def refusals(self, make: Any) -> Any:
         def dot(x: Any, y: Any, x_sum: Any, y_sum: Any, x_batch: Any = (), y_batch: Any = ()) -> Sample:
             numbers = ((x_sum, y_sum), (x_batch, y_batch))
             return Sample(x, y, dimension_numbers=numbers, precision=None, preferred_element_type=None)
 
+        algorithm = dot(make((2, 3)), make((3, 2)), (1,), (0,))
+        algorithm.params["precision"] = DotAlgorithmPreset.ANY_F8_ANY_F8_F32
+        yield Refusal(algorithm, DtypeError, "is not made for factors of")
+        algorithm = dot(make((2, 3)), make((3, 2)), (1,), (0,))
+        algorithm.params["precision"] = DotAlgorithm(np.float32, np.int32, np.float32)
+        yield Refusal(algorithm, DtypeError, "there is no dot algorithm of float32, int32, float32")
         yield Refusal(dot(make((2, 3)), make((2, 3)), (1,), (0,)), ShapeError, "cannot pair contracting axis 1")
         yield Refusal(dot(make((2, 3)), make((3,)), (1, 0), (0,)), ShapeError, "pairs contracting axes")
         yield Refusal(dot(make((2, 3)), make((3,)), (2,), (0,)), ShapeError, "cannot use axes (2,)")

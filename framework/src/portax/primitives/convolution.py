@@ -27,7 +27,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError
 from portax.primitives.broadcasting import reshape, transpose
-from portax.primitives.contraction import Precision, dot_general, fits
+from portax.primitives.contraction import Precision, dot_general, fits, other_way
 from portax.primitives.conversion import convert
 from portax.primitives.slicing import batch_size, pad, rev
 from portax.primitives.windows import Axis, axes_of, check, check_not_cut_away, gathered, padded, reach
@@ -449,7 +449,7 @@ def _to_rhs(
             (lhs[1], lhs[0], *lhs[2:]), (out[1], out[0], *out[2:]), (rhs[1], rhs[0], *rhs[2:])
         ),
         feature_group_count=batch_group_count, batch_group_count=feature_group_count,
-        precision=None if precision is None else precision[::-1], preferred_element_type=None, out_sharding=None,
+        precision=other_way(precision), preferred_element_type=None, out_sharding=None,
     )  # fmt: skip
 
 
