@@ -177,6 +177,12 @@ def test_what_a_callback_is_given_may_be_kept():
     assert [float(x[0]) for x in kept] == [0.0, 1.0, 2.0] and isinstance(kept[0], px.Array)
 
 
+def test_a_random_key_is_a_key_in_a_callback(run):
+    seen = []
+    run(lambda k: px.debug.callback(lambda key: seen.append(px.random.key_data(key).tolist()), k))(px.random.key(7))
+    assert seen == [px.random.key_data(px.random.key(7)).tolist()]
+
+
 def test_a_callback_may_compute_with_arrays(run):
     f = run(lambda x: px.pure_callback(lambda v: pnp.sin(v) + 1, SCALAR, x))
     np.testing.assert_allclose(float(f(1.0)), np.sin(1.0) + 1, rtol=1e-6)

@@ -458,8 +458,9 @@ STARTS = [2, 2.5, True, np.int8(2), np.int32(2), np.float16(2), np.float32(2), 1
 
 
 @pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("wide", [False, True], ids=["32", "64"])
 @pytest.mark.parametrize("name", WEAK_BODIES)
-def test_a_weakly_typed_carry_settles_as_in_the_peer(name: str, traced: bool) -> None:
+def test_a_weakly_typed_carry_settles_as_in_the_peer(name: str, wide: bool, traced: bool) -> None:
     def scan(side: Side, x: Any) -> Any:
         return side.lax.scan(lambda c, _: (WEAK_BODIES[name](side, c), c), x, None, length=2)
 
@@ -469,10 +470,12 @@ def test_a_weakly_typed_carry_settles_as_in_the_peer(name: str, traced: bool) ->
     def count(side: Side, x: Any) -> Any:
         return side.lax.fori_loop(0, 2, lambda i, c: WEAK_BODIES[name](side, c), x)
 
-    for start in STARTS:
-        for f in (scan, loop, count):
-            ours, theirs = (avals_of(side, f, start, traced) for side in (OURS, THEIRS))
-            assert_alike(ours, theirs, f"{f.__name__} from {start!r}")
+    starts = [*STARTS, np.int64(2), np.float64(2), np.uint32(1)] if wide else STARTS
+    with jax.enable_x64(wide), portax.enable_x64(wide):
+        for start in starts:
+            for f in (scan, loop, count):
+                ours, theirs = (avals_of(side, f, start, traced) for side in (OURS, THEIRS))
+                assert_alike(ours, theirs, f"{f.__name__} from {start!r}")
 
 
 @pytest.mark.parametrize("first", WEAK_BODIES)

@@ -243,7 +243,7 @@ debug_print_p = registry.add(DebugPrint())
 class _Flat:
     """A user's function of trees as one of flat ndarrays."""
 
-    __slots__ = ("__name__", "avals", "function", "in_tree", "out_tree", "static")
+    __slots__ = ("__name__", "avals", "function", "in_tree", "keys", "out_tree", "static")
 
     def __init__(self, function: Callable[..., Any], leaves: Sequence[Any], in_tree: Any, *result: Any) -> None:
         self.function, self.in_tree, self.__name__ = function, in_tree, name_of(function)
@@ -255,17 +255,19 @@ class _Flat:
         self.avals = tuple(Aval(tuple(s.shape), dtypes.canonicalize_dtype(s.dtype)) for s in structs)
         #: Leaves that are no arrays go to the function as they are.
         self.static = [None if _is_array(x) else (x,) for x in leaves]
+        #: Which arrays are random keys, whose dtype an ndarray does not have.
+        self.keys = [aval_of(x).dtype if _is_array(x) and dtypes.is_key(aval_of(x).dtype) else None for x in leaves]
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         given = iter(values)
         leaves: list[Any] = []
-        for fixed in self.static:
+        for fixed, key in zip(self.static, self.keys, strict=True):
             if fixed is not None:
                 leaves.append(fixed[0])
                 continue
             # The memory is the device's, and the function may keep what it is given.
             x = np.array(next(given))
-            leaves.append(ConcreteArray(Aval(x.shape, x.dtype), x))
+            leaves.append(ConcreteArray(Aval(x.shape, x.dtype if key is None else key), x))
         args, kwargs = tree.unflatten(self.in_tree, leaves)
         with push(State.trace):
             out = self.function(*args, **kwargs)
