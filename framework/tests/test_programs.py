@@ -118,6 +118,7 @@ def test_programs_are_taken_apart_and_run_by_public_names():
     assert px.core.max_dim(2, 3) == 3 and px.core.min_dim(2, 3) == 2
     with core.take_current_trace() as trace, core.set_current_trace(trace):
         assert core.get_opaque_trace_state() == core.get_opaque_trace_state()
+        assert core.find_top_trace([1.0]) is trace
     with pytest.raises(errors.ConcretizationTypeError, match="a value was needed"):
         px.jit(lambda x: core.concrete_or_error(float, x, "for a test"))(1.0)
 
@@ -139,7 +140,7 @@ def test_programs_and_avals_have_the_members_that_libraries_use():
 
 # -- the checker ------------------------------------------------------------------------------------------------------
 def program(eqns, inputs, outputs, constants=()):
-    return Jaxpr(constants, inputs, outputs, eqns, "f")
+    return Jaxpr(constants, inputs, outputs, eqns, name="f")
 
 
 def test_a_sound_program_passes():
@@ -178,7 +179,7 @@ def shaped_literal():
 def broken_inside():
     jit = px.make_jaxpr(px.jit(lambda x: x))(X).eqns[0]
     a, b = Var(F3), Var(F3)
-    inner = Jaxpr([], [Var(F3)], [Var(F3)], [], "g")
+    inner = Jaxpr([], [Var(F3)], [Var(F3)], [], name="g")
     params = {**jit.params, "jaxpr": ClosedJaxpr(inner)}
     return program([Eqn(jit.primitive, [a], [b], params)], [a], [b])
 

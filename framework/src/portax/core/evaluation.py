@@ -9,8 +9,9 @@ from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal, Var
 from portax.core.trace import state
 
 
-def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
+def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any, propagate_source_info: bool = True) -> list[Any]:
     """Run a program with the current trace, equation by equation."""
+    del propagate_source_info  # a program that is staged again belongs to the line that runs it
     env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, args, strict=True))
     process = state.trace.process

@@ -127,12 +127,16 @@ class Jaxpr:
         invars: Iterable[Var],
         outvars: Iterable[Atom],
         eqns: Iterable[Eqn],
+        effects: Effects | None = None,
+        debug_info: Any = None,
         name: str = "",
     ) -> None:
+        # The effects are those of the equations; who builds programs for JAX passes them all the same.
+        del effects, debug_info
         self.constvars, self.invars = list(constvars), list(invars)
         self.outvars, self.eqns = list(outvars), list(eqns)
-        effects = [eqn.effects for eqn in self.eqns if eqn.effects]
-        self.effects: Effects = frozenset().union(*effects) if effects else NO_EFFECTS
+        found = [eqn.effects for eqn in self.eqns if eqn.effects]
+        self.effects: Effects = frozenset().union(*found) if found else NO_EFFECTS
         self.name = name
         #: Results of transformations of this very jaxpr, kept as long as it lives.
         self.memo: dict[Any, Any] = {}

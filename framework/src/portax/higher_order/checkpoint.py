@@ -106,7 +106,7 @@ def _saved(closed: ClosedJaxpr, policy: Policy | None) -> tuple[ClosedJaxpr, Clo
         else:
             rest.append(eqn)
     saving = jaxpr.replace(outvars=[*jaxpr.outvars, *kept])
-    again = Jaxpr(jaxpr.constvars, [*jaxpr.invars, *kept], jaxpr.outvars, rest, jaxpr.name)
+    again = Jaxpr(jaxpr.constvars, [*jaxpr.invars, *kept], jaxpr.outvars, rest, name=jaxpr.name)
     # What was saved is the same value, whose derivative still has to be found: it is recomputed as a linear map only.
     result = ClosedJaxpr(saving, closed.consts), _with_derivatives(closed, ClosedJaxpr(again, closed.consts), kept)
     closed.memo[key] = result

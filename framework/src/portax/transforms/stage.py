@@ -113,7 +113,7 @@ class StageTrace(Trace):
             outvars.append(x.variable if own else self.lift(x))
         # Lifting may have met values that ended up as constants nobody uses; they cost nothing and stay.
         constvars = [v for v, _ in self.constants]
-        jaxpr = Jaxpr(constvars, [t.variable for t in inputs], outvars, self.eqns, self.name)
+        jaxpr = Jaxpr(constvars, [t.variable for t in inputs], outvars, self.eqns, name=self.name)
         if config.enable_checks:
             checker.check_jaxpr(jaxpr)
         return jaxpr, [x for _, x in self.constants]

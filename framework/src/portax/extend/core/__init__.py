@@ -21,6 +21,7 @@ from portax.errors import InconclusiveDimensionOperation, JaxprTypeError
 from portax.extend.core import primitives
 from portax.extend.core.programs import (
     concrete_or_error,
+    find_top_trace,
     gensym,
     get_opaque_trace_state,
     jaxpr_as_fun,

@@ -88,8 +88,9 @@ def mapped_aval(size: int, axis: int | None, aval: Aval) -> Aval:
     return aval.update(shape=tuple(n for i, n in enumerate(aval.shape) if i != axis % aval.ndim))
 
 
-def unmapped_aval(size: int, axis: int | None, aval: Aval) -> Aval:
+def unmapped_aval(size: int, axis: int | None, aval: Aval, explicit_mesh_axis: Any = None) -> Aval:
     """The aval of ``size`` arrays of ``aval`` stacked on a new axis, or ``aval`` where the axis is None."""
+    del explicit_mesh_axis
     if axis is None:
         return aval
     place = axis % (aval.ndim + 1)
@@ -117,6 +118,12 @@ class take_current_trace:
 
     def __exit__(self, *exc: object) -> None:
         state.trace = self.saved
+
+
+def find_top_trace(xs: Any) -> Trace:
+    """What interprets operations on these values: whatever interprets operations now."""
+    del xs
+    return state.trace
 
 
 def gensym() -> Callable[[Aval], Var]:
