@@ -120,9 +120,9 @@ class take_current_trace:
         state.trace = self.saved
 
 
-def find_top_trace(xs: Any) -> Trace:
+def find_top_trace(_: Any) -> Trace:
     """What interprets operations on these values: whatever interprets operations now."""
-    del xs
+
     return state.trace
 
 
