@@ -11,7 +11,7 @@ import pytest
 import portax as px
 import portax.numpy as pnp
 from portax.core.config import config
-from portax.errors import DisallowedError, NonFiniteError, TransferError
+from portax.errors import DisallowedError, LeakedTracerError, NonFiniteError, TransferError
 from portax.runtime import guards
 from portax.runtime.array import ConcreteArray
 
@@ -226,3 +226,59 @@ def test_nothing_is_asked_where_nothing_is_guarded(monkeypatch):
     f = px.jit(lambda x: x + 1)
     assert f(np.ones(2)).tolist() == [2, 2]
     assert (pnp.ones(2) + 1).tolist() == [2, 2]
+
+
+def test_a_constant_index_out_of_range_is_refused_where_that_is_asked_for():
+    x = pnp.arange(3.0)
+    assert float(x[5]) == 2.0
+    config.update("check_static_indices", True)
+    try:
+        for ask in (lambda: x[5], lambda: x[-4], lambda: px.jit(lambda x: x[7])(x), lambda: x.at[5].set(1.0)):
+            with pytest.raises(IndexError, match=r"out of bounds: axis 0 of the array \(shape \(3,\)\) has length 3"):
+                ask()
+        assert [float(x[i]) for i in (2, -3)] == [2.0, 0.0]
+        assert x[5:].shape == (0,)
+    finally:
+        config.update("check_static_indices", False)
+    assert float(x[5]) == 2.0
+
+
+KEPT = []
+
+
+class Holder:
+    pass
+
+
+LEAKS = {
+    "a list": (lambda x: KEPT.append(x), "it is kept in a list"),
+    "an attribute": (lambda x: setattr(Holder, "kept", x), "it is kept"),
+    "a closure": (lambda x: KEPT.append(lambda: x), "a function that was defined in it refers to it"),
+}
+TRACED = {
+    "jit": lambda f: px.jit(f)(1.0),
+    "grad": lambda f: px.grad(f)(1.0),
+    "vmap": lambda f: px.vmap(f)(pnp.ones(3)),
+    "jvp": lambda f: px.jvp(f, (1.0,), (1.0,)),
+    "scan": lambda f: px.lax.scan(lambda c, _: (f(c), None), 1.0, None, length=2),
+    "grad of jit": lambda f: px.grad(px.jit(f))(1.0),
+}
+
+
+@pytest.mark.parametrize("trace", TRACED)
+@pytest.mark.parametrize("way", LEAKS)
+def test_a_traced_value_that_outlives_its_function_is_named(way, trace):
+    leak, words = LEAKS[way]
+    try:
+        with px.check_tracer_leaks(True), pytest.raises(LeakedTracerError, match="outlives") as caught:
+            TRACED[trace](lambda x: (leak(x), x * 2)[1])
+        assert words in caught.value.wrong
+    finally:
+        KEPT.clear()
+        Holder.kept = None
+
+
+@pytest.mark.parametrize("trace", TRACED)
+def test_a_function_that_keeps_nothing_leaks_nothing(trace):
+    with px.checking_leaks():
+        TRACED[trace](lambda x: pnp.sin(x) * px.jit(lambda y: y + x)(x))

@@ -16,6 +16,7 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes, promotion
 from portax.core.array import Array
+from portax.core.config import config
 from portax.core.trace import Tracer
 from portax.numpy.promotion import as_array
 from portax.primitives.broadcasting import broadcast_in_dim
@@ -274,4 +275,9 @@ def within(i: int, axis: int, n: int, shape: Shape, wrap: bool = True) -> int:
             fix="Check the length first, or take an empty slice",
         )
     check_int(i)
+    if config.check_static_indices and wrap and not -n <= i < n:
+        raise errors.IndexingError(
+            wrong=f"index {i} is out of bounds: axis {axis} of the array (shape {shape}) has length {n}",
+            fix=f"Give {-n} to {n - 1}, or turn check_static_indices off to read the element nearest to it",
+        )
     return i + n if i < 0 and wrap else i

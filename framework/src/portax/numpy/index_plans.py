@@ -19,6 +19,7 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes
 from portax.core.aval import Aval
+from portax.core.config import config
 from portax.core.trace import state
 from portax.numpy.index_entries import Entry, Flag, Shape, check_int, is_picking, read, run_of, within
 from portax.primitives.arithmetic import add
@@ -164,6 +165,8 @@ def basic_plan(aval: Aval, idx: Any) -> BasicPlan | None:
         if len(_plans) >= PLANS:
             _plans.clear()
         _plans[aval, key] = plan
+    elif not plan.in_bounds and config.check_static_indices:
+        return BasicPlan(aval, read(aval.shape, idx))  # which raises: the setting was off when the plan was made
     return plan
 
 

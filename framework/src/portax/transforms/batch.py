@@ -12,11 +12,15 @@ from typing import Any
 
 from portax import errors
 from portax.core.aval import Aval, aval_of
+from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, extend_axes, push, state
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.transforms.stage import eval_closed, stage_closed
+
+leaks = lazy("portax.transforms.leaks")
 
 
 class BatchTracer(Tracer):
@@ -100,6 +104,10 @@ def batch(
     finally:
         trace.invalidate()
     rows = [trace.row(x) for x in outs]
+    if config.check_tracer_leaks:
+        watched = leaks.watch(trace)
+        del trace, inputs, outs
+        leaks.check(watched, "")
     return [x for x, _ in rows], [b for _, b in rows]
 
 

@@ -12,11 +12,15 @@ from typing import Any
 from portax import errors
 from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
+from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, push, state
 from portax.primitives.zeros import add_any, zeros
 from portax.transforms.stage import eval_closed, stage_closed
+
+leaks = lazy("portax.transforms.leaks")
 
 
 class JVPTracer(Tracer):
@@ -158,6 +162,10 @@ def jvp(
     finally:
         trace.invalidate()
     pairs = [trace.moved(x) for x in outs]
+    if config.check_tracer_leaks:
+        watched = leaks.watch(trace)
+        del trace, inputs, outs
+        leaks.check(watched, "")
     return [x for x, _ in pairs], [t for _, t in pairs]
 
 

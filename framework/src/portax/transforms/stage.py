@@ -27,6 +27,7 @@ from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, leaked, push, state
 
 checker = lazy("portax.core.checker")
+leaks = lazy("portax.transforms.leaks")
 
 #: Elements from which a constant is passed as data instead of being written into the program.
 LARGE = 1024
@@ -140,6 +141,10 @@ def stage(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = ""
         trace.invalidate()
         if collecting:
             gc.enable()
+    if config.check_tracer_leaks:
+        watched = leaks.watch(trace)
+        del trace, inputs, outputs
+        leaks.check(watched, name)
     return jaxpr, consts
 
 
