@@ -11,6 +11,7 @@ __getattr__ = rooms(
     "linalg",
     "ndimage",
     "signal",
+    "spatial",
     "special",
     "stats",
 )
