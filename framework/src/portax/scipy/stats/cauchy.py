@@ -1,0 +1,55 @@
+"""Cauchy's distribution: density ``1 / (pi scale (1 + z^2))`` with ``z = (x - loc) / scale``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from portax.scipy.stats.common import floats, functions_of, pnp, standardized
+
+_of = functions_of("Cauchy's distribution", "")
+
+@_of
+def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    [z, scale], back = standardized("cauchy.logpdf", x, loc, scale)
+    return back(-(math.log(math.pi) + pnp.log(scale) + pnp.log1p(z * z)))
+
+
+@_of
+def pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    return pnp.exp(logpdf(x, loc, scale))
+
+
+@_of
+def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    [z, _], back = standardized("cauchy.cdf", x, loc, scale)
+    # atan(z) + pi/2, without cancellation far below.
+    return back(pnp.arctan2(1, -z) / math.pi)
+
+
+@_of
+def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    return pnp.log(cdf(x, loc, scale))
+
+
+@_of
+def sf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    [z, _], back = standardized("cauchy.sf", x, loc, scale)
+    return back(pnp.arctan2(1, z) / math.pi)
+
+
+@_of
+def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    return pnp.log(sf(x, loc, scale))
+
+
+@_of
+def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    (q, loc, scale), back = floats("cauchy.ppf", q, loc, scale)
+    return back(loc + scale * pnp.tan(math.pi * q - math.pi / 2))
+
+
+@_of
+def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
+    (q, loc, scale), back = floats("cauchy.isf", q, loc, scale)
+    return back(loc + scale * pnp.tan(math.pi / 2 - math.pi * q))
