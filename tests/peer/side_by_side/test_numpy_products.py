@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -141,6 +142,8 @@ jnp.matmul(h, g, preferred_element_type='float32')
 
 
 CASES.remove("jnp.kron(b, b.T)")  # which jax refuses, and takes in jnp.outer
+if jax.__version_info__ >= (0, 12):  # which refuses vectors of length 2
+    CASES = [text for text in CASES if not (text.startswith("jnp.cross") and ("m" in text or ":2" in text))]
 
 
 @pytest.mark.parametrize("text", CASES)

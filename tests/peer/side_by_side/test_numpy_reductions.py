@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -226,6 +227,8 @@ jnp.logaddexp.outer(x[0], x[1])
 #: What jax refuses, or gets wrong: complex numbers are true where they are not zero, and ordered by their parts.
 WIDER = {f"jnp.{f}({x})" for f in ("all", "argmax", "argmin", "nanargmax", "nanargmin") for x in "z"}
 CASES = [text for text in dict.fromkeys(CASES) if text not in WIDER]
+if jax.__version_info__ >= (0, 12):  # where it is NaN
+    CASES.remove("jnp.nanmedian(e, axis=0)")
 
 
 @pytest.mark.parametrize("text", CASES)
