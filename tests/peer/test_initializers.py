@@ -60,6 +60,25 @@ def test_weights_are_those_of_the_peer(name, dtype):
     np.testing.assert_allclose(eager.astype(wide), b.astype(wide), rtol=digits, atol=digits)
 
 
+ORTHOGONAL = {
+    "square": (lambda i: i.orthogonal(), (4, 4)),
+    "wide": (lambda i: i.orthogonal(2.0), (3, 5)),
+    "tall": (lambda i: i.orthogonal(column_axis=0), (5, 3)),
+    "many-axes": (lambda i: i.orthogonal(), (3, 2, 4)),
+    "columns-in-the-middle": (lambda i: i.orthogonal(column_axis=1), (3, 4, 2)),
+    "delta": (lambda i: i.delta_orthogonal(), (3, 2, 4)),
+    "delta-2": (lambda i: i.delta_orthogonal(0.5), (3, 4, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("case", ORTHOGONAL)
+def test_orthogonal_weights_are_those_of_the_peer(case):
+    make, shape = ORTHOGONAL[case]
+    a, b = make(ours)(random.key(2), shape), make(theirs)(jax.random.key(2), shape)
+    assert (a.dtype, a.shape) == (b.dtype, b.shape)
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("name", ["normal", "glorot_uniform", "constant"])
 def test_the_dtype_of_the_initializer_is_a_default(name):
     given = {"constant": (2,)}.get(name, ())

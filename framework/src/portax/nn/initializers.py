@@ -347,3 +347,92 @@ lecun_normal = _scaled("lecun_normal", 1.0, "fan_in", "truncated_normal", "LeCun
 lecun_uniform = _scaled("lecun_uniform", 1.0, "fan_in", "uniform", "LeCun's uniform weights")
 he_normal = kaiming_normal = _scaled("he_normal", 2.0, "fan_in", "truncated_normal", "He's normal weights")
 he_uniform = kaiming_uniform = _scaled("he_uniform", 2.0, "fan_in", "uniform", "He's uniform weights")
+
+
+# -- orthogonal -------------------------------------------------------------------------------------------------------
+def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """An initializer that gives orthogonal matrices: orthonormal rows or columns, whichever are fewer.
+
+    Parameters
+    ----------
+    scale : number
+        What they are multiplied by.
+    column_axis : int
+        The axis along which the columns are counted; the others together count the rows.
+    dtype : floating or complex dtype, optional
+        Where the initializer is given none.
+
+    References
+    ----------
+    Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks,
+    arXiv:1312.6120, 2013.
+
+    Examples
+    --------
+    >>> from portax import random
+    >>> from portax.nn import initializers
+    >>> initializers.orthogonal()(random.key(0), (2, 3)).shape
+    (2, 3)
+    """
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
+        _unsharded("orthogonal", out_sharding)
+        dtype = _dtype(dtype, "orthogonal")
+        if len(shape) < 2:
+            raise ShapeError(
+                wrong=f"orthogonal weights need at least two axes, and were asked for shape {tuple(shape)}",
+                fix="Give the shape of a matrix",
+            )
+        columns = shape[column_axis]
+        rows = math.prod(shape) // columns
+        matrix = random.orthogonal(key, rows, (), dtype, columns)
+        rest = [n for a, n in enumerate(shape) if a != column_axis % len(shape)]
+        return pnp.moveaxis(pnp.reshape(matrix, (*rest, columns)), -1, column_axis) * pnp.asarray(scale, dtype)
+
+    return init
+
+
+def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> Initializer:
+    """An initializer of convolution kernels: an orthogonal matrix at the middle place, zeros elsewhere.
+
+    Parameters
+    ----------
+    scale : number
+        What the matrix is multiplied by.
+    column_axis : int
+        The axis along which its columns are counted, one of the last two.
+    dtype : floating or complex dtype, optional
+        Where the initializer is given none.
+
+    References
+    ----------
+    Xiao et al., Dynamical isometry and a mean field theory of CNNs, arXiv:1806.05393, 2018.
+
+    Examples
+    --------
+    >>> from portax import random
+    >>> from portax.nn import initializers
+    >>> initializers.delta_orthogonal()(random.key(0), (3, 2, 2))[0].tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    default = dtype
+
+    def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
+        _unsharded("delta_orthogonal", out_sharding)
+        dtype = _dtype(dtype, "delta_orthogonal")
+        if len(shape) not in (3, 4, 5):
+            raise ShapeError(
+                wrong=f"delta_orthogonal weights have 3 to 5 axes, and were asked for shape {tuple(shape)}",
+                fix="Give places of the kernel, inputs, outputs",
+            )
+        if shape[-1] < shape[-2]:
+            raise ShapeError(
+                wrong=f"delta_orthogonal weights need at least as many outputs as inputs, not shape {tuple(shape)}",
+                fix="Make the last axis at least as long as the one before",
+            )
+        matrix = orthogonal(scale, column_axis, dtype)(key, shape[-2:])
+        middle = tuple((n - 1) // 2 for n in shape[:-2])
+        return pnp.zeros(shape, dtype).at[middle].set(matrix)
+
+    return init

@@ -20,4 +20,4 @@ from portax.random.gamma import beta, chisquare, dirichlet, f, gamma, loggamma, 
 from portax.random.keys import PRNGKey, clone, fold_in, key, key_data, key_dtype, key_impl, split, wrap_key_data
 from portax.random.normal import lognormal, normal, truncated_normal
 from portax.random.uniform import bits, randint, uniform
-from portax.random.vectors import ball, generalized_normal
+from portax.random.vectors import ball, generalized_normal, multivariate_normal, orthogonal
