@@ -25,7 +25,7 @@ from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.comparison import eq, select_n
 from portax.primitives.elementwise import like
 from portax.primitives.exponential import exp, log1p, logistic
-from portax.primitives.reductions import highest, lowest
+from portax.primitives.reductions import complex_extreme, highest, lowest
 from portax.primitives.slicing import concatenate, part
 from portax.primitives.zeros import add_any
 
@@ -111,7 +111,11 @@ class Cumulative(Primitive):
         wide = b.convert(x, dtypes.accumulator(dtype))
         ends = (0, n - 1) if reverse else (n - 1, 0)
         init = self.identity(wide.aval.dtype)
-        return b.convert(b.reduce_window(wide, self.op, init, {axis: n}, padding={axis: ends}), dtype)
+        return b.convert(b.reduce_window(wide, self.body(dtype), init, {axis: n}, padding={axis: ends}), dtype)
+
+    def body(self, dtype: Any) -> Any:
+        """What joins two elements, for StableHLO."""
+        return self.op
 
     def samples(self, make: Any) -> Any:
         yield Sample(make((2, 3, 4)), axis=1, reverse=False, id="middle")
@@ -182,7 +186,10 @@ class Cumprod(Cumulative):
 
 
 class CumExtreme(Cumulative):
-    dtypes = ("int", "uint", "float")
+    direction: str
+
+    def body(self, dtype: Any) -> Any:
+        return complex_extreme(self.direction) if dtypes.is_complex(dtype) else self.op
 
     def join_tangents(self, x: Sequence[Any], y: Sequence[Any]) -> list[Any]:
         out = self.join(x[0], y[0])
@@ -198,11 +205,11 @@ def _share(x: Any, y: Any, out: Any, t: Any) -> Any:
 
 class Cummax(CumExtreme):
     __doc__ = _DOC.format(
-        what="Running greatest element", kinds="integers or real floating point",
-        notes="NaN from the first NaN on. Two equal elements share the tangent.",
+        what="Running greatest element", kinds="any numeric dtype",
+        notes="NaN from the first NaN on; complex numbers in lexicographic order. Two equal elements share the tangent.",
     )  # fmt: skip
     name = "cummax"
-    ufunc, op = np.maximum, "maximum"
+    ufunc, op, direction = np.maximum, "maximum", "GT"
 
     def identity(self, dtype: Any) -> Any:
         return lowest(dtype)
@@ -213,11 +220,11 @@ class Cummax(CumExtreme):
 
 class Cummin(CumExtreme):
     __doc__ = _DOC.format(
-        what="Running least element", kinds="integers or real floating point",
-        notes="NaN from the first NaN on. Two equal elements share the tangent.",
+        what="Running least element", kinds="any numeric dtype",
+        notes="NaN from the first NaN on; complex numbers in lexicographic order. Two equal elements share the tangent.",
     )  # fmt: skip
     name = "cummin"
-    ufunc, op = np.minimum, "minimum"
+    ufunc, op, direction = np.minimum, "minimum", "LT"
 
     def identity(self, dtype: Any) -> Any:
         return highest(dtype)

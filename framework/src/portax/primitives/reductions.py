@@ -156,7 +156,9 @@ def _shared_tangent(t: Any, out: Any, x: Any, *, axes: Any, out_sharding: Any = 
     return div(reduce_sum(select_n(chosen, none, t), axes=axes), count)
 
 
-def _complex_extreme(direction: str) -> Any:
+def complex_extreme(direction: str) -> Any:
+    """A body for StableHLO that chooses of two complex numbers the one ahead in lexicographic order."""
+
     def body(b: Any, x: Any, y: Any) -> Any:
         return b.select(_complex_before(b, x, y, direction), x, y)
 
@@ -182,7 +184,7 @@ class ReduceMax(Reduction):
         return lowest(dtype)
 
     def stablehlo(self, b: Any, x: Any, *, axes: Any, out_sharding: Any = None) -> Any:
-        op = _complex_extreme("GT") if dtypes.is_complex(x.aval.dtype) else self.op
+        op = complex_extreme("GT") if dtypes.is_complex(x.aval.dtype) else self.op
         return b.reduce(x, self.identity(x.aval.dtype), axes, op)
 
 
@@ -202,7 +204,7 @@ class ReduceMin(Reduction):
         return flip(reduce_max(flip(x), axes=axes))
 
     def stablehlo(self, b: Any, x: Any, *, axes: Any, out_sharding: Any = None) -> Any:
-        op = _complex_extreme("LT") if dtypes.is_complex(x.aval.dtype) else self.op
+        op = complex_extreme("LT") if dtypes.is_complex(x.aval.dtype) else self.op
         return b.reduce(x, self.identity(x.aval.dtype), axes, op)
 
 
