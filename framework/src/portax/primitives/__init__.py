@@ -141,7 +141,14 @@ from portax.primitives.linalg import (
     tridiagonal,
     tridiagonal_solve,
 )
-from portax.primitives.random_bits import threefry2x32
+from portax.primitives.random_bits import (
+    random_clone,
+    random_fold_in,
+    random_seed,
+    random_split,
+    random_unwrap,
+    random_wrap,
+)
 from portax.primitives.reductions import (
     argmax,
     argmin,
@@ -187,6 +194,7 @@ from portax.primitives.special import (
     regularized_incomplete_beta,
     zeta,
 )
+from portax.primitives.threefry import threefry2x32
 from portax.primitives.trigonometric import (
     acos,
     acosh,

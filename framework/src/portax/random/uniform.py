@@ -21,8 +21,9 @@ from portax.primitives.comparison import clamp, gt, le
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.decomposing import constant, where
 from portax.primitives.elementwise import like
-from portax.primitives.random_bits import bits_of_stored, random_bits, random_split
+from portax.primitives.random_bits import random_bits, random_split
 from portax.primitives.slicing import part
+from portax.primitives.threefry import bits_of_stored
 from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
 
 
