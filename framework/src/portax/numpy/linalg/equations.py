@@ -105,10 +105,10 @@ def solve(a: Any, b: Any) -> Array:
             wrong=f"solve needs square matrices on the left side, got {x.aval}",
             fix="Make the last two axes equally long; for others use lstsq",
         )
-    if y.ndim > 1 and y.ndim == x.ndim - 1:
+    if y.ndim > 1 and y.ndim == x.ndim - 1 and y.shape[-2] != x.shape[-1]:
         raise ShapeError(
-            wrong=f"solve cannot tell whether a b of shape {y.shape} is vectors or matrices beside an a of shape "
-            f"{x.shape}",
+            wrong=f"solve takes a b of two axes or more for matrices, and those of shape {y.shape} do not fit an a of "
+            f"shape {x.shape}",
             fix="For vectors give b[..., None], and take the last axis off the result",
         )
     if not y.ndim or y.shape[-2 if y.ndim > 1 else 0] != x.shape[-1]:
@@ -247,17 +247,21 @@ def _slogdet_by_factors(a: Array) -> tuple[Array, Array]:
 
 @_slogdet_by_factors.defjvp
 def _slogdet_jvp(primals: Any, tangents: Any) -> Any:
-    # d log det(a) = tr(a^-1 da); its imaginary part turns the sign.
     [a], [da] = primals, tangents
     factors, pivots, order = p.lu(a)
-    signs, logs = _log_of(diagonal(factors, axis1=-2, axis2=-1), _parity(pivots))
+    return _turned(factors, order, da, *_log_of(diagonal(factors, axis1=-2, axis2=-1), _parity(pivots)))
+
+
+def _turned(factors: Array, order: Array, da: Array, signs: Array, logs: Array) -> Any:
+    """Sign and logarithm, and how they move: d log det(a) = tr(a^-1 da), whose imaginary part turns the sign."""
     along = sum(diagonal(with_factors(factors, order, da), axis1=-2, axis2=-1), axis=-1)
-    if dtypes.is_complex(a.dtype):
-        turn = (along - along.real.astype(a.dtype)) * signs
+    if dtypes.is_complex(da.dtype):
+        turn = (along - along.real.astype(da.dtype)) * signs
         return (signs, logs), (turn, along.real)
     return (signs, logs), (zeros(signs.shape, signs.dtype), along)
 
 
+@custom_jvp
 def _slogdet_by_reflections(a: Array) -> tuple[Array, Array]:
     """By QR: the determinant of a reflection is ``1 - tau v^H v``."""
     packed, taus = p.geqrf(a)
@@ -267,6 +271,12 @@ def _slogdet_by_reflections(a: Array) -> tuple[Array, Array]:
     turned = prod(1 - taus * lengths.astype(a.dtype), axis=-1) if n else ones(a.shape[:-2], a.dtype)
     signs, logs = _log_of(diagonal(packed, axis1=-2, axis2=-1), zeros(a.shape[:-2], bool))
     return signs * turned, logs
+
+
+@_slogdet_by_reflections.defjvp
+def _slogdet_by_reflections_jvp(primals: Any, tangents: Any) -> Any:
+    factors, _, order = p.lu(primals[0])
+    return _turned(factors, order, tangents[0], *_slogdet_by_reflections(*primals))
 
 
 def slogdet(a: Any, *, method: str | None = None) -> SlogdetResult:

@@ -34,6 +34,7 @@ def _pinv_of(hermitian: bool) -> Any:
     def rule(primals: Any, tangents: Any) -> Any:
         # dP = -P da P + P P^H da^H (1 - a P) + (1 - P a) da^H P^H P
         (a, rtol), (da, _) = primals, tangents
+        da = (da + adjoint(da)) / 2 if hermitian else da
         out = by_svd(a, rtol)
         back, m, n = adjoint(da), a.shape[-2], a.shape[-1]
         left, right = eye(m, dtype=a.dtype) - a @ out, eye(n, dtype=a.dtype) - out @ a
@@ -102,6 +103,11 @@ def matrix_rank(M: Any, rtol: Any = None, *, hermitian: bool = False, tol: Any =
         ``M`` is Hermitian.
     tol : number or Array of shape (...), optional
         Another name for ``rtol``.
+
+    Notes
+    -----
+    In JAX ``rtol`` is what its documentation and NumPy's say only where it is left out; given, it is compared with the
+    singular values themselves.
 
     Returns
     -------
@@ -206,7 +212,7 @@ def lstsq(
     column = y[:, None] if y.ndim == 1 else y
     if not x.size:
         s = zeros(min(m, n), real)
-        rank = zeros((), np.int32)
+        rank = zeros((), dtypes.canonicalize_dtype(np.int64))
         solution = zeros((n, column.shape[1]), dtype)
     else:
         eps = float(np.finfo(real).eps)
@@ -222,5 +228,5 @@ def lstsq(
     rest = column - x @ solution
     residuals = sum((rest * rest.conj()).real, axis=0)
     if numpy_resid and (int(rank) < n or m <= n):
-        residuals = zeros((0,), real)
+        residuals = zeros((0,))
     return (solution[:, 0] if y.ndim == 1 else solution), residuals, rank, s

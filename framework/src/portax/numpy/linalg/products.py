@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from portax.core.array import Array
-from portax.core.dtypes import is_complex
 from portax.errors import ShapeError
 from portax.numpy import diagonals, shaping
 from portax.numpy import products as all_products
 from portax.numpy.axes import normalize_axis
-from portax.numpy.joining import stack
+from portax.numpy.einsums import einsum
 from portax.numpy.promotion import as_array, promote_dtypes_numeric
-from portax.numpy.shaping import moveaxis
 
 
 def matmul(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
@@ -84,22 +82,9 @@ def vecdot(
     >>> pnp.linalg.vecdot(pnp.array([[1, 2], [3, 4]]), pnp.array([1, 1])).tolist()
     [3, 7]
     """
-    x, y = (as_array(z, "vecdot") for z in (x1, x2))
-    for z in (x, y):
-        if not z.ndim:
-            raise ShapeError(wrong=f"vecdot multiplies vectors, got {z.aval}", fix="Give arrays of at least one axis")
-    x = moveaxis(x, axis, -1)
-    y = moveaxis(y, axis, -1)
-    if x.shape[-1] != y.shape[-1]:
-        raise ShapeError(
-            wrong=f"vecdot multiplies vectors of equal length, got {x1.shape} and {x2.shape} along axis {axis}",
-            fix="Make them equally long",
-        )
-    row = x.conj()[..., None, :] if is_complex(x.dtype) else x[..., None, :]
-    out = all_products.matmul(
-        row, y[..., :, None], precision=precision, preferred_element_type=preferred_element_type
+    return all_products.vecdot(
+        x1, x2, axis=axis, precision=precision, preferred_element_type=preferred_element_type
     )
-    return out[..., 0, 0]
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
@@ -132,11 +117,7 @@ def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
             wrong=f"cross multiplies vectors of three elements, got {lengths[0]} and {lengths[1]} along axis {axis}",
             fix="Give arrays of length 3 along that axis",
         )
-    a, b = ([moveaxis(z, axis, -1)[..., i] for i in range(3)] for z in (x, y))
-    parts = [a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)]
-    out = shaping.broadcast_arrays(*parts)
-    return moveaxis(stack(out, axis=-1), -1, axis)
-
+    return all_products.cross(x, y, axis=axis)
 
 
 def outer(x1: Any, x2: Any, /) -> Array:
@@ -215,7 +196,7 @@ def multi_dot(arrays: Sequence[Any], *, precision: Any = None) -> Array:
     if last:
         terms[-1] = terms[-1][0]
     output = ("" if first else names[0]) + ("" if last else names[-1])
-    return all_products.einsum(f"{','.join(terms)}->{output}", *xs, optimize="optimal" if len(xs) < 6 else "auto",
+    return einsum(f"{','.join(terms)}->{output}", *xs, optimize="optimal" if len(xs) < 6 else "auto",
                                precision=precision)  # fmt: skip
 
 

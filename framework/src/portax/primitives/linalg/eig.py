@@ -101,7 +101,7 @@ class Eig(MatrixPrimitive):
         w, right = each(np.linalg.eig, widened(x), lambda a: nan_like(a[..., 0] + 0j, a + 0j))
         found = [w]
         if compute_left_eigenvectors:
-            found.append(_left_of(widened(x), w, right))
+            found.append(_left_of(widened(x), w))
         if compute_right_eigenvectors:
             found.append(right)
         return [y.astype(dtype) for y in found]
@@ -198,23 +198,18 @@ class Eig(MatrixPrimitive):
         yield Refusal(Sample(narrow(make), **params), DtypeError, "not on float16[2,2]")
 
 
-def _left_of(x: np.ndarray, w: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The left eigenvectors of eigenvalues in this order, their greatest elements real."""
-    out = np.empty(right.shape, complex)
+def _left_of(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The left eigenvectors of eigenvalues in this order: those of the adjoint, each with the one it is nearest to."""
+    out = np.full(x.shape, complex(np.nan, np.nan))
     for index in np.ndindex(x.shape[:-2]):
-        try:
-            v = np.conj(np.linalg.inv(right[index])).T
-        except np.linalg.LinAlgError:  # no basis: those of the adjoint, each with the eigenvalue it is nearest to
-            values, vectors = np.linalg.eig(np.conj(x[index]).T)
-            left = list(range(len(values)))
-            v = np.empty(vectors.shape, complex)
-            for i, value in enumerate(w[index]):
-                nearest = min(left, key=lambda j: abs(np.conj(values[j]) - value))
-                left.remove(nearest)
-                v[:, i] = vectors[:, nearest]
-        v = v / np.linalg.norm(v, axis=0)
-        greatest = v[np.argmax(np.abs(v), axis=0), np.arange(v.shape[1])]
-        out[index] = v * (np.conj(greatest) / np.where(greatest == 0, 1, np.abs(greatest)))
+        if not np.isfinite(w[index]).all():
+            continue
+        values, vectors = np.linalg.eig(np.conj(x[index]).T)
+        left = list(range(len(values)))
+        for i, value in enumerate(w[index]):
+            nearest = min(left, key=lambda j: abs(np.conj(values[j]) - value))
+            left.remove(nearest)
+            out[(*index, slice(None), i)] = vectors[:, nearest]
     return out
 
 

@@ -212,7 +212,7 @@ def sqrtm(A: Any, blocksize: int = 1) -> Array:
     def column(j: Any, r: Any) -> Any:
         # (r + r[j, j]) r[:, j] = t[:, j], of the rows above j.
         own = where(np.arange(n) == j, np_linalg.diagonal(roots), 0).sum(axis=-1)[..., None, None]
-        return _solved(r + own * np.eye(n), _column(t, j), j)
+        return _solved(r + own * eye(n, dtype=t.dtype), _column(t, j), j)
 
     r = _columns(n, t, column, roots)
     return z @ r @ adjoint(z)
@@ -262,7 +262,7 @@ def funm(A: Any, func: Callable[[Any], Any], disp: bool = True) -> Any:
         here = np.arange(n) == j
         of_t, of_f = (where(here, y, 0).sum() for y in (d, values))
         above = where(np.arange(n)[:, None] < j, _column(t, j), 0)
-        return _solved(t - of_t * np.eye(n), f @ above - of_f * above, j)
+        return _solved(t - of_t * eye(n, dtype=dtype), f @ above - of_f * above, j)
 
     f = _columns(n, t, column, where(on, values, 0).astype(dtype))
     out = z @ f @ adjoint(z)
