@@ -16,11 +16,11 @@ from portax.core.aval import aval_of
 from portax.core.primitive import Sample, registry
 from portax.higher_order.checks import check_output
 from portax.higher_order.closures import as_arrays, name_of, resolve
-from portax.higher_order.custom_jvp import CustomCall, product_without_derivative
+from portax.higher_order.custom_jvp import CustomCall
 from portax.higher_order.loops import map as map_rows
-from portax.transforms.batch import materialize
+from portax.transforms.batch import BatchTrace, materialize
 from portax.transforms.jvp import jvp
-from portax.transforms.stage import eval_closed
+from portax.transforms.stage import eval_closed, stage_closed
 
 
 class CustomVmapCall(CustomCall):
@@ -45,10 +45,7 @@ class CustomVmapCall(CustomCall):
 
         def without(size: int, batched: Sequence[bool], operands: Sequence[Any]) -> Any:
             if any(batched[:count]):
-                raise errors.NotBatchableError(
-                    wrong=f"the function {name} with a custom_vmap rule closes over a value that is being batched",
-                    fix="Pass the value as an argument, so that the rule can use it",
-                )
+                raise _closed_over(name)
             return rule(size, batched[count:], operands[count:])
 
         return {**params, "rule": without} if count else params
@@ -87,19 +84,38 @@ class CustomVmapCall(CustomCall):
         dots = iter(outs[k:])
         return outs[:k], [next(dots) if m else None for m in out_moving]
 
-    def batch(self, batched: Sequence[bool], *operands: Any, rule: Any, **_: Any) -> Any:
-        size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
-        return rule(size, list(batched), operands)
+    def batch_axis(
+        self, trace: BatchTrace, batched: Sequence[bool], *operands: Any, fun: Any, rule: Any, **params: Any
+    ) -> Any:
+        if any(batched):
+            return rule(trace.size, list(batched), operands)
+
+        def one(*xs: Any) -> list[Any]:
+            outs, found = trace.again(fun, xs, batched)
+            if any(found):
+                raise _closed_over(params["name"])
+            return outs
+
+        outs = self.bind(*operands, fun=one, rule=rule, **{**params, "call_jaxpr": None})
+        return outs, [False] * len(outs)
 
     def samples(self, make: Any) -> Any:
         x, y = make((3,)), make((3,))
-        closed = product_without_derivative(x)
+        aval = aval_of(x)
+        closed = stage_closed(lambda x, y: [registry["mul"](x, y)], [aval, aval], "f")
 
         def rule(size: int, batched: Sequence[bool], operands: Sequence[Any]) -> Any:
             x, y = (materialize(x, b, size) for x, b in zip(operands, batched, strict=True))
             return [registry["mul"](x, y)], [True]
 
         yield Sample(x, y, fun=functools.partial(eval_closed, closed), rule=rule, call_jaxpr=closed, name="f")
+
+
+def _closed_over(name: str) -> errors.NotBatchableError:
+    return errors.NotBatchableError(
+        wrong=f"the function {name} with a custom_vmap rule closes over a value that is being batched",
+        fix="Pass the value as an argument, so that the rule can use it",
+    )
 
 
 custom_vmap_call_p = registry.add(CustomVmapCall())
