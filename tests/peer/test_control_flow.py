@@ -601,7 +601,7 @@ def test_a_loop_in_half_precision_agrees() -> None:
 
 
 # -- solvers ----------------------------------------------------------------------------------------------------------
-@generated(8)
+@generated(4)
 @given(st.integers(0, 99), st.booleans(), st.booleans())
 def test_custom_linear_solve_agrees(seed: int, symmetric: bool, aux: bool) -> None:
     a = array((3, 3), "float32", seed) + 4 * np.eye(3, dtype="f4")
@@ -625,7 +625,7 @@ def test_custom_linear_solve_agrees(seed: int, symmetric: bool, aux: bool) -> No
     compare(everything(f), a, b)
 
 
-@generated(6)
+@generated(4)
 @given(st.floats(0.5, 3.0, width=32), st.sampled_from([2, 3]))
 def test_custom_root_agrees(value: float, power: int) -> None:
     def f(side: Side, a: Any) -> Any:
