@@ -184,9 +184,16 @@ def broken_inside():
     return program([Eqn(jit.primitive, [a], [b], params)], [a], [b])
 
 
+def lost_effect():
+    a = Var(F3)
+    [eqn] = px.make_jaxpr(lambda x: px.debug.print("{}", x))(X).eqns
+    return program([eqn.replace(invars=[a], effects=frozenset())], [a], [a])
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (lost_effect, "has the effects"),
         (unread, "reads a variable that was never computed"),
         (wrong_aval, "and its rule gives"),
         (bound_twice, "bound already"),

@@ -1,8 +1,8 @@
 """Is a program well formed? Asked between passes in tests, never in a user's run.
 
 A jaxpr promises: every variable is bound once, before it is read; every equation's results have the avals that its
-primitive's rule gives for its operands and parameters; programs inside parameters keep the same promises. A pass that
-breaks one is found where it happened, not three passes later.
+primitive's rule gives for its operands and parameters, and the effects; programs inside parameters keep the same
+promises. A pass that breaks one is found where it happened, not three passes later.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ def _check_eqn(eqn: Eqn, bound: set[Var]) -> None:
     if avals != given:
         rule, results = ", ".join(map(repr, avals)), ", ".join(map(repr, given))
         raise _broken(eqn, f"has results {results}, and its rule gives {rule}")
+    effects = eqn.primitive.effects(**eqn.params)
+    if eqn.effects != effects:
+        raise _broken(eqn, f"has the effects {sorted(map(str, eqn.effects))}, and its rule {sorted(map(str, effects))}")
     for var in eqn.outvars:
         if var in bound:
             raise _broken(eqn, "binds a variable that is bound already")
