@@ -36,3 +36,14 @@ def test_a_sum_asked_for_in_a_lesser_kind_is_made_in_its_own_and_converted():
 
 def test_axes_that_are_collapsed_to_none_leave_one_of_length_1():
     assert lax.collapse(X, 1, 1).shape == (2, 1, 3)
+
+
+def test_functions_take_their_arguments_by_the_names_that_jax_gives_them():
+    assert float(lax.igamma(a=1.0, x=2.0)) == float(lax.igamma(1.0, 2.0))
+    assert float(lax.igammac(a=1.0, x=2.0)) == float(lax.igammac(1.0, 2.0))
+    assert float(lax.igamma_grad_a(a=1.0, x=2.0)) == float(lax.igamma_grad_a(1.0, 2.0))
+    assert float(lax.polygamma(m=1.0, x=2.0)) == float(lax.polygamma(1.0, 2.0))
+    assert float(lax.zeta(x=2.0, q=1.0)) == float(lax.zeta(2.0, 1.0))
+    assert float(lax.nextafter(x1=1.0, x2=2.0)) > 1
+    with pytest.raises(TypeError, match="positional-only"):
+        lax.mulhi(x=1, y=2)

@@ -18,12 +18,17 @@ Operand = Any
 def _documented(function: Callable[..., Any], name: str, primitive: Primitive, arity: int) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = name
     meaning = (primitive.__doc__ or "").strip()
-    letters = ", ".join(["x", "y", "z"][:arity])
+    letters = ", ".join(function.__code__.co_varnames[:arity])
     function.__doc__ = (
         f"{meaning}\n\nBinds the primitive ``{primitive.name}`` to ``{letters}``: arrays of one dtype and shape, or "
         "scalars.\n"
     )
     return function
+
+
+def _documents(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For functions whose parameters have names of their own."""
+    return lambda function: _documented(function, name, registry[name], 2)
 
 
 def _unary(name: str, primitive: Primitive | None = None) -> Callable[[Operand], Any]:
@@ -105,24 +110,52 @@ div = _binary("div")
 eq = _binary("eq")
 ge = _binary("ge")
 gt = _binary("gt")
-igamma = _binary("igamma")
-igamma_grad_a = _binary("igamma_grad_a")
-igammac = _binary("igammac")
 le = _binary("le")
 lt = _binary("lt")
 max = _binary("max")
 min = _binary("min")
-mulhi = _binary("mulhi")
 ne = _binary("ne")
-nextafter = _binary("nextafter")
-polygamma = _binary("polygamma")
 random_gamma_grad = _binary("random_gamma_grad")
 rem = _binary("rem")
 shift_left = _binary("shift_left")
 shift_right_arithmetic = _binary("shift_right_arithmetic")
 shift_right_logical = _binary("shift_right_logical")
 sub = _binary("sub")
-zeta = _binary("zeta")
+
+
+@_documents("igamma")
+def igamma(a: Operand, x: Operand) -> Any:
+    return registry["igamma"](*operands("igamma", a, x))
+
+
+@_documents("igamma_grad_a")
+def igamma_grad_a(a: Operand, x: Operand) -> Any:
+    return registry["igamma_grad_a"](*operands("igamma_grad_a", a, x))
+
+
+@_documents("igammac")
+def igammac(a: Operand, x: Operand) -> Any:
+    return registry["igammac"](*operands("igammac", a, x))
+
+
+@_documents("polygamma")
+def polygamma(m: Operand, x: Operand) -> Any:
+    return registry["polygamma"](*operands("polygamma", m, x))
+
+
+@_documents("zeta")
+def zeta(x: Operand, q: Operand) -> Any:
+    return registry["zeta"](*operands("zeta", x, q))
+
+
+@_documents("nextafter")
+def nextafter(x1: Operand, x2: Operand) -> Any:
+    return registry["nextafter"](*operands("nextafter", x1, x2))
+
+
+@_documents("mulhi")
+def mulhi(x: Operand, y: Operand, /) -> Any:
+    return registry["mulhi"](*operands("mulhi", x, y))
 
 
 def mul(x: Operand, y: Operand, *, out_dtype: Any = None) -> Any:
