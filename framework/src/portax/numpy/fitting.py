@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from portax.core import dtypes
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, ShapeError
 from portax.numpy import reductions
@@ -16,9 +17,6 @@ from portax.numpy.creation import zeros
 from portax.numpy.diagonals import diag
 from portax.numpy.grids import arange
 from portax.numpy.joining import concatenate
-from portax.numpy.linalg.equations import inv
-from portax.numpy.linalg.factors import eigvals
-from portax.numpy.linalg.least_squares import lstsq
 from portax.numpy.polynomials import vander
 from portax.numpy.products import dot, outer
 from portax.numpy.promotion import as_array, promote_dtypes_inexact
@@ -26,6 +24,8 @@ from portax.numpy.reductions import converted
 from portax.numpy.sorting import argsort
 from portax.numpy.taking import take
 from portax.numpy.ufuncs import sqrt
+
+linalg = lazy("portax.numpy.linalg")
 
 
 def polyfit(
@@ -82,13 +82,13 @@ def polyfit(
     # Columns of unit length, so that the powers' sizes do not decide what counts as zero.
     scale = sqrt(reductions.sum(left * left, 0))
     left = left / scale
-    c, residuals, rank, singular = lstsq(left, right, rcond)
+    c, residuals, rank, singular = linalg.lstsq(left, right, rcond)
     c = (c.T / scale).T
     if full:
         return c, residuals, rank, singular, rcond
     if not cov:
         return c
-    base = inv(dot(left.T, left)) / outer(scale, scale)
+    base = linalg.inv(dot(left.T, left)) / outer(scale, scale)
     if isinstance(cov, str) and cov == "unscaled":
         factor: Any = as_array(np.asarray(1).astype(base.dtype))
     else:
@@ -149,7 +149,7 @@ def _eigenvalues(x: Any) -> Any:
     """The roots of a polynomial whose leading coefficient is not zero."""
     n = x.shape[0] - 1
     companion = diag(as_array(np.ones(n - 1).astype(x.dtype)), -1) if n > 1 else zeros((1, 1), x.dtype)
-    return eigvals(companion.at[0].set(-x[1:] / x[0]))
+    return linalg.eigvals(companion.at[0].set(-x[1:] / x[0]))
 
 
 def _with_gaps(x: Any, complex_dtype: Any) -> Any:
