@@ -5,6 +5,7 @@ A place is found by halving what is left, all values at once; NaN is greater tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from portax.core.config import config
 from portax.errors import ArgumentError, ShapeError
 from portax.numpy.choosing import clip, isnan
 from portax.numpy.choosing import where as choose
+from portax.numpy.composition import composite
 from portax.numpy.joining import concatenate
 from portax.numpy.promotion import as_array, promote_dtypes, promote_dtypes_inexact
 from portax.numpy.reductions import converted
@@ -65,6 +67,10 @@ def searchsorted(
         raise ArgumentError(wrong=f"searchsorted was given {x.aval}, and v {v.aval}", fix="Give real numbers")
     if sorter is not None:
         x = take(x, sorter, 0, mode="clip")
+    return _SIDES[side](x, v)
+
+
+def _places(x: Any, v: Any, side: str) -> Any:
     n = x.shape[0]
     index = _index_dtype()
     low, high = (p.broadcast_in_dim(np.asarray(k, index), shape=v.shape, broadcast_dimensions=()) for k in (0, n))
@@ -80,6 +86,27 @@ def searchsorted(
         low = choose(open_ & before, middle + 1, low)
         high = choose(open_ & ~before, middle, high)
     return low
+
+
+def _on_host(side: Any) -> Callable[[np.ndarray, np.ndarray], Any]:
+    def host(x: np.ndarray, v: np.ndarray) -> Any:
+        if x.dtype.kind not in "biuf":
+            return None  # a dtype that NumPy does not know has no order there
+        return np.asarray(np.searchsorted(x, v, side), _index_dtype())
+
+    return host
+
+
+def _left(x: Any, v: Any) -> Any:
+    return _places(x, v, "left")
+
+
+def _right(x: Any, v: Any) -> Any:
+    return _places(x, v, "right")
+
+
+_left.host, _right.host = _on_host("left"), _on_host("right")
+_SIDES = {"left": composite(_left), "right": composite(_right)}
 
 
 def digitize(x: Any, bins: Any, right: bool = False, *, method: str | None = None) -> Any:

@@ -17,6 +17,7 @@ from portax.numpy import reductions
 from portax.numpy.axes import normalize_axes
 from portax.numpy.choosing import clip, isnan
 from portax.numpy.choosing import where as choose
+from portax.numpy.composition import composite
 from portax.numpy.products import dot
 from portax.numpy.promotion import as_array, promote_dtypes_inexact, spread
 from portax.numpy.reductions import Axis, converted, no_out
@@ -118,7 +119,7 @@ def _quantile(
             w = reshape(p.transpose(w, permutation=(*kept, *axes)), x.shape)
         out = _weighted(x, q, w)
     else:
-        out = _between(x, q, method, skip_nan)
+        out = _between(x, q, method=method, skip_nan=skip_nan)
     out = moveaxis(out, -1, 0) if q.ndim else out
     if keepdims:
         lead = q.ndim
@@ -131,7 +132,8 @@ def _sorted(x: Any) -> Any:
     return out
 
 
-def _between(x: Any, q: Any, method: str, skip_nan: bool) -> Any:
+@composite
+def _between(x: Any, q: Any, *, method: str, skip_nan: bool) -> Any:
     """Quantiles along the last axis; those of each row along a last axis, if ``q`` has one."""
     missing = isnan(x)
     n = x.shape[-1]
