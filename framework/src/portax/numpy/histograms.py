@@ -184,7 +184,7 @@ def histogram2d(
     --------
     >>> import portax.numpy as pnp
     >>> pnp.histogram2d(pnp.array([0.0, 1.0]), pnp.array([0.0, 1.0]), bins=2)[0].tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    [[1, 0], [0, 1]]
     """
     x, y = promote_dtypes_inexact("histogram2d", x, y)
     if x.ndim != 1 or x.shape != y.shape:
@@ -219,7 +219,7 @@ def histogramdd(
     --------
     >>> import portax.numpy as pnp
     >>> pnp.histogramdd(pnp.array([[0.0, 0.0], [1.0, 1.0]]), bins=2)[0].tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    [[1, 0], [0, 1]]
     """
     if weights is None:
         [x] = promote_dtypes_inexact("histogramdd", sample)
