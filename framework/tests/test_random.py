@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import portax as px
-from portax import errors, random, vmap
+from portax import errors, lax, random, vmap
 from portax.core import dtypes
 from portax.random.normal import _normal, _normal_on_host
 from portax.runtime.reference import run_reference
@@ -46,9 +46,13 @@ KEY = random.key(0)
         (lambda: random.multinomial(KEY, 3, 0.5), errors.ShapeError, "needs p of at least one axis"),
         (lambda: random.multinomial(KEY, 3, np.ones(2, "f"), shape=(3, 1)), errors.ShapeError, "do not spread to"),
         (lambda: random.multinomial(KEY, 3, np.ones(1, "f"), shape=(3,)), errors.ShapeError, "p has 1 outcomes"),
+        (
+            lambda: lax.rng_bit_generator(np.zeros(4, np.uint32), (2,), out_sharding=1),
+            errors.ArgumentError, "rng_bit_generator was given out_sharding",
+        ),
         (lambda: random.normal(KEY, out_sharding=1), errors.ArgumentError, "was given out_sharding"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_argument_is_refused_in_words(call, error, words):
     with pytest.raises(error) as refusal:
         call()

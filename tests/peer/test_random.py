@@ -172,3 +172,37 @@ def test_samples_under_vmap_over_keys_are_the_same():
         random.key_data(portax.vmap(random.fold_in)(ours, pnp.arange(5))),
         jax.random.key_data(jax.vmap(jax.random.fold_in)(theirs, jnp.arange(5))),
     )
+
+
+STATE = np.array([1, 2, 0xFFFFFFFE, 4], np.uint32)
+BIT_SHAPES = ((8,), (3, 3), (3, 4), (5, 3, 2), (3, 5, 7), (), (7,), (0,))
+
+
+@pytest.mark.parametrize("algorithm", ["RNG_DEFAULT", "RNG_PHILOX", "RNG_THREE_FRY"])
+def test_bits_of_a_state_and_what_follows_it_are_the_same(algorithm):
+    for shape in BIT_SHAPES:
+        for dtype in ("uint8", "uint16", "uint32"):
+            theirs = jax.lax.rng_bit_generator(
+                jnp.asarray(STATE), shape, dtype, getattr(jax.lax.RandomAlgorithm, algorithm)
+            )
+
+            def make(state, shape=shape, dtype=dtype):
+                return portax.lax.rng_bit_generator(
+                    state, shape, dtype, getattr(portax.lax.RandomAlgorithm, algorithm)
+                )
+
+            for ours in (make(pnp.asarray(STATE)), portax.jit(make)(pnp.asarray(STATE))):
+                same(ours[0], theirs[0])
+                same(ours[1], theirs[1])
+
+
+def test_each_state_has_bits_of_its_own_under_vmap():
+    states = pnp.stack([pnp.asarray(STATE), pnp.asarray(STATE + np.uint32(9))])
+    for algorithm in portax.lax.RandomAlgorithm:
+        def make(state, algorithm=algorithm):
+            return portax.lax.rng_bit_generator(state, (3, 5), "uint32", algorithm)
+
+        many = portax.vmap(make)(states)
+        for i in range(2):
+            for a, b in zip(many, make(states[i]), strict=True):
+                same(a[i], b)

@@ -139,6 +139,7 @@ from portax.lax.indexing import (
 )
 from portax.lax.primitive_objects import HOMES
 from portax.lax.ragged import RaggedDotDimensionNumbers, ragged_dot, ragged_dot_general, scaled_dot
+from portax.lax.random import rng_bit_generator
 from portax.lax.ranking import approx_max_k, approx_min_k
 from portax.lax.requests import (
     AccuracyMode,

@@ -24,6 +24,7 @@ from portax.primitives.barriers import (
     optimization_barrier,
     stop_gradient,
 )
+from portax.primitives.bit_generator import rng_bit_generator
 from portax.primitives.bits import (
     and_,
     clz,
