@@ -110,7 +110,11 @@ def unique(
         *columns, places
     ]  # fmt: skip
     new = _new(ordered, equal_nan)
-    (starts,) = nonzero(new, size=size, fill_value=n)
+    # One more than asked for: where the last of them ends.
+    (bounds,) = nonzero(new, size=None if size is None else size + 1, fill_value=n)
+    if size is None:
+        bounds = concatenate([bounds, as_array(np.asarray([n], index))])
+    starts = bounds[:-1]
     found = starts.shape[0]
     known = starts < n
     if n:
@@ -135,8 +139,7 @@ def unique(
         inverse = p.broadcast_in_dim(np.asarray(0, index), shape=(n,), broadcast_dimensions=()).at[order].set(rank)
         outs.append(inverse.reshape(shape) if axis is None else inverse)
     if return_counts:
-        ends = concatenate([starts, as_array(np.asarray([n], index))])
-        outs.append(ends[1:] - ends[:-1])
+        outs.append(bounds[1:] - starts)
     return outs[0] if len(outs) == 1 else tuple(outs)
 
 
