@@ -15,7 +15,7 @@ from portax.core.lazy import lazy
 from portax.core.primitive import Refusal, Sample, registry
 from portax.errors import ArgumentError, DtypeError, NotDifferentiableError, ShapeError
 from portax.primitives.arithmetic import add, div, mul, neg, sqrt, sub
-from portax.primitives.bits import and_
+from portax.primitives.bits import and_, or_
 from portax.primitives.broadcasting import broadcast_to, reduce_sum, reshape
 from portax.primitives.comparison import eq, ge, gt, lt, ne
 from portax.primitives.complex_parts import real
@@ -40,6 +40,7 @@ from portax.primitives.linalg.matrices import (
     on_diagonal,
     places,
     regular,
+    scalar,
     squares,
     take_columns,
     tril,
@@ -72,7 +73,9 @@ def reflection(column: Any, j: Any, axis: int = -2) -> tuple[Any, Any, Any]:
     if dtype.kind == "c":
         none = and_(none, eq(alpha, convert(first, dtype)))
     length = sqrt(add(squares(alpha), rest))
-    signed = where(lt(first, zeros(Aval(one, first.dtype))), length, neg(length))
+    # The sign of zero counts, as it does in LAPACK.
+    zero, inverse = zeros(Aval(one, first.dtype)), div(scalar(first, 1), first)
+    signed = where(or_(lt(first, zero), lt(inverse, zero)), length, neg(length))
     beta = where(none, first, signed)
     safe = convert(where(none, np.ones((), rest.dtype), beta), dtype)
     tau = where(none, np.zeros((), dtype), div(sub(safe, alpha), safe))
