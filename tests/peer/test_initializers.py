@@ -33,6 +33,8 @@ MADE = {
     "zeros": lambda i: i.zeros,
     "ones": lambda i: i.ones,
 }  # fmt: skip
+#: XLA joins the two constants that a normal number is multiplied by, unless a call stands between, as in JAX 0.12.
+FOLDED = ("normal", "geometric")
 HALVES = ("he_normal", "he_uniform", "truncated_normal", "uniform", "zeros")
 COMPLEX = ("glorot_normal", "he_uniform", "geometric", "normal", "constant", "ones")
 
@@ -52,7 +54,10 @@ def test_weights_are_those_of_the_peer(name, dtype):
     b = np.asarray(jax.jit(draw(theirs))(jax.random.key(3)))
     a = np.asarray(portax.jit(draw(ours))(random.key(3)))
     assert (a.dtype, a.shape) == (b.dtype, b.shape)
-    np.testing.assert_array_equal(a, b)
+    if name in FOLDED and dtype is None:
+        np.testing.assert_array_max_ulp(a, b, 2)
+    else:
+        np.testing.assert_array_equal(a, b)
     eager = np.asarray(draw(ours)(random.key(3)))
     assert (eager.dtype, eager.shape) == (b.dtype, b.shape)
     digits = {"float16": 2e-3, "bfloat16": 2e-2}.get(str(b.dtype), 2e-6)

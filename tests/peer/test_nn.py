@@ -91,7 +91,10 @@ def test_values_and_dtypes_are_those_of_the_peer(name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("name", [*POINTWISE, *ALONG])
 def test_gradients_are_those_of_the_peer_at_kinks_too(name, dtype):
-    agree(*both(lambda n, xp, t: t.grad(lambda x: getattr(n, name)(x).sum())(xp.asarray(OPERANDS[dtype]))))
+    # In halves the terms of gelu's derivative, up to 4, are rounded before they cancel.
+    scale = 4 if dtype == "float16" else 1
+    call = both(lambda n, xp, t: t.grad(lambda x: getattr(n, name)(x).sum())(xp.asarray(OPERANDS[dtype])))
+    agree(*call, scale)
 
 
 @pytest.mark.parametrize("name", [*POINTWISE, *ALONG])

@@ -206,3 +206,39 @@ def test_each_state_has_bits_of_its_own_under_vmap():
         for i in range(2):
             for a, b in zip(many, make(states[i]), strict=True):
                 same(a[i], b)
+
+
+#: Functions of one key: ``r`` is random.
+OF_KEYS = {
+    "split": lambda r, k: r.key_data(r.split(k, 3)),
+    "split-shape": lambda r, k: r.key_data(r.split(k, (2, 3))),
+    "fold_in": lambda r, k: r.key_data(r.fold_in(k, 2**32 - 1)),
+    "key_data": lambda r, k: r.key_data(k),
+    "clone": lambda r, k: r.key_data(r.clone(k)),
+    "wrap": lambda r, k: r.key_data(r.wrap_key_data(r.key_data(k), impl="threefry2x32")),
+    "bits": lambda r, k: r.bits(k, (3,)),
+}
+
+
+@pytest.mark.parametrize("kind", ["typed", "raw"])
+@pytest.mark.parametrize("name", OF_KEYS)
+def test_keys_are_the_same_compiled_and_mapped(name, kind):
+    def all_ways(r, t):
+        key = r.key(3) if kind == "typed" else r.PRNGKey(3)
+
+        def f(k):
+            return OF_KEYS[name](r, k)
+
+        return f(key), t.jit(f)(key), t.vmap(f)(r.split(key, 4))
+
+    for ours, theirs in zip(all_ways(random, portax), all_ways(jax.random, jax), strict=True):
+        same(ours, theirs)
+
+
+def test_keys_name_their_generator_and_their_dtype():
+    assert random.key_impl(random.key(0)) == str(jax.random.key_impl(jax.random.key(0))) == "threefry2x32"
+    assert random.key_impl(random.PRNGKey(0)) == "threefry2x32"
+    assert str(random.key(0).dtype) == str(jax.random.key(0).dtype)
+    assert portax.numpy.issubdtype(random.key(0).dtype, portax.dtypes.prng_key)
+    for seed in (np.int64(-5), np.uint8(200), np.arange(3)[1]):
+        same(random.key_data(random.key(seed)), jax.random.key_data(jax.random.key(seed)))

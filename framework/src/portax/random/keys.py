@@ -225,6 +225,18 @@ def clone(key: Any) -> Array:
     Parameters
     ----------
     key : Array
-        Typed keys.
+        Keys, typed or raw.
+
+    Returns
+    -------
+    Array of keys, typed or raw as given
+
+    Examples
+    --------
+    >>> from portax import random
+    >>> random.clone(random.PRNGKey(7)).tolist()
+    [0, 7]
     """
-    return random_clone(key)
+    typed, raw = typed_key(key, "clone", batched=True)
+    cloned = random_clone(typed)
+    return random_unwrap(cloned) if raw else cloned
