@@ -87,6 +87,7 @@ class ConvGeneralDilated(Primitive):
     name = "conv_general_dilated"
     accumulates = True
     budget = {"default": 16}
+    numpy_until = 1 << 12  # a batch of 8 images of 28 x 28 takes NumPy twice as long as a compiled call
 
     # -- what comes out -----------------------------------------------------------------------------------------------
     def shape(
