@@ -106,7 +106,7 @@ lgamma = _row(
 
 digamma = _row(
     "digamma",
-    doc="The derivative of ``lgamma``: NaN at -1, -2 and so on, infinite at 0.\n",
+    doc="The derivative of ``lgamma``: NaN at 0, -1, -2 and so on.\n",
     derivatives=[lambda t, out, x: mul(t, polygamma(like(x, 1), x))],
     domain=(2.5, 9.0),  # off the zeros, where a relative error says little
     budget={"default": 64},
