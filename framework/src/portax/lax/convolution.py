@@ -377,14 +377,21 @@ def conv_shape_tuple(
     lhs_shape: Sequence[int], rhs_shape: Sequence[int], strides: Sequence[int], pads: Pads, batch_group_count: int = 1
 ) -> tuple[int, ...]:
     """The shape of a convolution with batch and features first."""
-    return conv_general_shape_tuple(lhs_shape, rhs_shape, strides, pads, None, batch_group_count)
+    return _general_shape(lhs_shape, rhs_shape, strides, pads, None, batch_group_count)
 
 
 def conv_general_shape_tuple(
     lhs_shape: Sequence[int], rhs_shape: Sequence[int], window_strides: Sequence[int], padding: Pads,
-    dimension_numbers: DimensionNumbers, batch_group_count: int = 1,
+    dimension_numbers: DimensionNumbers,
 ) -> tuple[int, ...]:  # fmt: skip
     """The shape of a convolution without dilation."""
+    return _general_shape(lhs_shape, rhs_shape, window_strides, padding, dimension_numbers, 1)
+
+
+def _general_shape(
+    lhs_shape: Sequence[int], rhs_shape: Sequence[int], window_strides: Sequence[int], padding: Pads,
+    dimension_numbers: DimensionNumbers, batch_group_count: int,
+) -> tuple[int, ...]:  # fmt: skip
     numbers = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
     sizes, window = [lhs_shape[d] for d in numbers.lhs_spec[2:]], [rhs_shape[d] for d in numbers.rhs_spec[2:]]
     pads = padtype_to_pads(sizes, window, window_strides, padding) if isinstance(padding, str) else padding
