@@ -10,12 +10,13 @@ import portax.numpy as pnp
 from portax import errors
 from portax.custom_batching import custom_vmap, sequential_vmap
 from portax.flatten_util import ravel_pytree
+from portax.higher_order.custom_jvp import Rows
 
 X = np.array([0.3, -0.7, 1.2], np.float32)
 
 
-def reversed_by(bwd, **options):
-    f = px.custom_vjp(lambda x, y: x * y, **options)
+def reversed_by(bwd, over=1.0, **options):
+    f = px.custom_vjp(lambda x, y: x * y * over, **options)
     f.defvjp(lambda x, y: (x * y, (x, y)), bwd)
     return f
 
@@ -25,6 +26,13 @@ def batched_by(rule):
     if rule is not None:
         f.def_vmap(rule)
     return f
+
+
+def _batched_by_rule_only():
+    """A rule meets a batched value that the function, whose results are known to be shared by all rows, did not."""
+    rows = Rows(False, "f")
+    rows.of([False])
+    rows.of([True])
 
 
 @pytest.mark.parametrize(
@@ -52,6 +60,22 @@ def batched_by(rule):
             errors.NotBatchableError,
             "closes over a value that is being batched",
         ),
+        (
+            lambda: px.vmap(lambda a: _over(a)(1.0))(X),
+            errors.NotBatchableError,
+            "closes over a value that is being batched",
+        ),
+        (
+            lambda: px.grad(lambda a: reversed_by(lambda r, ct: (ct, ct), over=a)(1.0, 2.0))(3.0),
+            errors.LeakedTracerError,
+            "by a function with rules of its own that closes over it while it is differentiated",
+        ),
+        (
+            lambda: px.jit(px.grad(lambda a: reversed_by(lambda r, ct: (ct, ct), over=a)(1.0, 2.0)))(3.0),
+            errors.LeakedTracerError,
+            "by a function with rules of its own that closes over it while it is differentiated",
+        ),
+        (_batched_by_rule_only, errors.NotBatchableError, "rule of .* closes over a value that is being batched, and"),
         (lambda: ravel_pytree({"a": X})[1](X[:2]), errors.ArgumentError, r"unravel takes a vector float32\[3\]"),
     ],
 )
@@ -97,3 +121,30 @@ def test_a_rule_gets_traced_values_for_arguments_it_does_not_differentiate():
     np.testing.assert_allclose(px.vmap(lambda n: f(n, 2.0))(X), 2 * X)
     np.testing.assert_allclose(px.vmap(lambda n: px.grad(f, 1)(n, 2.0))(X), 3 * X, rtol=1e-6)
     assert float(px.grad(f)(2.0, 3.0)) == 0.0
+
+
+def _sine_times(a):
+    f = px.custom_jvp(lambda x: pnp.sin(x) * a)
+    f.defjvp(lambda primals, tangents: (pnp.sin(primals[0]) * a, 7 * pnp.cos(primals[0]) * a * tangents[0]))
+    return f
+
+
+@pytest.mark.parametrize("around", [lambda f: f, px.jit], ids=["eager", "jit"])
+def test_a_function_with_a_rule_closes_over_a_batched_value(around):
+    slope = 7 * np.cos(0.5) * X
+    np.testing.assert_allclose(around(px.vmap(lambda a: _sine_times(a)(0.5)))(X), np.sin(0.5) * X, rtol=1e-6)
+    np.testing.assert_allclose(around(px.vmap(lambda a: _sine_times(a)(a)))(X), np.sin(X) * X, rtol=1e-6)
+    np.testing.assert_allclose(around(px.vmap(lambda a: px.grad(_sine_times(a))(0.5)))(X), slope, rtol=1e-6)
+    total = px.grad(lambda t: px.vmap(lambda a: _sine_times(a)(t))(X).sum())
+    np.testing.assert_allclose(around(total)(0.5), slope.sum(), rtol=1e-6)
+
+
+def test_a_rule_under_a_scan_closes_over_a_batched_value():
+    turns = lambda a, x: px.lax.scan(lambda c, _: (_sine_times(a)(c), None), x, None, length=1)[0]
+    np.testing.assert_allclose(px.vmap(lambda a: px.grad(turns, 1)(a, 0.5))(X), 7 * np.cos(0.5) * X, rtol=1e-6)
+
+
+def test_a_result_that_no_row_changes_is_not_batched():
+    f = px.custom_jvp(lambda x: pnp.sin(x))
+    f.defjvp(lambda primals, tangents: (pnp.sin(primals[0]), tangents[0]))
+    assert px.vmap(lambda a: f(0.5), out_axes=None)(X).shape == ()

@@ -71,7 +71,7 @@ def lacks(primitive):
         "a way to run": primitive.stablehlo is None and primitive.decompose is None,
         "a decomposition": primitive.decompose is None and not primitive.required,
         "samples": kind.samples is Primitive.samples,
-        "a batching rule": primitive.batch is None,
+        "a batching rule": primitive.batch is None and not primitive.holds_functions,
         "refusals": kind.refusals is Primitive.refusals,
         "kinds of dtype": not primitive.dtypes,
     }

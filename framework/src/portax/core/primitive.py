@@ -147,6 +147,9 @@ class Primitive:
     shown_as_none: tuple[str, ...] = ()
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
     opens_for_tangents: bool = False
+    #: Its parameters hold Python functions, which may close over tracers: a batch hands it to ``batch_axis`` itself,
+    #: whether operands carry the batch axis or not.
+    holds_functions: bool = False
     #: Elements from which a compiled call beats NumPy on host memory; None where it never does, as measured.
     numpy_until: int | None = None
     #: False where params hold programs: memoising shape rules under them would keep every program alive.

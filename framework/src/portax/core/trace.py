@@ -47,8 +47,23 @@ class Tracer(Array):
         return id(self)
 
 
+def stands_on(trace: Trace | None, floor: Trace) -> bool:
+    """Whether operations of one trace go down to another, so that its values mean nothing there."""
+    while trace is not None:
+        trace = getattr(trace, "parent", None)
+        if trace is floor:
+            return True
+    return False
+
+
 def leaked(x: Tracer) -> LeakedTracerError:
-    """The error for a tracer met after its trace has ended."""
+    """The error for a tracer met where its trace does not interpret: after it has ended, or below it."""
+    if getattr(x._trace, "alive", False):
+        return LeakedTracerError(
+            wrong=f"a traced value ({x.aval}) was used where it is not being traced: by a function with rules of its "
+            "own that closes over it while it is differentiated, or where only known values can be",
+            fix="Pass it as an argument, so that the rules can tell what becomes of it",
+        )
     return LeakedTracerError(
         wrong=f"a traced value ({x.aval}) was used after the function that was being traced had returned",
         fix="Return it from the function instead of keeping it in a list, an attribute or a global",

@@ -15,7 +15,8 @@ from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
 from portax.core.primitive import Primitive, Sample, Undefined, registry
-from portax.core.trace import state
+from portax.core.trace import Tracer, leaked, state
+from portax.higher_order.hoisting import Hoisting, closes, hoisted
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.lowering import lower_closed
@@ -31,7 +32,7 @@ from portax.transforms.transpose import transpose_jaxpr
 OPERATIONS = 4096
 
 
-class ProgramCall(Primitive):
+class ProgramCall(Hoisting):
     """What primitives that merely run a program share: every transformation transforms the program.
 
     ``bind(*operands, jaxpr=closed, **params)``; a subclass says with ``adapted`` how its other parameters change when
@@ -44,6 +45,11 @@ class ProgramCall(Primitive):
     def adapted(self, params: dict[str, Any], operands: int) -> dict[str, Any]:
         """The other parameters, for a transformed program of that many operands."""
         return params
+
+    def opened(self, operands: Sequence[Any], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        closed, first = hoisted(params["jaxpr"])
+        operands = (*first, *operands)
+        return operands, {**self.adapted(params, len(operands)), "jaxpr": closed}
 
     def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
         return jaxpr.out_avals
@@ -80,7 +86,10 @@ class ProgramCall(Primitive):
         """Record a linear program as one equation of the tangents' trace, which would otherwise open it."""
         trace = state.trace
         assert isinstance(trace, TangentTrace)
-        return trace.record(self, operands, {"jaxpr": jaxpr, **self.adapted(params, len(operands))})
+        params = {"jaxpr": jaxpr, **self.adapted(params, len(operands))}
+        if closes(jaxpr):
+            operands, params = self.opened(operands, params)
+        return trace.record(self, operands, params)
 
     def transpose(self, cts: Sequence[Any], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
         linear = [type(x) is Undefined for x in operands]
@@ -159,6 +168,9 @@ jit_p = registry.add(Jit())
 # -- running ----------------------------------------------------------------------------------------------------------
 def concrete(operands: Sequence[Any]) -> list[ConcreteArray]:
     """Every operand as a concrete array."""
+    for x in operands:
+        if isinstance(x, Tracer):
+            raise leaked(x)
     return [x if type(x) is ConcreteArray else eager.asarray(x) for x in operands]
 
 

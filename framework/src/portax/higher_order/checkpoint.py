@@ -16,7 +16,6 @@ from portax.core import tree
 from portax.core.aval import Aval
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from portax.core.primitive import Primitive, Sample, registry
-from portax.core.trace import state
 from portax.higher_order.calls import ProgramCall
 from portax.higher_order.checks import without_float0
 from portax.higher_order.closures import avals_of, name_of, stage_function
@@ -26,7 +25,7 @@ from portax.primitives.barriers import name as name_p
 from portax.runtime.lowering import lower_closed
 from portax.transforms.dce import dce_closed
 from portax.transforms.jvp import tangent_aval
-from portax.transforms.linearize import TangentTrace, linearize_jaxpr
+from portax.transforms.linearize import linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
 
 Policy = Callable[..., bool]
@@ -62,12 +61,8 @@ class Checkpoint(ProgramCall):
         linear, moving_out = _recomputing(again, [*moving, *[False] * len(saved)])
         if not any(moving_out):
             return outs, [None] * n
-        trace = state.trace
-        assert isinstance(trace, TangentTrace)
         moved = [t for t in tangents if t is not None]
-        dots = iter(
-            trace.record(self, [*primals, *saved, *moved], {**params, "jaxpr": linear, "differentiated": True})
-        )
+        dots = iter(self._staged([*primals, *saved, *moved], linear, {**params, "differentiated": True}))
         return outs, [next(dots) if m else None for m in moving_out]
 
     def stablehlo(

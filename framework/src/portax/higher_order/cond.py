@@ -16,8 +16,9 @@ from portax import errors
 from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects, Var
-from portax.core.primitive import Primitive, Sample, Undefined, registry
+from portax.core.primitive import Sample, Undefined, registry
 from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
+from portax.higher_order.hoisting import Hoisting, closes, hoisted_alike
 from portax.primitives.barriers import stop_gradient
 from portax.primitives.comparison import clamp, ne, select_n
 from portax.primitives.conversion import convert_element_type
@@ -31,7 +32,7 @@ from portax.transforms.stage import eval_closed, stage_closed
 from portax.transforms.transpose import transpose_jaxpr
 
 
-class Cond(Primitive):
+class Cond(Hoisting):
     """The results of ``branches[index]`` at the other operands.
 
     Parameters
@@ -47,6 +48,13 @@ class Cond(Primitive):
     dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
+
+    def closing(self, params: dict[str, Any]) -> bool:
+        return any(closes(b) for b in params["branches"])
+
+    def opened(self, operands: Sequence[Any], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        branches, first = hoisted_alike(params["branches"])
+        return (operands[0], *first, *operands[1:]), {**params, "branches": branches}
 
     def abstract(self, index: Aval, *avals: Aval, branches: Any, **_: Any) -> list[Aval]:
         return branches[0].out_avals

@@ -26,7 +26,7 @@ from portax.primitives.conversion import convert_element_type
 from portax.primitives.zeros import zeros
 from portax.runtime.lowering import lower_closed
 from portax.runtime.reference import run_reference
-from portax.transforms.batch import batch, materialize
+from portax.transforms.batch import BatchTrace, materialize
 from portax.transforms.jvp import moves, tangent_aval
 from portax.transforms.stage import StageTrace, eval_closed, stage_closed, stage_open
 
@@ -36,6 +36,7 @@ class CustomCall(Primitive):
 
     multiple_results = True
     memoize = False
+    holds_functions = True
     dtypes = ("int", "uint", "float", "complex")
 
     def abstract(self, *avals: Aval, call_jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
@@ -65,6 +66,31 @@ class CustomCall(Primitive):
 
     def stablehlo(self, b: Any, *values: Any, call_jaxpr: ClosedJaxpr, **_: Any) -> Any:
         return lower_closed(b, call_jaxpr, values)
+
+
+class Rows:
+    """Which results of a function with rules carry the batch axis, which its rules then have to agree with.
+
+    All of them where an operand does. Else the function or a rule may still close over a value that does: whichever
+    runs first says.
+    """
+
+    __slots__ = ("flags", "known", "name")
+
+    def __init__(self, every: bool, name: str) -> None:
+        self.known, self.name = every, name
+        self.flags: list[bool] = []
+
+    def of(self, found: Sequence[bool]) -> list[bool]:
+        """The flags of all results, where a function or rule gave ``found``."""
+        if not self.flags:
+            self.flags[:] = [self.known or f for f in found]
+        if any(f and not w for f, w in zip(found, self.flags, strict=True)):
+            raise errors.NotBatchableError(
+                wrong=f"a rule of {self.name} closes over a value that is being batched, and the function does not",
+                fix="Pass the value as an argument",
+            )
+        return self.flags
 
 
 class CustomJVPCall(CustomCall):
@@ -107,12 +133,22 @@ class CustomJVPCall(CustomCall):
     ) -> Any:
         return rule(list(primals), list(tangents))
 
-    def batch(self, batched: Sequence[bool], *operands: Any, fun: Any, rule: Any, **params: Any) -> Any:
-        size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
+    def batch_axis(
+        self, trace: BatchTrace, batched: Sequence[bool], *operands: Any, fun: Any, rule: Any, **params: Any
+    ) -> Any:
+        if params["call_jaxpr"] is not None and not any(batched):
+            outs = self.bind(*operands, fun=fun, rule=rule, **params)
+            return outs, [False] * len(outs)
+        rows = Rows(any(batched), params["name"])
+
+        def spread(outs: Sequence[Any], found: Sequence[bool], wanted: Sequence[bool]) -> list[Any]:
+            return [
+                materialize(x, b, trace.size) if w else x for x, b, w in zip(outs, found, wanted, strict=True)
+            ]
 
         def many(*xs: Any) -> list[Any]:
-            outs, flags = batch(fun, xs, batched, size)
-            return [materialize(x, b, size) for x, b in zip(outs, flags, strict=True)]
+            outs, found = trace.again(fun, xs, batched)
+            return spread(outs, found, rows.of(found))
 
         def many_rule(primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
             moving = [t is not None for t in tangents]
@@ -127,14 +163,15 @@ class CustomJVPCall(CustomCall):
 
             values = [*primals, *(t for t in tangents if t is not None)]
             flags = [*batched, *(b for b, m in zip(batched, moving, strict=True) if m)]
-            results, rows = batch(both, values, flags, size)
-            results = [materialize(x, b, size) for x, b in zip(results, rows, strict=True)]
+            results, found = trace.again(both, values, flags)
             n = len(out_moving)
-            dots = iter(results[n:])
-            return results[:n], [next(dots) if m else None for m in out_moving]
+            of_dots = iter(found[n:])
+            wanted = rows.of([b | (m and next(of_dots)) for b, m in zip(found[:n], out_moving, strict=True)])
+            dots = iter(spread(results[n:], found[n:], [w for w, m in zip(wanted, out_moving, strict=True) if m]))
+            return spread(results[:n], found[:n], wanted), [next(dots) if m else None for m in out_moving]
 
         outs = self.bind(*operands, fun=many, rule=many_rule, **{**params, "call_jaxpr": None})
-        return outs, [True] * len(outs)
+        return outs, rows.of([False] * len(outs))
 
     def samples(self, make: Any) -> Any:
         x, y = make((3,)), make((3,))
@@ -294,7 +331,7 @@ class custom_jvp:
         moving = [x for i, x in enumerate(args) if i not in fixed]
         leaves, in_tree = tree.flatten(tuple(moving))
         out_trees: list[Any] = []
-        # Traced values among the arguments that are not differentiated are operands; their tangents count for nothing.
+        # Traced values among the arguments that are not differentiated are operands, and constant to all derivatives.
         held, held_tree = tree.flatten(tuple(fixed.values()))
         traced = [i for i, x in enumerate(held) if isinstance(x, Tracer)]
         count = len(traced)
@@ -340,7 +377,8 @@ class custom_jvp:
             return outs, [taken_tangent(t, aval_of(x), where, exact=True) for t, x in zip(dots_out, outs, strict=True)]
 
         outs = custom_jvp_call_p.bind(
-            *(held[i] for i in traced), *leaves, fun=fun, rule=rule, call_jaxpr=None, symbolic_zeros=symbolic, name=name
-        )
+            *(stop_gradient(held[i]) for i in traced), *leaves,
+            fun=fun, rule=rule, call_jaxpr=None, symbolic_zeros=symbolic, name=name,
+        )  # fmt: skip
         return tree.unflatten(out_trees[-1], outs)
 

@@ -21,6 +21,7 @@ from portax.higher_order.checks import check_output
 from portax.higher_order.closures import as_arrays, merge, name_of, positions_of, resolve
 from portax.higher_order.custom_jvp import (
     CustomCall,
+    Rows,
     SymbolicZero,
     float0_zeros,
     product_without_derivative,
@@ -29,7 +30,7 @@ from portax.higher_order.custom_jvp import (
 from portax.primitives.arithmetic import mul
 from portax.primitives.broadcasting import reduce_sum
 from portax.primitives.zeros import zeros
-from portax.transforms.batch import batch, materialize
+from portax.transforms.batch import BatchTrace, batch, materialize
 from portax.transforms.jvp import moves, tangent_aval
 from portax.transforms.stage import eval_closed
 
@@ -86,16 +87,23 @@ class CustomVJPCall(CustomCall):
         )  # fmt: skip
         return outs, [next(dots) if moves(a) else None for a in out_avals]
 
-    def batch(self, batched: Sequence[bool], *operands: Any, fun: Any, fwd: Any, bwd: Any, **params: Any) -> Any:
-        size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)
+    def batch_axis(
+        self, trace: BatchTrace, batched: Sequence[bool], *operands: Any, fun: Any, fwd: Any, bwd: Any, **params: Any
+    ) -> Any:
+        if params["call_jaxpr"] is not None and not any(batched):
+            outs = self.bind(*operands, fun=fun, fwd=fwd, bwd=bwd, **params)
+            return outs, [False] * len(outs)
+        size = trace.size
+        rows = Rows(any(batched), params["name"])
         flags: list[bool] = []
 
-        def everything(f: Callable[..., Any], xs: Sequence[Any], rows: Sequence[bool]) -> list[Any]:
-            outs, out_rows = batch(f, xs, rows, size)
-            return [materialize(x, b, size) for x, b in zip(outs, out_rows, strict=True)]
+        def spread(outs: Sequence[Any], found: Sequence[bool]) -> list[Any]:
+            return [
+                materialize(x, b, size) if w else x for x, b, w in zip(outs, found, rows.of(found), strict=True)
+            ]
 
         def many(*xs: Any) -> list[Any]:
-            return everything(fun, xs, batched)
+            return spread(*trace.again(fun, xs, batched))
 
         def many_fwd(primals: Sequence[Any], moving: Sequence[bool]) -> Any:
             count: list[int] = []
@@ -105,10 +113,10 @@ class CustomVJPCall(CustomCall):
                 count[:] = [len(outs)]
                 return [*outs, *residuals]
 
-            results, rows = batch(f, primals, batched, size)
+            results, found = trace.again(f, primals, batched)
             n = count[0]
-            flags[:] = rows[n:]
-            return [materialize(x, b, size) for x, b in zip(results[:n], rows[:n], strict=True)], results[n:]
+            flags[:] = found[n:]
+            return spread(results[:n], found[:n]), results[n:]
 
         def many_bwd(residuals: Sequence[Any], cts: Sequence[Any]) -> Any:
             live = [ct is not None for ct in cts]
@@ -121,16 +129,22 @@ class CustomVJPCall(CustomCall):
                 return [ct for ct in back if ct is not None]
 
             values = [*residuals, *(ct for ct in cts if ct is not None)]
-            rows = [*flags, *[True] * sum(live)]
-            outs = iter(everything(f, values, rows))
+            of_cts = [w for w, ct in zip(rows.flags, cts, strict=True) if ct is not None]
+            outs, found = trace.again(f, values, [*flags, *of_cts])
+            back = iter(zip(outs, found, strict=True))
             # An operand that all rows share gets the sum of what each row sends back.
             return [
-                None if not m else next(outs) if b else reduce_sum(next(outs), axes=(0,))
+                None if not m else materialize(*next(back), size) if b else summed(*next(back))
                 for m, b in zip(moved, batched, strict=True)
             ]
 
+        def summed(ct: Any, many: bool) -> Any:
+            # Where no result carries the batch axis, there is one row and no more.
+            shared = not any(rows.flags)
+            return ct if shared and not many else reduce_sum(materialize(ct, many, size), axes=(0,))
+
         outs = self.bind(*operands, fun=many, fwd=many_fwd, bwd=many_bwd, **{**params, "call_jaxpr": None})
-        return outs, [True] * len(outs)
+        return outs, rows.of([False] * len(outs))
 
     def samples(self, make: Any) -> Any:
         x, y = make((3,)), make((3,))

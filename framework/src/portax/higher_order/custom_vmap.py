@@ -89,6 +89,9 @@ class CustomVmapCall(CustomCall):
     ) -> Any:
         if any(batched):
             return rule(trace.size, list(batched), operands)
+        if params["call_jaxpr"] is not None:
+            outs = self.bind(*operands, fun=fun, rule=rule, **params)
+            return outs, [False] * len(outs)
 
         def one(*xs: Any) -> list[Any]:
             outs, found = trace.again(fun, xs, batched)

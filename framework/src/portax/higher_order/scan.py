@@ -20,10 +20,11 @@ from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
-from portax.core.primitive import Primitive, Sample, Undefined, registry
+from portax.core.primitive import Sample, Undefined, registry
 from portax.core.trace import push, state
 from portax.higher_order.calls import ProgramCall, run_operation
 from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
+from portax.higher_order.hoisting import Hoisting, hoisted
 from portax.higher_order.while_loop import settle
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.broadcasting import transpose as permute
@@ -37,7 +38,7 @@ from portax.transforms.stage import eval_closed, stage_closed
 from portax.transforms.transpose import transpose
 
 
-class Scan(Primitive):
+class Scan(Hoisting):
     """``length`` turns of ``jaxpr``: the last carry, and the stacked results of the turns.
 
     Parameters
@@ -58,6 +59,10 @@ class Scan(Primitive):
     dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
+
+    def opened(self, operands: Sequence[Any], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        closed, first = hoisted(params["jaxpr"])
+        return (*first, *operands), {**params, "jaxpr": closed, "num_consts": params["num_consts"] + len(first)}
 
     def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, length: int, num_carry: int, **_: Any) -> list[Aval]:
         outs = jaxpr.out_avals

@@ -17,9 +17,10 @@ from portax.core import promotion, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects
-from portax.core.primitive import Primitive, Sample, registry
+from portax.core.primitive import Sample, registry
 from portax.higher_order.calls import run_operation
 from portax.higher_order.closures import avals_of, describe_change, name_of, stage_function
+from portax.higher_order.hoisting import Hoisting, closes, hoisted
 from portax.primitives.arithmetic import add
 from portax.primitives.comparison import lt, select_n
 from portax.primitives.conversion import convert_element_type
@@ -31,7 +32,7 @@ from portax.transforms.jvp import instantiate, jvp_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
 
 
-class While(Primitive):
+class While(Hoisting):
     """``carry`` after ``body`` was applied as often as ``cond`` held.
 
     Parameters
@@ -47,6 +48,18 @@ class While(Primitive):
     dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
+
+    def closing(self, params: dict[str, Any]) -> bool:
+        return closes(params["cond_jaxpr"]) or closes(params["body_jaxpr"])
+
+    def opened(self, operands: Sequence[Any], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        cond, first = hoisted(params["cond_jaxpr"])
+        body, second = hoisted(params["body_jaxpr"])
+        n, m = params["cond_nconsts"], params["body_nconsts"]
+        changed = {
+            "cond_jaxpr": cond, "body_jaxpr": body, "cond_nconsts": n + len(first), "body_nconsts": m + len(second),
+        }  # fmt: skip
+        return (*first, *operands[:n], *second, *operands[n:]), {**params, **changed}
 
     def abstract(self, *avals: Aval, body_jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
         return body_jaxpr.out_avals

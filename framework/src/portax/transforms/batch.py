@@ -57,7 +57,9 @@ class BatchTrace(Trace):
                 batched.append(False)
         state.trace = parent = self.parent
         try:
-            mine = self.axis_name is not None and self.axis_name in primitive.effects(**params)
+            mine = primitive.holds_functions or (
+                self.axis_name is not None and self.axis_name in primitive.effects(**params)
+            )
             if mine:
                 out, flags = primitive.batch_axis(self, tuple(batched), *values, **params)
             elif not any_batched:
@@ -82,6 +84,26 @@ class BatchTrace(Trace):
         if type(x) is BatchTracer and x._trace is self:  # pyright: ignore[reportPrivateUsage]
             return x.value, True
         return x, False
+
+    def again(
+        self, f: Callable[..., Sequence[Any]], values: Sequence[Any], batched: Sequence[bool]
+    ) -> tuple[list[Any], list[bool]]:
+        """``(outs, which_are_batched)`` of a flat function that may close over tracers of this very trace.
+
+        An operation that holds ``f`` went down from here; now the trace below asks for it, and this one stands on top
+        of that once more. When this trace has ended there is nothing to close over.
+        """
+        if not self.alive:
+            return batch(f, values, batched, self.size, self.axis_name)
+        inputs = [BatchTracer(self, x) if b else x for x, b in zip(values, batched, strict=True)]
+        parent, self.parent = self.parent, state.trace
+        try:
+            with push(self):
+                outs = f(*inputs)
+        finally:
+            self.parent = parent
+        rows = [self.row(x) for x in outs]
+        return [x for x, _ in rows], [b for _, b in rows]
 
     def invalidate(self) -> None:
         self.alive = False

@@ -18,6 +18,7 @@ from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, push, state
 from portax.primitives.zeros import add_any, zeros
+from portax.transforms.dce import dce_closed
 from portax.transforms.stage import eval_closed, stage_closed
 
 leaks = lazy("portax.transforms.leaks")
@@ -189,7 +190,8 @@ def jvp_jaxpr(
     def f(*args: Any) -> list[Any]:
         primals, given = args[: len(moving)], iter(args[len(moving) :])
         tangents = [next(given) if m else None for m in moving]
-        outs, dots = jvp(lambda *xs: eval_closed(closed, *xs), primals, tangents)
+        # What nobody reads need have no derivative.
+        outs, dots = jvp(lambda *xs: eval_closed(dce_closed(closed), *xs), primals, tangents)
         dots = [
             instantiate(t, aval) if w and moves(aval) else t
             for t, w, aval in zip(dots, wanted, closed.out_avals, strict=True)

@@ -14,10 +14,10 @@ from typing import Any
 from portax.core.aval import Aval, aval_of, weak_scalar
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr
 from portax.core.primitive import Primitive
-from portax.core.trace import Trace, Tracer, push, state
+from portax.core.trace import Trace, push, state
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.zeros import zero
-from portax.transforms.dce import without_unread
+from portax.transforms.dce import dce_closed, without_unread
 from portax.transforms.jvp import jvp, moves, tangent_aval
 from portax.transforms.stage import StageTrace, StageTracer, eval_closed
 
@@ -149,14 +149,17 @@ def linearize_jaxpr(
     known = closed.memo.get(key)
     if known is not None:
         return known
+    # What nobody reads need have no derivative.
+    whole, closed = closed, dce_closed(closed)
     name = closed.jaxpr.name
     trace = StageTrace(name)
     inputs = [trace.argument(aval) for aval in closed.in_avals]
     try:
         with push(trace):
             outs, linear = linearize(lambda *xs: eval_closed(closed, *xs), inputs, moving, wanted)
-            # Concrete arrays stay constants of the linear program; only what this very trace computes is a residual.
-            own = [isinstance(r, Tracer) for r in linear.residuals]
+            # What was there before stays a constant of the linear program; only what this very trace computes is a
+            # residual.
+            own = [type(r) is StageTracer and r._trace is trace for r in linear.residuals]  # pyright: ignore
             residuals = [r for r, o in zip(linear.residuals, own, strict=True) if o]
             jaxpr, consts = trace.jaxpr(inputs, [*outs, *residuals])
     finally:
@@ -171,5 +174,5 @@ def linearize_jaxpr(
     )
     rest = ClosedJaxpr(opened, [r for r, o in zip(linear.residuals, own, strict=True) if not o])
     result = LinearizedJaxpr(ClosedJaxpr(jaxpr, consts), rest, linear.moving_out, forwarded)
-    closed.memo[key] = result
+    whole.memo[key] = result
     return result

@@ -24,7 +24,7 @@ from portax.core.evaluation import last_uses as last_uses
 from portax.core.jaxpr import NO_EFFECTS, Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
-from portax.core.trace import Trace, Tracer, leaked, push, state
+from portax.core.trace import Trace, Tracer, leaked, push, stands_on, state
 
 checker = lazy("portax.core.checker")
 leaks = lazy("portax.transforms.leaks")
@@ -66,7 +66,8 @@ class StageTrace(Trace):
         if atom is not None:
             return atom
         if isinstance(x, Tracer):
-            if getattr(x._trace, "alive", True) is False:  # pyright: ignore[reportPrivateUsage]
+            trace = x._trace  # pyright: ignore[reportPrivateUsage]
+            if getattr(trace, "alive", True) is False or (trace is not self and stands_on(trace, self)):
                 raise leaked(x)
             atom = self.constant(x, aval_of(x))
         else:
