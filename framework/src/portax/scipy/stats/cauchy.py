@@ -9,6 +9,13 @@ from portax.scipy.stats.common import floats, functions_of, pnp, standardized
 
 _of = functions_of("Cauchy's distribution", "")
 
+def _inverse(q: Any) -> Any:
+    """``tan(pi (q - 1/2))``, infinite at 0 and 1, NaN beyond."""
+    inside = (q > 0) & (q < 1)
+    ends = pnp.where(q == 0, -math.inf, pnp.where(q == 1, math.inf, math.nan))
+    return pnp.where(inside, pnp.tan(math.pi * pnp.where(inside, q, 0.5) - math.pi / 2), ends)
+
+
 @_of
 def logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     [z, scale], back = standardized("cauchy.logpdf", x, loc, scale)
@@ -46,10 +53,10 @@ def logsf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @_of
 def ppf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
     (q, loc, scale), back = floats("cauchy.ppf", q, loc, scale)
-    return back(loc + scale * pnp.tan(math.pi * q - math.pi / 2))
+    return back(loc + scale * _inverse(q))
 
 
 @_of
 def isf(q: Any, loc: Any = 0, scale: Any = 1) -> Any:
     (q, loc, scale), back = floats("cauchy.isf", q, loc, scale)
-    return back(loc + scale * pnp.tan(math.pi / 2 - math.pi * q))
+    return back(loc - scale * _inverse(q))
