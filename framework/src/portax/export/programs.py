@@ -158,7 +158,7 @@ class Writer:
         if isinstance(x, np.ndarray | np.generic | ConcreteArray):
             return {"array": self.store.put(np.asarray(host_value(x)))}
         if isinstance(x, type) and issubclass(x, np.generic):
-            return {"dtype": np.dtype(x).name}
+            return {"type": np.dtype(x).name}
         where = (eqn.source.file, eqn.source.line, eqn.source.function) if eqn.source is not None else None
         raise SerializationError(
             wrong=f"{eqn.primitive.name} has a parameter of type {type(x).__name__}, which cannot be written to a file",
@@ -184,6 +184,7 @@ class Reader:
             "program": self.program,
             "aval": self.aval,
             "dtype": self.dtype,
+            "type": lambda d: dtype_named(d).type,
             "array": lambda d: fetch(d, self.data),
         }
 
