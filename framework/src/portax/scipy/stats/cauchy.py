@@ -13,7 +13,13 @@ def _inverse(q: Any) -> Any:
     """``tan(pi (q - 1/2))``, infinite at 0 and 1, NaN beyond."""
     inside = (q > 0) & (q < 1)
     ends = pnp.where(q == 0, -math.inf, pnp.where(q == 1, math.inf, math.nan))
-    return pnp.where(inside, pnp.tan(math.pi * pnp.where(inside, q, 0.5) - math.pi / 2), ends)
+    q = pnp.where(inside, q, 0.5)
+    low = pnp.minimum(q, 1 - q)
+    tail = low < 0.25
+    # In the tails the cotangent, which does not lose the digits of a small q.
+    far = 1 / pnp.tan(math.pi * pnp.where(tail, low, 0.25))
+    near = pnp.tan(math.pi * (pnp.where(tail, 0.5, q) - 0.5))
+    return pnp.where(inside, pnp.where(tail, pnp.where(q < 0.5, -far, far), near), ends)
 
 
 @_of
