@@ -122,6 +122,9 @@ class Primitive:
         sign of an eigenvector, arrays that are not. Devices are compared, and derivatives tried, by these.
     samples, refusals : methods
         ``(make)`` yields ``Sample``s and ``Refusal``s; ``make(shape)`` gives operands of the dtype under test.
+    dce : method, optional
+        ``(used, eqn) -> eqn`` where ``used`` tells which results are read: the equation without the others, without
+        what makes them in its programs, and without the operands then read no more; itself if there is none of these.
     dtypes : tuple of str
         Kinds of operands it is meant for: "bool", "int", "uint", "float", "complex".
     budget : dict
@@ -167,6 +170,7 @@ class Primitive:
     stablehlo: Any = None
     custom_calls: str = ""
     determined: Any = None
+    dce: Any = None
 
     def __init__(self) -> None:
         self._memo: dict[Any, tuple[Aval, ...]] = {}

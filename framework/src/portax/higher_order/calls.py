@@ -13,7 +13,7 @@ from typing import Any
 from portax import errors
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
-from portax.core.jaxpr import ClosedJaxpr, Effects
+from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.core.trace import Tracer, leaked, state
 from portax.higher_order.hoisting import Hoisting, closes, hoisted
@@ -23,6 +23,7 @@ from portax.runtime.lowering import lower_closed
 from portax.runtime.programs import Options, prepare
 from portax.runtime.reference import run_reference
 from portax.transforms.batch import batch_jaxpr
+from portax.transforms.dce import narrowed
 from portax.transforms.jvp import jvp_jaxpr
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
 from portax.transforms.stage import StageTrace, eval_closed, stage_closed
@@ -82,6 +83,14 @@ class ProgramCall(Hoisting):
         dots = iter(self._staged([*residuals, *moved], split.linear, params))
         return outs[:n], [next(dots) if m else None for m in split.moving_out]
 
+    def dce(self, used: Sequence[bool], eqn: Eqn) -> Eqn:
+        closed, read = narrowed(eqn.params["jaxpr"], used)
+        if closed is eqn.params["jaxpr"]:
+            return eqn
+        operands = _chosen(eqn.invars, read)
+        params = {**self.adapted(eqn.params, len(operands)), "jaxpr": closed}
+        return eqn.replace(invars=operands, outvars=_chosen(eqn.outvars, used), params=params)
+
     def _staged(self, operands: Sequence[Any], jaxpr: ClosedJaxpr, params: dict[str, Any]) -> list[Any]:
         """Record a linear program as one equation of the tangents' trace, which would otherwise open it."""
         trace = state.trace
@@ -107,6 +116,10 @@ class ProgramCall(Hoisting):
         """Batching where the program consults the batch axis by name."""
         many, out_batched = batch_jaxpr(jaxpr, trace.size, batched, axis_name=trace.axis_name)
         return self._apply(operands, many, params), out_batched
+
+
+def _chosen(xs: Sequence[Any], which: Sequence[bool]) -> list[Any]:
+    return [x for x, w in zip(xs, which, strict=True) if w]
 
 
 class Jit(ProgramCall):

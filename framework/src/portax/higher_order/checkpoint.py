@@ -92,6 +92,7 @@ def _saved(closed: ClosedJaxpr, policy: Policy | None) -> tuple[ClosedJaxpr, Clo
     key = ("saved", policy)
     if key in closed.memo:
         return closed.memo[key]
+    whole, closed = closed, _flat(closed)
     jaxpr = closed.jaxpr
     kept: list[Var] = []
     rest = []
@@ -104,7 +105,7 @@ def _saved(closed: ClosedJaxpr, policy: Policy | None) -> tuple[ClosedJaxpr, Clo
     again = Jaxpr(jaxpr.constvars, [*jaxpr.invars, *kept], jaxpr.outvars, rest, name=jaxpr.name)
     # What was saved is the same value, whose derivative still has to be found: it is recomputed as a linear map only.
     result = ClosedJaxpr(saving, closed.consts), _with_derivatives(closed, ClosedJaxpr(again, closed.consts), kept)
-    closed.memo[key] = result
+    whole.memo[key] = result
     return result
 
 
@@ -136,8 +137,7 @@ class Saved(Primitive):
         n = len(jaxpr.out_avals)
         if not any(split.moving_out):
             return list(primals[:count]), [None] * n
-        # Residuals that are the saved results themselves cost nothing; the compiler drops what is then unused.
-        residuals = eval_closed(split.primal, *primals[count:])[n:]
+        residuals = eval_closed(_residuals(split.primal, n), *primals[count:], *primals[:count])
         dots = iter(eval_closed(split.linear, *residuals, *(t for t in tangents[count:] if t is not None)))
         return list(primals[:count]), [next(dots) if m else None for m in split.moving_out]
 
@@ -145,6 +145,50 @@ class Saved(Primitive):
 
 
 saved_p = registry.add(Saved())
+
+
+def _residuals(primal: ClosedJaxpr, n: int) -> ClosedJaxpr:
+    """From (operands, results) to the residuals: a program whose first ``n`` outputs are known already."""
+    key = ("residuals", n)
+    if key not in primal.memo:
+        jaxpr = primal.jaxpr
+        known: dict[Any, Var] = {}
+        inputs = [known.setdefault(v, v) if _made(v, jaxpr) and v not in known else Var(v.aval)
+                  for v in jaxpr.outvars[:n]]  # fmt: skip
+        rest = [e for e in jaxpr.eqns if not all(v in known for v in e.outvars)]
+        # An equation that makes other things as well stays, under other names for what is known.
+        rest = [e.replace(outvars=[Var(v.aval) if v in known else v for v in e.outvars]) for e in rest]
+        smaller = jaxpr.replace(invars=[*jaxpr.invars, *inputs], outvars=jaxpr.outvars[n:], eqns=rest)
+        primal.memo[key] = dce_closed(ClosedJaxpr(smaller, primal.consts))
+    return primal.memo[key]
+
+
+def _made(v: Any, jaxpr: Jaxpr) -> bool:
+    """Whether an equation of the program makes an atom."""
+    return isinstance(v, Var) and not any(v is x for x in (*jaxpr.invars, *jaxpr.constvars))
+
+
+def _flat(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program with the programs it merely calls written out: a policy is asked about what they do."""
+    if not any(eqn.primitive.calls for eqn in closed.eqns):
+        return closed
+    if "flat" not in closed.memo:
+        closed.memo["flat"] = stage_closed(lambda *xs: _written_out(closed, xs), closed.in_avals, closed.jaxpr.name)
+    return closed.memo["flat"]
+
+
+def _written_out(closed: ClosedJaxpr, xs: Sequence[Any]) -> list[Any]:
+    jaxpr = closed.jaxpr
+    env: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*closed.consts, *xs), strict=True))
+    for eqn in jaxpr.eqns:
+        operands = [env[a] if isinstance(a, Var) else a.val for a in eqn.invars]
+        if eqn.primitive.calls:
+            out = _written_out(eqn.params["jaxpr"], operands)
+        else:
+            out = eqn.primitive.bind(*operands, **eqn.params)
+            out = out if eqn.primitive.multiple_results else [out]
+        env.update(zip(eqn.outvars, out, strict=True))
+    return [env[a] if isinstance(a, Var) else a.val for a in jaxpr.outvars]
 
 
 def _with_derivatives(whole: ClosedJaxpr, again: ClosedJaxpr, kept: Sequence[Var]) -> ClosedJaxpr:
@@ -352,10 +396,10 @@ class checkpoint_policies:
         return checkpoint_policies.dots_with_no_batch_dims_saveable
 
     @staticmethod
-    def save_from_both_policies(first: Policy, second: Policy) -> Policy:
+    def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
         """Keep what either policy keeps."""
 
         def policy(prim: Primitive, *avals: Any, **params: Any) -> bool:
-            return first(prim, *avals, **params) or second(prim, *avals, **params)
+            return policy_1(prim, *avals, **params) or policy_2(prim, *avals, **params)
 
         return policy

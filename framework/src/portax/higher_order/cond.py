@@ -15,7 +15,7 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
-from portax.core.jaxpr import ClosedJaxpr, Effects, Var
+from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn, Var
 from portax.core.primitive import Sample, Undefined, registry
 from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
 from portax.higher_order.hoisting import Hoisting, closes, hoisted_alike
@@ -26,6 +26,7 @@ from portax.primitives.zeros import zeros
 from portax.runtime.lowering import lower_closed
 from portax.runtime.reference import run_reference
 from portax.transforms.batch import batch_jaxpr, materialize
+from portax.transforms.dce import narrowed, readers
 from portax.transforms.jvp import jvp_jaxpr, moves
 from portax.transforms.linearize import linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
@@ -135,6 +136,18 @@ class Cond(Hoisting):
             first, *others = cases
             chosen.append(select_n(which, first, *others) if others else first)
         return chosen, wanted
+
+    def dce(self, used: Sequence[bool], eqn: Eqn) -> Eqn:
+        branches = eqn.params["branches"]
+        read = _union([readers(b, used) for b in branches])
+        smaller = tuple(narrowed(b, used, read)[0] for b in branches)
+        if all(a is b for a, b in zip(smaller, branches, strict=True)):
+            return eqn
+        return eqn.replace(
+            invars=[eqn.invars[0], *(a for a, r in zip(eqn.invars[1:], read, strict=True) if r)],
+            outvars=[v for v, u in zip(eqn.outvars, used, strict=True) if u],
+            params={**eqn.params, "branches": smaller},
+        )
 
     def stablehlo(
         self, b: Any, index: Any, *values: Any, branches: Sequence[ClosedJaxpr], branches_platforms: Any = None

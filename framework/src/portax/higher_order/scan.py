@@ -19,7 +19,7 @@ from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
-from portax.core.jaxpr import ClosedJaxpr, Effects
+from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.primitive import Sample, Undefined, registry
 from portax.core.trace import push, state
 from portax.higher_order.calls import ProgramCall, run_operation
@@ -32,6 +32,7 @@ from portax.primitives.zeros import add_any, zeros
 from portax.runtime.lowering import lower_closed
 from portax.runtime.reference import host_value, program_of
 from portax.transforms.batch import batch_jaxpr, materialize
+from portax.transforms.dce import narrowed, readers
 from portax.transforms.jvp import instantiate, jvp_jaxpr, tangent_aval
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
@@ -285,6 +286,28 @@ class Scan(Hoisting):
         outs = self.bind(*consts, *carry, *xs, jaxpr=body, num_consts=num_consts, num_carry=num_carry, **params)
         ys = [swap_leading(y) if b else y for y, b in zip(outs[num_carry:], out[num_carry:], strict=True)]
         return [*outs[:num_carry], *ys], out
+
+    # -- what is read -------------------------------------------------------------------------------------------------
+    def dce(self, used: Sequence[bool], eqn: Eqn) -> Eqn:
+        closed, num_consts, num_carry = (eqn.params[k] for k in ("jaxpr", "num_consts", "num_carry"))
+        # A carry is read if its last value is, or if a turn makes something of it that is.
+        carry, ys = list(used[:num_carry]), list(used[num_carry:])
+        while True:
+            read = readers(closed, [*carry, *ys])
+            after = [a or b for a, b in zip(carry, read[num_consts:], strict=False)]
+            if after == carry:
+                break
+            carry = after
+        kept = [*read[:num_consts], *carry, *read[num_consts + num_carry :]]
+        smaller, _ = narrowed(closed, [*carry, *ys], kept)
+        if smaller is closed:
+            return eqn
+        params = {**eqn.params, "jaxpr": smaller, "num_consts": sum(kept[:num_consts]), "num_carry": sum(carry)}
+        return eqn.replace(
+            invars=[a for a, k in zip(eqn.invars, kept, strict=True) if k],
+            outvars=[v for v, k in zip(eqn.outvars, [*carry, *ys], strict=True) if k],
+            params=params,
+        )
 
     # -- lowering -----------------------------------------------------------------------------------------------------
     def stablehlo(

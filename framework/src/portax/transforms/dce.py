@@ -1,7 +1,8 @@
 """Dropping what nobody reads.
 
 dce(lambda a. let b = f a; c = g a in c) = lambda a. let c = g a in c.  Equations are walked from the last to the first;
-one stays if a result of it is read, or if it has effects. Inputs stay, read or not: who binds the program passes them.
+one stays if a result of it is read, or if it has effects. Of a program inside an equation stays what makes results that
+are read; its primitive says how (``dce``). Inputs stay, read or not: who binds the program passes them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
+
+#: A program, and which of the inputs of the one it was made from it has.
+Narrowed = tuple[ClosedJaxpr, list[bool]]
 
 
 def dce_jaxpr(jaxpr: Jaxpr, used: Sequence[bool] | None = None) -> tuple[Jaxpr, list[bool]]:
@@ -25,12 +29,44 @@ def dce_jaxpr(jaxpr: Jaxpr, used: Sequence[bool] | None = None) -> tuple[Jaxpr, 
     read: set[Var] = {v for v in outvars if isinstance(v, Var)}
     kept: list[Eqn] = []
     for eqn in reversed(jaxpr.eqns):
-        if eqn.effects or any(v in read for v in eqn.outvars):
+        wanted = [v in read for v in eqn.outvars]
+        if eqn.effects or any(wanted):
+            if eqn.primitive.dce is not None and not eqn.effects:
+                eqn = eqn.primitive.dce(wanted, eqn)
             kept.append(eqn)
             read.update(a for a in eqn.invars if isinstance(a, Var))
     kept.reverse()
-    smaller = jaxpr.replace(eqns=kept, outvars=outvars) if len(kept) < len(jaxpr.eqns) or used is not None else jaxpr
+    same = used is None and len(kept) == len(jaxpr.eqns) and all(a is b for a, b in zip(kept, jaxpr.eqns, strict=True))
+    smaller = jaxpr if same else jaxpr.replace(eqns=kept, outvars=outvars)
     return smaller, [v in read for v in jaxpr.invars]
+
+
+def narrowed(closed: ClosedJaxpr, used: Sequence[bool], inputs: Sequence[bool] | None = None) -> Narrowed:
+    """The program for the outputs that are used, without the inputs it does not read; kept with the program.
+
+    Parameters
+    ----------
+    inputs : sequence of bool, optional
+        Which inputs stay, whether they are read or not; by default those that are read.
+    """
+    key = ("narrowed", tuple(used), None if inputs is None else tuple(inputs))
+    if key not in closed.memo:
+        jaxpr, read = dce_jaxpr(closed.jaxpr, None if all(used) else used)
+        kept = read if inputs is None else list(inputs)
+        if jaxpr is closed.jaxpr and all(kept):
+            closed.memo[key] = closed, kept
+        else:
+            invars = [v for v, k in zip(jaxpr.invars, kept, strict=True) if k]
+            closed.memo[key] = ClosedJaxpr(*without_unread(jaxpr.replace(invars=invars), closed.consts)), kept
+    return closed.memo[key]
+
+
+def readers(closed: ClosedJaxpr, used: Sequence[bool]) -> list[bool]:
+    """Which inputs the used outputs of a program depend on; kept with the program."""
+    key = ("readers", tuple(used))
+    if key not in closed.memo:
+        closed.memo[key] = dce_jaxpr(closed.jaxpr, used)[1]
+    return closed.memo[key]
 
 
 def dce_closed(closed: ClosedJaxpr, used: Sequence[bool] | None = None) -> ClosedJaxpr:
