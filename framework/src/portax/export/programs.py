@@ -23,6 +23,7 @@ from portax.core.primitive import Primitive, registry
 from portax.core.trace import push
 from portax.errors import SerializationError
 from portax.export.container import Store, dtype_named, fetch
+from portax.higher_order.solving import LinearSolve
 from portax.runtime.array import ConcreteArray
 from portax.runtime.reference import host_value
 from portax.transforms.stage import StageTrace, eval_closed
@@ -33,7 +34,7 @@ _ENUMS: dict[str, type[enum.Enum]] = {
 }
 _TUPLES: dict[str, Any] = {
     cls.__name__: cls
-    for cls in vars(primitives).values()
+    for cls in (*vars(primitives).values(), LinearSolve)
     if isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
 }
 
@@ -63,6 +64,8 @@ def _flat(values: Any) -> list[Any]:
 def _plain_value(x: Any) -> Any:
     if isinstance(x, ClosedJaxpr):
         return plain(x)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*map(_plain_value, x))
     return type(x)(map(_plain_value, x)) if type(x) in (tuple, list) else x
 
 
@@ -145,7 +148,7 @@ class Writer:
             return {"complex": [x.real.hex(), x.imag.hex()]}
         if isinstance(x, tuple) and _TUPLES.get(type(x).__name__) is type(x):
             return {"fields": [type(x).__name__, [self.value(v, eqn) for v in x]]}
-        if isinstance(x, tuple | list):
+        if type(x) in (tuple, list):
             return {"list" if isinstance(x, list) else "tuple": [self.value(v, eqn) for v in x]}
         if isinstance(x, Primitive):
             return {"primitive": [x.name, x.version]}

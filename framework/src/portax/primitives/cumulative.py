@@ -206,7 +206,7 @@ def _share(x: Any, y: Any, out: Any, t: Any) -> Any:
 class Cummax(CumExtreme):
     __doc__ = _DOC.format(
         what="Running greatest element", kinds="any numeric dtype",
-        notes="NaN from the first NaN on; complex numbers in lexicographic order. Two equal elements share the tangent.",
+        notes="NaN from the first NaN on; complex numbers in lexicographic order. Equal elements share the tangent.",
     )  # fmt: skip
     name = "cummax"
     ufunc, op, direction = np.maximum, "maximum", "GT"
@@ -221,7 +221,7 @@ class Cummax(CumExtreme):
 class Cummin(CumExtreme):
     __doc__ = _DOC.format(
         what="Running least element", kinds="any numeric dtype",
-        notes="NaN from the first NaN on; complex numbers in lexicographic order. Two equal elements share the tangent.",
+        notes="NaN from the first NaN on; complex numbers in lexicographic order. Equal elements share the tangent.",
     )  # fmt: skip
     name = "cummin"
     ufunc, op, direction = np.minimum, "minimum", "LT"
