@@ -112,8 +112,10 @@ def _round_trip(primitive, sample):
     if closed.effects:
         return 0
     store = Store()
-    header, data = unpack(pack(Writer(store).program(closed), store))
-    back = Reader(data).program(header)
+    writer = Writer(store)
+    header = {"main": writer.program(closed), "programs": writer.programs}
+    header, data = unpack(pack(header, store))
+    back = Reader(header["programs"], data).program(header["main"])
     assert str(back) == str(closed), primitive.name
     for a, b in zip(closed.eqns, back.eqns, strict=True):
         assert a.primitive is b.primitive

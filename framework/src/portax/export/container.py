@@ -1,6 +1,6 @@
 """The file format: a checked envelope around JSON and the bytes of arrays.
 
-Layout, integers little-endian: magic (8 bytes), version (4), SHA-256 of all that follows (32), length of the header
+Layout, integers little-endian: magic (8 bytes), version (4), SHA-256 of what follows (32), length of the header
 (8), the header as UTF-8 JSON, the arrays one after the other. The header refers to an array by dtype, shape and offset.
 Nothing in a file is executed or unpickled, and what does not match its checksum is not read.
 """
@@ -56,7 +56,13 @@ def pack(header: dict[str, Any], store: Store) -> bytes:
     """A file's bytes."""
     text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     body = text + bytes(store.data)
-    return _ENVELOPE.pack(_MAGIC, VERSION, hashlib.sha256(body).digest(), len(text)) + body
+    return _ENVELOPE.pack(_MAGIC, VERSION, _checksum(len(text), body), len(text)) + body
+
+
+def _checksum(length: int, body: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256(struct.pack("<Q", length))
+    digest.update(body)
+    return digest.digest()
 
 
 def unpack(blob: bytes | bytearray) -> tuple[dict[str, Any], memoryview]:
@@ -79,7 +85,7 @@ def unpack(blob: bytes | bytearray) -> tuple[dict[str, Any], memoryview]:
             fix="Upgrade it with: pip install --upgrade portax",
         )
     body = memoryview(bytes(blob))[_ENVELOPE.size :]
-    if hashlib.sha256(body).digest() != checksum or length > len(body):
+    if _checksum(length, body) != checksum or length > len(body):
         raise SerializationError(
             wrong="the exported function is damaged: its checksum does not match", fix="Copy or export it again"
         )

@@ -244,7 +244,9 @@ class Exported:
             It has effects, or a tree with a type that files have no name for.
         """
         store = Store()
-        return bytearray(pack(self._written(Writer(store), vjp_order), store))
+        writer = Writer(store)
+        header = self._written(writer, vjp_order)
+        return bytearray(pack({**header, "programs": writer.programs}, store))
 
     def _written(self, writer: Writer, vjp_order: int) -> dict[str, Any]:
         return {
@@ -298,7 +300,7 @@ def deserialize(blob: bytes | bytearray) -> Exported:
     ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
     """
     header, data = unpack(blob)
-    return _read(header, Reader(data))
+    return _read(header, Reader(header["programs"], data))
 
 
 def export(

@@ -83,12 +83,28 @@ def plain(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 class Writer:
-    """Writes programs; their arrays go to a store."""
+    """Writes programs, each once however often it is used; their arrays go to a store.
+
+    Attributes
+    ----------
+    programs : list
+        What was written, as JSON can hold it.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.programs: list[dict[str, Any]] = []
+        self._known: dict[int, tuple[int, ClosedJaxpr]] = {}
 
-    def program(self, closed: ClosedJaxpr) -> dict[str, Any]:
+    def program(self, closed: ClosedJaxpr) -> int:
+        """Write a program, and give its place among ``programs``."""
+        if id(closed) not in self._known:
+            written = self._written(closed)
+            self.programs.append(written)
+            self._known[id(closed)] = len(self.programs) - 1, closed
+        return self._known[id(closed)][0]
+
+    def _written(self, closed: ClosedJaxpr) -> dict[str, Any]:
         """A program as JSON can hold it.
 
         Raises
@@ -148,7 +164,7 @@ class Writer:
             return {"complex": [x.real.hex(), x.imag.hex()]}
         if isinstance(x, tuple) and _TUPLES.get(type(x).__name__) is type(x):
             return {"fields": [type(x).__name__, [self.value(v, eqn) for v in x]]}
-        if type(x) in (tuple, list):
+        if isinstance(x, tuple | list) and type(x) in (tuple, list):
             return {"list" if isinstance(x, list) else "tuple": [self.value(v, eqn) for v in x]}
         if isinstance(x, Primitive):
             return {"primitive": [x.name, x.version]}
@@ -172,10 +188,11 @@ class Writer:
 
 # -- what is read -----------------------------------------------------------------------------------------------------
 class Reader:
-    """Reads programs whose arrays lie in ``data``."""
+    """Reads the programs of a file, whose arrays lie in ``data``."""
 
-    def __init__(self, data: memoryview) -> None:
-        self.data = data
+    def __init__(self, programs: Sequence[dict[str, Any]], data: memoryview) -> None:
+        self.programs, self.data = programs, data
+        self._read: dict[int, ClosedJaxpr] = {}
         self._kinds: dict[str, Callable[[Any], Any]] = {
             "enum": lambda d: self._named(_ENUMS, d[0])[d[1]],
             "float": float.fromhex,
@@ -191,8 +208,14 @@ class Reader:
             "array": lambda d: fetch(d, self.data),
         }
 
-    def program(self, data: dict[str, Any]) -> ClosedJaxpr:
-        """The program that ``Writer.program`` wrote.
+    def program(self, place: int) -> ClosedJaxpr:
+        """The program at a place among those written."""
+        if place not in self._read:
+            self._read[place] = self._program(self.programs[place])
+        return self._read[place]
+
+    def _program(self, data: dict[str, Any]) -> ClosedJaxpr:
+        """The program that ``Writer`` wrote.
 
         Raises
         ------
