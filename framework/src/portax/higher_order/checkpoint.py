@@ -14,16 +14,17 @@ from typing import Any
 from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval
-from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from portax.core.primitive import Primitive, Sample, registry
 from portax.higher_order.calls import ProgramCall
 from portax.higher_order.checks import without_float0
 from portax.higher_order.closures import avals_of, name_of, stage_function
 from portax.higher_order.jitted import argument_places
+from portax.higher_order.scan import scan_p
 from portax.primitives.arithmetic import mul
 from portax.primitives.barriers import name as name_p
 from portax.runtime.lowering import lower_closed
-from portax.transforms.dce import dce_closed
+from portax.transforms.dce import dce_closed, narrowed, readers
 from portax.transforms.jvp import tangent_aval
 from portax.transforms.linearize import linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
@@ -56,12 +57,18 @@ class Checkpoint(ProgramCall):
         moving = [t is not None for t in tangents]
         n = len(jaxpr.out_avals)
         saving, again = _saved(jaxpr, params["policy"])
+        n_in, n_saved = len(primals), len(saving.out_avals) - n
+        linear, moving_out = _recomputing(again, [*moving, *[False] * n_saved])
+        if not any(moving_out):
+            return self.bind(*primals, jaxpr=jaxpr, **params), [None] * n
+        moved = [t for t in tangents if t is not None]
+        # What the policy saves and the way back does not read is not kept.
+        everything = [True] * len(linear.out_avals)
+        read = readers(linear, everything)[n_in : n_in + n_saved]
+        saving, _ = narrowed(saving, [*[True] * n, *read], [True] * n_in)
+        linear, _ = narrowed(linear, everything, [*[True] * n_in, *read, *[True] * len(moved)])
         outs = self.bind(*primals, jaxpr=saving, **params)
         outs, saved = outs[:n], outs[n:]
-        linear, moving_out = _recomputing(again, [*moving, *[False] * len(saved)])
-        if not any(moving_out):
-            return outs, [None] * n
-        moved = [t for t in tangents if t is not None]
         dots = iter(self._staged([*primals, *saved, *moved], linear, {**params, "differentiated": True}))
         return outs, [next(dots) if m else None for m in moving_out]
 
@@ -95,18 +102,38 @@ def _saved(closed: ClosedJaxpr, policy: Policy | None) -> tuple[ClosedJaxpr, Clo
     whole, closed = closed, _flat(closed)
     jaxpr = closed.jaxpr
     kept: list[Var] = []
-    rest = []
+    eqns: list[Eqn] = []
+    inside: dict[Var, tuple[Eqn, list[Var]]] = {}
     for eqn in jaxpr.eqns:
-        if policy(eqn.primitive, *[a.aval for a in eqn.invars], **eqn.params):
-            kept += eqn.outvars
+        given = [a.aval for a in eqn.invars]
+        if eqn.primitive is scan_p and eqn.outvars:
+            first, second, stacked = _saved_turns(eqn, policy)
+            if stacked:
+                inside[eqn.outvars[0]] = second, stacked
+                kept += stacked
+            eqns.append(first)
         else:
-            rest.append(eqn)
-    saving = jaxpr.replace(outvars=[*jaxpr.outvars, *kept])
-    again = Jaxpr(jaxpr.constvars, [*jaxpr.invars, *kept], jaxpr.outvars, rest, name=jaxpr.name)
+            eqns.append(eqn)
+        if policy(eqn.primitive, *given, **eqn.params):
+            kept += eqn.outvars
+    saving = jaxpr.replace(outvars=[*jaxpr.outvars, *kept], eqns=eqns)
     # What was saved is the same value, whose derivative still has to be found: it is recomputed as a linear map only.
-    result = ClosedJaxpr(saving, closed.consts), _with_derivatives(closed, ClosedJaxpr(again, closed.consts), kept)
+    result = ClosedJaxpr(saving, closed.consts), _with_derivatives(closed, kept, inside)
     whole.memo[key] = result
     return result
+
+
+def _saved_turns(eqn: Eqn, policy: Policy) -> tuple[Eqn, Eqn, list[Var]]:
+    """``(first, second, stacked)``: a scan that also stacks what the policy saves of a turn, and one that reads it."""
+    saving, again = _saved(eqn.params["jaxpr"], policy)
+    length = eqn.params["length"]
+    rows = saving.out_avals[len(eqn.outvars) :]
+    stacked = [Var(Aval((length, *a.shape), a.dtype, a.weak_type)) for a in rows]
+    if not stacked:
+        return eqn, eqn, []
+    first = eqn.replace(outvars=[*eqn.outvars, *stacked], params={**eqn.params, "jaxpr": saving})
+    second = eqn.replace(invars=[*eqn.invars, *stacked], params={**eqn.params, "jaxpr": again})
+    return first, second, stacked
 
 
 class Saved(Primitive):
@@ -152,20 +179,20 @@ def _residuals(primal: ClosedJaxpr, n: int) -> ClosedJaxpr:
     key = ("residuals", n)
     if key not in primal.memo:
         jaxpr = primal.jaxpr
-        known: dict[Any, Var] = {}
-        inputs = [known.setdefault(v, v) if _made(v, jaxpr) and v not in known else Var(v.aval)
-                  for v in jaxpr.outvars[:n]]  # fmt: skip
+        known: set[Var] = set()
+        inputs: list[Var] = []
+        for v in jaxpr.outvars[:n]:
+            if isinstance(v, Var) and v not in known and v not in jaxpr.invars and v not in jaxpr.constvars:
+                known.add(v)
+                inputs.append(v)
+            else:
+                inputs.append(Var(v.aval))
         rest = [e for e in jaxpr.eqns if not all(v in known for v in e.outvars)]
         # An equation that makes other things as well stays, under other names for what is known.
         rest = [e.replace(outvars=[Var(v.aval) if v in known else v for v in e.outvars]) for e in rest]
         smaller = jaxpr.replace(invars=[*jaxpr.invars, *inputs], outvars=jaxpr.outvars[n:], eqns=rest)
         primal.memo[key] = dce_closed(ClosedJaxpr(smaller, primal.consts))
     return primal.memo[key]
-
-
-def _made(v: Any, jaxpr: Jaxpr) -> bool:
-    """Whether an equation of the program makes an atom."""
-    return isinstance(v, Var) and not any(v is x for x in (*jaxpr.invars, *jaxpr.constvars))
 
 
 def _flat(closed: ClosedJaxpr) -> ClosedJaxpr:
@@ -191,8 +218,16 @@ def _written_out(closed: ClosedJaxpr, xs: Sequence[Any]) -> list[Any]:
     return [env[a] if isinstance(a, Var) else a.val for a in jaxpr.outvars]
 
 
-def _with_derivatives(whole: ClosedJaxpr, again: ClosedJaxpr, kept: Sequence[Var]) -> ClosedJaxpr:
-    """The program that reads saved values where they were computed, and still knows how they move."""
+def _with_derivatives(
+    whole: ClosedJaxpr, kept: Sequence[Var], inside: dict[Var, tuple[Eqn, list[Var]]]
+) -> ClosedJaxpr:
+    """The program that reads saved values where they were computed, and still knows how they move.
+
+    Parameters
+    ----------
+    kept : the saved values, which become inputs after those of the program
+    inside : by its first result, what takes the place of an equation, and the saved values it reads besides
+    """
     jaxpr = whole.jaxpr
     places = {v: i for i, v in enumerate(kept)}
     n = len(jaxpr.invars)
@@ -202,8 +237,11 @@ def _with_derivatives(whole: ClosedJaxpr, again: ClosedJaxpr, kept: Sequence[Var
         env: dict[Any, Any] = dict(zip(jaxpr.constvars, whole.consts, strict=True))
         env.update(zip(jaxpr.invars, inputs, strict=True))
         for eqn in jaxpr.eqns:
+            if eqn.outvars and eqn.outvars[0] in inside:
+                eqn, stacked = inside[eqn.outvars[0]]
+                env.update((v, values[places[v]]) for v in stacked)
             operands = [env[a] if isinstance(a, Var) else a.val for a in eqn.invars]
-            if eqn.outvars[0] in places:
+            if eqn.outvars and eqn.outvars[0] in places:
                 one = Jaxpr([], [Var(a.aval) for a in eqn.invars], [], [])
                 outvars = [Var(v.aval) for v in eqn.outvars]
                 body = Jaxpr([], one.invars, outvars, [eqn.replace(invars=one.invars, outvars=outvars)])
@@ -215,7 +253,7 @@ def _with_derivatives(whole: ClosedJaxpr, again: ClosedJaxpr, kept: Sequence[Var
             env.update(zip(eqn.outvars, out, strict=True))
         return [env[a] if isinstance(a, Var) else a.val for a in jaxpr.outvars]
 
-    return stage_closed(f, again.in_avals, jaxpr.name)
+    return stage_closed(f, [*whole.in_avals, *(v.aval for v in kept)], jaxpr.name)
 
 
 def _recomputing(closed: ClosedJaxpr, moving: Sequence[bool]) -> tuple[ClosedJaxpr, list[bool]]:
