@@ -11,14 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.custom_derivatives
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.ad_checkpoint import checkpoint_name as jax_name
 
 import portax
+import portax.custom_derivatives
 import portax.numpy as pnp
-from portax.ad_checkpoint import checkpoint_name
+from portax.ad_checkpoint import checkpoint_name, print_saved_residuals
 
 pytestmark = pytest.mark.peer
 
@@ -149,3 +151,58 @@ def test_second_derivatives_do_not_depend_on_a_policy(policy):
             X
         )
         np.testing.assert_allclose(twice(ours[program]), expected, rtol=2e-4, atol=1e-5, err_msg=program)
+
+
+# -- what is said of it ------------------------------------------------------------------------------------------------
+RESIDUALS: dict[str, Callable[..., Any]] = {
+    "arguments": lambda p, np_, name: (lambda w, x: w * x * x, X, X),
+    "operations": lambda p, np_, name: (lambda x: np_.sin(np_.sin(x)), X),
+    "a-dictionary": lambda p, np_, name: (lambda d: d["a"] * d["b"], {"a": X, "b": X}),
+    "a-constant": lambda p, np_, name: (lambda x: x * X, X),
+    "checkpoint": lambda p, np_, name: (p.checkpoint(lambda w, x: np_.sin(np_.sin(x @ w))), W, X),
+    "a-policy": lambda p, np_, name: (
+        p.checkpoint(lambda x: np_.sin(name(np_.sin(x), "a")), policy=p.checkpoint_policies.save_only_these_names("a")),
+        X,
+    ),
+    "scan": lambda p, np_, name: (lambda x: p.lax.scan(lambda c, _: (np_.sin(c), None), x, None, length=3)[0], X),
+}
+
+
+def without_types(text: str) -> list[str]:
+    """Each line: the shape, and where the value is from; the dtype is spelt f32 there, float32 here."""
+    return sorted(
+        line.replace("float32", "f32").split(" from /")[0].split(" from test_")[0] for line in text.split("\n")
+    )
+
+
+@pytest.mark.parametrize("case", RESIDUALS)
+def test_what_is_saved_is_printed_as_in_jax(case, capsys):
+    f, *args = RESIDUALS[case](jax, jnp, jax_name)
+    jax.ad_checkpoint.print_saved_residuals(f, *args)
+    theirs = capsys.readouterr().out
+    f, *args = RESIDUALS[case](portax, pnp, checkpoint_name)
+    print_saved_residuals(f, *args)
+    ours = capsys.readouterr().out
+    assert without_types(ours) == without_types(theirs), f"{ours}\n{theirs}"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("Saveable", True), ("Recompute", False)])
+def test_a_policy_may_answer_with_a_name(ours, theirs):
+    f = lambda policy: portax.grad(portax.checkpoint(lambda x: pnp.sin(pnp.sin(x)).sum(), policy=policy))
+    by_name, by_truth = (counted(portax.make_jaxpr(f(lambda *_, v=v, **__: v))(X).jaxpr) for v in (
+        getattr(portax.ad_checkpoint, ours), theirs,
+    ))  # fmt: skip
+    assert by_name == by_truth
+
+
+def test_a_policy_may_answer_that_a_value_goes_to_another_memory():
+    policy = lambda *_, **__: portax.ad_checkpoint.Offloadable(src="device", dst="pinned_host")
+    f = portax.checkpoint(lambda x: pnp.sin(pnp.sin(x)).sum(), policy=policy)
+    assert counted(portax.make_jaxpr(portax.grad(f))(X).jaxpr)["sin"] == 2
+
+
+@pytest.mark.parametrize("value", [X, 3, 2.0, np.arange(2), True], ids=["array", "int", "float", "whole", "bool"])
+def test_a_symbolic_zero_of_a_value_is_as_in_jax(value):
+    theirs = jax.custom_derivatives.SymbolicZero.from_primal_value(value)
+    ours = portax.custom_derivatives.SymbolicZero.from_primal_value(value)
+    assert (ours.shape, ours.dtype, ours.aval.weak_type) == (theirs.shape, theirs.dtype, theirs.aval.weak_type)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from portax import errors
 from portax.core import tree
@@ -29,7 +29,39 @@ from portax.transforms.jvp import tangent_aval
 from portax.transforms.linearize import linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
 
-Policy = Callable[..., bool]
+Policy = Callable[..., Any]
+
+
+class Offloadable(NamedTuple):
+    """A policy's answer: keep the value, in another memory. Where that is the device's only one, it stays there.
+
+    Attributes
+    ----------
+    src, dst : str
+        Names of memories.
+    """
+
+    src: str
+    dst: str
+
+
+class Answer:
+    """A policy's answer, as true or false as it is."""
+
+    __slots__ = ("keeps", "name")
+
+    def __init__(self, name: str, keeps: bool) -> None:
+        self.name, self.keeps = name, keeps
+
+    def __bool__(self) -> bool:
+        return self.keeps
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+#: A policy may answer with these instead of True and False.
+Saveable, Recompute = Answer("Saveable", True), Answer("Recompute", False)
 
 
 class Checkpoint(ProgramCall):

@@ -208,6 +208,19 @@ class SymbolicZero:
     def __init__(self, aval: Aval) -> None:
         self.aval = aval
 
+    @classmethod
+    def from_primal_value(cls, val: Any) -> SymbolicZero:
+        """The zero tangent of a value; of an integer or boolean one, the tangent of dtype float0.
+
+        Examples
+        --------
+        >>> from portax.custom_derivatives import SymbolicZero
+        >>> SymbolicZero.from_primal_value(2.0).shape
+        ()
+        """
+        aval = aval_of(val)
+        return cls(tangent_aval(aval) if moves(aval) else Aval(aval.shape, dtypes.float0, aval.weak_type))
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.aval.shape
