@@ -16,4 +16,6 @@ __all__ = [
     "ensure_compile_time_eval",
     "eval_context",
     "eval_jaxpr",
+    "max_dim",
+    "min_dim",
 ]

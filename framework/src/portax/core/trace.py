@@ -58,7 +58,7 @@ def stands_on(trace: Trace | None, floor: Trace) -> bool:
 
 def leaked(x: Tracer) -> LeakedTracerError:
     """The error for a tracer met where its trace does not interpret: after it has ended, or below it."""
-    if getattr(x._trace, "alive", False):
+    if getattr(x._trace, "alive", False):  # pyright: ignore[reportPrivateUsage]
         return LeakedTracerError(
             wrong=f"a traced value ({x.aval}) was used where it is not being traced: by a function with rules of its "
             "own that closes over it while it is differentiated, or where only known values can be",

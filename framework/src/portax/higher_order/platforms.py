@@ -118,7 +118,7 @@ class Composite(ProgramCall):
     name = "composite"
     dtypes = ("int", "uint", "float", "complex")
     #: A compiler knows it by its name with all operands and results: none is left out.
-    dce = None
+    dce: Any = None  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def impl(self, *operands: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
         return eval_closed(jaxpr, *operands)
