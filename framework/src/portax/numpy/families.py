@@ -65,12 +65,22 @@ class _Choice(dict[Any, Any]):
     def __missing__(self, dtype: Any) -> Any:
         run = self.choose(dtype)
         if not isinstance(run, Primitive):
-            run = composite(run if self.firm else _as_weak(run))
+            run = composite(firmly(run) if self.firm else as_weak(run))
         self[dtype] = run
         return run
 
 
-def _as_weak(f: Any) -> Any:
+def firmly(f: Any) -> Any:
+    """``f`` with firm results, whatever its operands are."""
+
+    @functools.wraps(f)
+    def g(*xs: Any) -> Any:
+        return _made(f(*xs), False)
+
+    return g
+
+
+def as_weak(f: Any) -> Any:
     """``f`` with results as weak as its operands are together, whatever the constants in it are."""
 
     @functools.wraps(f)

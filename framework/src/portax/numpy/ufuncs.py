@@ -16,7 +16,7 @@ from portax.core.array import Array
 from portax.errors import DtypeError
 from portax.higher_order.while_loop import while_loop
 from portax.numpy.composition import composite
-from portax.numpy.families import binary, by_kind, refused, unary
+from portax.numpy.families import as_weak, binary, by_kind, refused, unary
 from portax.numpy.promotion import (
     as_array,
     converted,
@@ -307,6 +307,7 @@ pow = power
 
 
 @composite
+@as_weak
 def _integer_power(x: Array, n: Array) -> Array:
     """Integers to integer powers by squaring; a negative power is read without its sign's meaning, as its bits."""
     zero, one = like(n, 0), like(n, 1)
