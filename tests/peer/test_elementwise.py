@@ -213,9 +213,12 @@ def test_reference_agrees_with_the_peer(row: Row, dtype: np.dtype) -> None:
     with jax.enable_x64(True):
         theirs = row.peer(*xs)
         ours = np.asarray(quietly(registry[row.name].reference, *xs, **row.params))
-        compare(row.name, ours, theirs, budget_of(row.name, dtype) + row.slack, xs)
+        slack = PEER_IS_OFF.get((row.name, dtype.name), row.slack)
+        compare(row.name, ours, theirs, budget_of(row.name, dtype) + slack, xs)
 
 
+#: Units in the last place that the peer is off by; ours are held to mpmath by the law `exact` of the conformance suite.
+PEER_IS_OFF = {("log1p", "float64"): 110.0, ("atanh", "float64"): 110.0}
 ELEMENT_TYPES = ("bool", *NUMERIC, "int4", "uint4", "float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz")
 LIMITS = (0, 1, -1, 2.5, -2.5, 0.3, 7.9, -8.9, 127.9, 200.7, 255.5, 300, -129, 65519, 65520, 1e5, -1e5, 3e9, 1e20)
 
