@@ -20,6 +20,7 @@ from portax.backend import (
     DeviceError,
     HostCallback,
     OutOfDeviceMemory,
+    Tiling,
 )
 from portax_cpu import CPUBackend, _jaxlib
 
@@ -499,9 +500,63 @@ def test_a_copy_on_another_device_is_its_own(dtype):
     assert THIRD.host(out).tobytes() == values_of(dtype, (6,)).tobytes()
 
 
-def test_a_program_for_two_devices_is_refused():
-    with pytest.raises(CompileError, match=r"a program on 2 devices .* and it compiles for one"):
+def test_replicas_are_refused():
+    with pytest.raises(CompileError, match=r"asked for 2 replicas of 1 partitions on 2 devices"):
         BACKEND.compile(ADD, CompileOptions(num_replicas=2), (CPU, SECOND))
+
+
+ROWS = Tiling((3, 1), (0, 1, 2))
+TOTAL = """module attributes {mhlo.num_partitions = 3 : i32, mhlo.num_replicas = 1 : i32} {
+  sdy.mesh @mesh = <["x"=3]>
+  func.func public @main(%a: tensor<6x2xf32> {sdy.sharding = #sdy.sharding<@mesh, [{"x"}, {}]>})
+      -> (tensor<6x2xf32>, tensor<2xf32>) {
+    %0 = stablehlo.add %a, %a : tensor<6x2xf32>
+    %zero = stablehlo.constant dense<0.0> : tensor<f32>
+    %1 = stablehlo.reduce(%0 init: %zero) applies stablehlo.add across dimensions = [0]
+      : (tensor<6x2xf32>, tensor<f32>) -> tensor<2xf32>
+    return %0, %1 : tensor<6x2xf32>, tensor<2xf32>
+  }
+}"""
+
+
+def rows(values, dtype=np.float32):
+    whole = np.asarray(values, dtype)
+    parts = [d.put(part, copy=True) for d, part in zip(DEVICES, np.split(whole, 3), strict=True)]
+    return BACKEND.join(whole.shape, whole.dtype, ROWS, DEVICES, parts)
+
+
+def on_each(buffer):
+    return [d.host(part) for d, part in zip(DEVICES, BACKEND.parts(buffer), strict=True)]
+
+
+@EVERY_DTYPE
+def test_what_is_joined_comes_apart_again(dtype):
+    values = values_of(dtype, (6, 2))
+    assert b"".join(part.tobytes() for part in on_each(rows(values, dtype))) == values.tobytes()
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["compiled", "from bytes"])
+def test_a_program_is_divided_among_devices(kept):
+    options = CompileOptions(num_partitions=3)
+    executable = BACKEND.compile(TOTAL, options, DEVICES)
+    if kept:
+        executable = BACKEND.deserialize(executable.serialize(), options, DEVICES)
+    assert executable.tilings == (ROWS, Tiling((1,), (0, 1, 2)))
+    doubled, total = executable.run([rows(np.arange(12).reshape(6, 2))])
+    assert [part.tolist() for part in on_each(doubled)] == [
+        [[4 * k, 4 * k + 2] for k in (2 * i, 2 * i + 1)] for i in range(3)
+    ]
+    assert [part.tolist() for part in on_each(total)] == [[60, 72]] * 3
+
+
+def test_a_joined_buffer_is_deleted_as_one():
+    whole = rows(np.ones((6, 2)))
+    assert not CPU.deleted(whole)
+    CPU.wait(whole)
+    CPU.delete(whole)
+    assert CPU.deleted(whole)
+    with pytest.raises(DeletedArrayError):
+        BACKEND.parts(whole)
 
 
 def test_many_threads_may_call_at_once():

@@ -19,6 +19,7 @@ import ctypes
 import importlib
 import itertools
 import os
+import pathlib
 import re
 import threading
 from collections import OrderedDict
@@ -30,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
 import ml_dtypes
 import numpy as np
-from jaxlib import _jax  # pyright: ignore[reportAttributeAccessIssue]
+from jaxlib import _hlo, _jax  # pyright: ignore[reportAttributeAccessIssue]
 from jaxlib import xla_client as xc
 
 from portax.backend import (
@@ -39,9 +40,12 @@ from portax.backend import (
     CompileError,
     DeletedArrayError,
     DeviceError,
+    ForeignFunction,
+    ForeignType,
     HostCallback,
     OutOfDeviceMemory,
     ShapeDtype,
+    Tiling,
 )
 
 OLDEST = 439
@@ -108,6 +112,56 @@ def make_client(count: int | None) -> Any:
 
 def sharding_on(device: Any) -> Any:
     return xc.GSPMDSharding(xc.DeviceList((device,)), xc.HloSharding.replicate())
+
+
+# Arrays on several devices: one jaxlib array with a sharding over all of them.
+
+
+def sharding_over(devices: Sequence[Any], tiling: Tiling) -> Any:
+    """jaxlib's sharding that divides an array as ``tiling`` says."""
+    if all(n == 1 for n in tiling.parts):
+        hlo = xc.HloSharding.replicate()
+    else:
+        proto = _hlo.OpSharding()
+        proto.type = _hlo.OpSharding.Type.OTHER
+        copied = [tiling.copies] if tiling.copies > 1 else []
+        proto.tile_assignment_dimensions = [*tiling.parts, *copied]
+        proto.tile_assignment_devices = list(tiling.order)
+        proto.replicate_on_last_tile_dim = bool(copied)
+        hlo = xc.HloSharding.from_proto(proto)
+    return xc.GSPMDSharding(xc.DeviceList(tuple(devices)), hlo)
+
+
+def tiling_of(proto: Any, rank: int, count: int) -> Tiling:
+    """How XLA says that an array of ``rank`` axes is divided over ``count`` devices."""
+    hlo = xc.HloSharding.from_proto(proto)
+    if hlo.is_replicated() or not hlo.is_tiled():
+        return Tiling((1,) * rank, tuple(range(count)))
+    return Tiling(tuple(hlo.tile_assignment_dimensions()[:rank]), tuple(hlo.tile_assignment_devices()))
+
+
+def join(shape: tuple[int, ...], dtype: np.dtype, sharding: Any, parts: Sequence[Any], devices: Sequence[Any]) -> Any:
+    """One array of the parts that lie on ``devices``. It has handles of its own on their memory."""
+    try:
+        return _jax.batched_device_put(
+            Aval(shape, dtype), sharding, list(parts), list(devices), True, False, _SHARED, True
+        )
+    except _jax.JaxRuntimeError as error:
+        raise translate(error, parts) from None
+
+
+def parts_of(array: Any) -> list[Any]:
+    """The arrays that an array on several devices consists of.
+
+    jaxlib offers them under one name only, and makes them with an aval of jax's, if that is installed. So each
+    gets ours: it says what dtype the bytes have.
+    """
+    _check_alive(array)
+    parts = list(array._arrays)
+    shape = tuple(parts[0].shape)
+    for part in parts:
+        part.aval = Aval(shape, array.aval.dtype)
+    return parts
 
 
 # Arrays in.
@@ -293,8 +347,14 @@ def _check_alive(array: Any) -> None:
 
 def _compile_options(devices: Sequence[Any], fast: bool) -> Any:
     options = xc.CompileOptions()
-    ids = np.array([[device.id] for device in devices], dtype=np.int32)
+    ids = np.array([[device.id for device in devices]], dtype=np.int32)
     options.device_assignment = xc.DeviceAssignment.create(ids)
+    if len(devices) > 1:
+        options.num_replicas, options.num_partitions = 1, len(devices)
+        build = options.executable_build_options
+        build.use_spmd_partitioning = build.use_shardy_partitioner = True
+        # A result whose division the text leaves open gets the one that follows from the operands.
+        build.allow_spmd_sharding_propagation_to_output = [True]
     if fast:
         options.executable_build_options.debug_options.xla_backend_optimization_level = 0
     return options
@@ -336,9 +396,7 @@ def _quoted(program: str, message: str) -> str:
 
 def load_program(client: Any, blob: bytes, devices: Sequence[Any], *, fast: bool) -> Any:
     try:
-        return client.deserialize_executable(
-            blob, xc.DeviceList(tuple(devices)), _compile_options(devices, fast)
-        )
+        return client.deserialize_executable(blob, xc.DeviceList(tuple(devices)), _compile_options(devices, fast))
     except _jax.JaxRuntimeError as error:
         raise translate(error) from None
 
@@ -348,8 +406,22 @@ def runner(
 ) -> Callable[[list[Any]], list[Any]]:
     """The hot path: one call of XLA with its result handlers prebuilt."""
     sharding = sharding_on(device)
+    return _runner(loaded, [(*result, sharding) for result in results], donated)
+
+
+def spread_runner(
+    loaded: Any, results: Sequence[ShapeDtype], tilings: Sequence[Tiling], devices: Sequence[Any],
+    donated: Sequence[int] = (),
+) -> Callable[[list[Any]], list[Any]]:  # fmt: skip
+    """The same for a program on several devices, whose results are divided as ``tilings`` say."""
+    divided = [(*result, sharding_over(devices, t)) for result, t in zip(results, tilings, strict=True)]
+    return _runner(loaded, divided, donated)
+
+
+def _runner(loaded: Any, results: Sequence[Any], donated: Sequence[int]) -> Callable[[list[Any]], list[Any]]:
     handlers = [
-        _jax.array_result_handler(Aval(shape, dtype), sharding, True, *_HANDLER_CHECKS) for shape, dtype in results
+        _jax.array_result_handler(Aval(shape, dtype), sharding, True, *_HANDLER_CHECKS)
+        for shape, dtype, sharding in results
     ]
     execute = loaded.execute_sharded
 
@@ -436,6 +508,14 @@ def _closing(text: str, start: int) -> int:
     raise ValueError("unbalanced")
 
 
+def tilings_of(loaded: Any, results: Sequence[ShapeDtype], count: int) -> tuple[Tiling, ...]:
+    """How the results of a program on ``count`` devices are divided."""
+    protos = loaded.get_output_shardings()
+    if protos is None:  # nothing is divided
+        return tuple(Tiling((1,) * len(shape), tuple(range(count))) for shape, _ in results)
+    return tuple(tiling_of(p, len(shape), count) for p, (shape, _) in zip(protos, results, strict=True))
+
+
 def hlo_text(loaded: Any) -> str:
     return loaded.get_hlo_text() if hasattr(loaded, "get_hlo_text") else loaded.hlo_modules()[0].to_string()
 
@@ -463,6 +543,41 @@ def ready_lapack() -> None:
                 xc.register_custom_call_target(name, capsule, platform=platform, api_version=version)
         importlib.import_module("jaxlib.cpu._lapack").initialize()
         _lapack_ready = True
+
+
+# Functions of other languages. XLA's register is the process's, and a name in it is given once.
+
+HEADERS = str(pathlib.Path(xc.__file__).parent / "include")
+
+
+def register_function(foreign: ForeignFunction) -> None:
+    """Let programs call a compiled function by its name."""
+    stages = dict(foreign.functions)
+    given = stages["execute"] if set(stages) == {"execute"} else stages
+    try:
+        xc.register_custom_call_target(
+            foreign.name, given, platform="cpu", api_version=foreign.api_version, **dict(foreign.options)
+        )
+        if foreign.by_rows:
+            _jax.register_custom_call_as_batch_partitionable(foreign.name)
+    except (_jax.JaxRuntimeError, TypeError, ValueError) as error:
+        raise _not_registered(foreign.name, error) from None
+
+
+def register_type(foreign: ForeignType) -> None:
+    """Tell XLA of a type of state; older versions take its id alone."""
+    capsules = dict(foreign.capsules)
+    try:
+        xc.register_custom_type(foreign.name, capsules if "type_info" in capsules else capsules["type_id"], "cpu")
+    except (_jax.JaxRuntimeError, TypeError, ValueError) as error:
+        raise _not_registered(foreign.name, error) from None
+
+
+def _not_registered(name: str, error: Exception) -> BackendError:
+    return BackendError(
+        wrong=f"XLA did not take {name!r}: {error}",
+        fix="Compile it with the headers in portax.ffi.include_dir(), and give it a name that is not taken",
+    )
 
 
 # Callbacks. jaxlib copies what a callback returns without looking at its shape, so we look.

@@ -23,7 +23,10 @@ from portax.backend import (
     CompileOptions,
     Device,
     Executable,
+    ForeignFunction,
+    ForeignType,
     ShapeDtype,
+    Tiling,
     hookimpl,
 )
 from portax_cpu import _jaxlib
@@ -36,9 +39,11 @@ CAPABILITIES = Capabilities(
     alignment=64,
     denormals=frozenset({"float16"}),  # XLA lets the processor flush those of wider dtypes
     deterministic=True,
+    multi_device=True,
     donation=True,
     serialization=True,
     callbacks=True,
+    foreign=True,
     asynchronous=True,
 )
 
@@ -59,9 +64,7 @@ class CPUBackend(Backend):
     def __init__(self, options: Mapping[str, str]) -> None:
         unknown = sorted(set(options) - {"devices"})
         if unknown:
-            raise BackendError(
-                wrong=f"the cpu backend has no option {unknown[0]!r}", fix="Its options are: 'devices'"
-            )
+            raise BackendError(wrong=f"the cpu backend has no option {unknown[0]!r}", fix="Its options are: 'devices'")
         given = options.get("devices") or os.environ.get("PORTAX_CPU_DEVICES") or None
         if given is not None and not (str(given).isdecimal() and int(given) > 0):
             raise BackendError(
@@ -71,6 +74,7 @@ class CPUBackend(Backend):
         self.client = _jaxlib.make_client(None if given is None else int(given))
         self._devices = tuple(CPUDevice(self, raw) for raw in self.client.local_devices())
         self._cache_key: bytes | None = None
+        self._shardings: dict[Any, Any] = {}
 
     def devices(self) -> tuple[Device, ...]:
         return self._devices
@@ -80,26 +84,51 @@ class CPUBackend(Backend):
         return CAPABILITIES
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        device = _only(devices, options)
+        raw = _raw(devices, options)
         loaded = _jaxlib.compile_program(
-            self.client, program, [device.raw], fast=options.effort != "full", callbacks=options.callbacks
+            self.client, program, raw, fast=options.effort != "full", callbacks=options.callbacks
         )
+        results = _jaxlib.results_of(program, loaded)
         about = About(
-            results=_jaxlib.results_of(program, loaded),
+            results=results,
             donated=_jaxlib.donated_by(program),
             lapack=_jaxlib.needs_lapack(program),
+            tilings=_jaxlib.tilings_of(loaded, results, len(raw)) if len(raw) > 1 else None,
             keep=not options.callbacks,  # a Python function does not survive the process
         )
-        return CPUExecutable(loaded, about, device)
+        return CPUExecutable(loaded, about, devices)
 
     def deserialize(self, blob: bytes, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        device = _only(devices, options)
         head, _, body = blob.partition(b"\n")
         about = About.read(head)
         if about.lapack:
             _jaxlib.ready_lapack()
-        loaded = _jaxlib.load_program(self.client, body, [device.raw], fast=options.effort != "full")
-        return CPUExecutable(loaded, about, device)
+        loaded = _jaxlib.load_program(self.client, body, _raw(devices, options), fast=options.effort != "full")
+        return CPUExecutable(loaded, about, devices)
+
+    def join(
+        self, shape: tuple[int, ...], dtype: np.dtype, tiling: Tiling, devices: Sequence[Device], parts: list[Buffer]
+    ) -> Buffer:
+        key = (tiling, tuple(devices))
+        sharding = self._shardings.get(key)
+        raw = _raw(devices, None)
+        if sharding is None:
+            if len(self._shardings) >= 4096:
+                self._shardings.clear()
+            sharding = self._shardings[key] = _jaxlib.sharding_over(raw, tiling)
+        return _jaxlib.join(shape, dtype, sharding, parts, raw)
+
+    def parts(self, buffer: Buffer) -> list[Buffer]:
+        return _jaxlib.parts_of(buffer)
+
+    def register_foreign(self, foreign: ForeignFunction | ForeignType) -> None:
+        if isinstance(foreign, ForeignType):
+            _jaxlib.register_type(foreign)
+        else:
+            _jaxlib.register_function(foreign)
+
+    def foreign_headers(self) -> str | None:
+        return _jaxlib.HEADERS
 
     def cache_key(self) -> bytes:
         if self._cache_key is None:
@@ -114,33 +143,38 @@ class About:
     results: tuple[ShapeDtype, ...]
     donated: tuple[int, ...]
     lapack: bool
+    tilings: tuple[Tiling, ...] | None = None
     keep: bool = True
 
     def write(self) -> bytes:
         """One line of JSON."""
         results = [[list(shape), dtype.name] for shape, dtype in self.results]
-        return json.dumps({"results": results, "donated": self.donated, "lapack": self.lapack}).encode()
+        tilings = None if self.tilings is None else [[t.parts, t.order] for t in self.tilings]
+        fields = {"results": results, "donated": self.donated, "lapack": self.lapack, "tilings": tilings}
+        return json.dumps(fields).encode()
 
     @classmethod
     def read(cls, line: bytes) -> About:
         fields = json.loads(line)
         results = tuple((tuple(shape), _DTYPE_NAMED[name]) for shape, name in fields["results"])
-        return cls(results, tuple(fields["donated"]), fields["lapack"])
+        tilings = fields["tilings"]
+        if tilings is not None:
+            tilings = tuple(Tiling(tuple(parts), tuple(order)) for parts, order in tilings)
+        return cls(results, tuple(fields["donated"]), fields["lapack"], tilings)
 
 
 _DTYPE_NAMED = {dtype.name: dtype for dtype in _jaxlib.DTYPES}
 
 
-def _only(devices: Sequence[Device], options: CompileOptions) -> CPUDevice:
-    if len(devices) != 1 or options.num_replicas * options.num_partitions != 1:
+def _raw(devices: Sequence[Device], options: CompileOptions | None) -> list[Any]:
+    """jaxlib's devices, which a program for ``options`` is divided over."""
+    if options is not None and (options.num_replicas != 1 or options.num_partitions != len(devices)):
         raise CompileError(
-            wrong=f"the cpu backend was asked for a program on {len(devices)} devices "
-            f"({options.num_replicas} replicas of {options.num_partitions} partitions), and it compiles for one",
-            fix="Compile for each device on its own",
+            wrong=f"the cpu backend was asked for {options.num_replicas} replicas of {options.num_partitions} "
+            f"partitions on {len(devices)} devices, and it runs one partition on each",
+            fix="Ask for one replica, and as many partitions as there are devices",
         )
-    device = devices[0]
-    assert isinstance(device, CPUDevice), device
-    return device
+    return [device.raw for device in devices if isinstance(device, CPUDevice)]
 
 
 class CPUDevice(Device):
@@ -182,12 +216,16 @@ class CPUDevice(Device):
 
 
 class CPUExecutable(Executable):
-    """A program compiled by XLA for one device."""
+    """A program compiled by XLA, for one device or divided over several."""
 
-    def __init__(self, loaded: Any, about: About, device: CPUDevice) -> None:
+    def __init__(self, loaded: Any, about: About, devices: Sequence[Device]) -> None:
         self._loaded, self._about = loaded, about
-        self.results, self.devices = about.results, (device,)
-        self.run = _jaxlib.runner(loaded, about.results, device.raw, about.donated)
+        self.results, self.devices, self.tilings = about.results, tuple(devices), about.tilings
+        raw = _raw(devices, None)
+        if about.tilings is None:
+            self.run = _jaxlib.runner(loaded, about.results, raw[0], about.donated)
+        else:
+            self.run = _jaxlib.spread_runner(loaded, about.results, about.tilings, raw, about.donated)
 
     def serialize(self) -> bytes | None:
         """XLA's own bytes after one line of JSON, or None for a program that calls Python."""

@@ -20,8 +20,11 @@ from portax.runtime.contract import (
     Device,
     Effort,
     Executable,
+    ForeignFunction,
+    ForeignType,
     HostCallback,
     ShapeDtype,
+    Tiling,
 )
 
 __all__ = [
@@ -41,9 +44,12 @@ __all__ = [
     "DeviceError",
     "Effort",
     "Executable",
+    "ForeignFunction",
+    "ForeignType",
     "HostCallback",
     "OutOfDeviceMemory",
     "ShapeDtype",
+    "Tiling",
     "UnknownBackendError",
     "hookimpl",
     "hookspec",

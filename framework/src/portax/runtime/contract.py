@@ -29,6 +29,8 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -58,6 +60,40 @@ CALLBACK_TARGET = "portax_callback"
 
 
 @dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How one array is cut into equal parts, and which devices hold which part.
+
+    The parts lie in a grid; ``order`` lists, part by part in row-major order and within a part copy by copy, positions
+    in the list of devices. So ``Tiling((2, 1), (0, 1, 2, 3))`` cuts the rows in two and keeps two copies of each half,
+    the first on devices 0 and 1.
+
+    Attributes
+    ----------
+    parts : tuple of int
+        Into how many parts each axis is cut; its length divides by it.
+    order : tuple of int
+        A permutation of the positions of all devices. Its length is a multiple of the number of parts.
+    """
+
+    parts: tuple[int, ...]
+    order: tuple[int, ...]
+
+    @property
+    def copies(self) -> int:
+        """How many devices hold each part."""
+        return len(self.order) // math.prod(self.parts)
+
+    def places(self) -> tuple[tuple[int, ...], ...]:
+        """For each device in the order of the list, the place in the grid of the part that it holds."""
+        found: list[tuple[int, ...]] = [()] * len(self.order)
+        grid = itertools.product(*[range(n) for n in self.parts])
+        for number, place in enumerate(grid):
+            for position in self.order[number * self.copies : (number + 1) * self.copies]:
+                found[position] = place
+        return tuple(found)
+
+
+@dataclasses.dataclass(frozen=True)
 class HostCallback:
     """A Python function that a program calls.
 
@@ -78,6 +114,54 @@ class HostCallback:
 
 
 @dataclasses.dataclass(frozen=True)
+class ForeignFunction:
+    """A compiled function of another language that a program calls by its name.
+
+    In the program it is ``stablehlo.custom_call @name(...) {api_version = 4 : i32, backend_config = {...}}``.
+
+    Attributes
+    ----------
+    name : str
+    functions : mapping from stage to capsule
+        At ``"execute"`` what runs with the program; at ``"instantiate"``, ``"prepare"`` and ``"initialize"``, where
+        they are, what runs before.
+    addresses : tuple of (stage, int)
+        Where the capsules point: two that are alike in it are the same function.
+    api_version : int
+        1 for XLA's typed interface, 0 for the old one.
+    options : tuple of (str, value)
+        Whatever else the user said of it, for the driver.
+    by_rows : bool
+        It does the same to every row of its operands, which may be cut among devices.
+    """
+
+    name: str
+    functions: Mapping[str, Any] = dataclasses.field(compare=False)
+    addresses: tuple[tuple[str, int], ...]
+    api_version: int = 1
+    options: tuple[tuple[str, Any], ...] = ()
+    by_rows: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignType:
+    """A type of state that a foreign function keeps from one of its stages to the next.
+
+    Attributes
+    ----------
+    name : str
+    capsules : mapping
+        ``"type_id"``, and ``"type_info"`` where there is one.
+    addresses : tuple of (str, int)
+        Where they point.
+    """
+
+    name: str
+    capsules: Mapping[str, Any] = dataclasses.field(compare=False)
+    addresses: tuple[tuple[str, int], ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class CompileOptions:
     """How to compile one program.
 
@@ -92,7 +176,8 @@ class CompileOptions:
         the argument attributes ``tf.aliasing_output`` and ``jax.buffer_donor``; a driver may read either.
     num_replicas, num_partitions : int
         Copies of the program, and parts of each copy. Their product is the number of devices. Only backends
-        whose capabilities have ``multi_device`` are asked for more than one.
+        whose capabilities have ``multi_device`` are asked for more than one. How arguments, results and values between
+        are divided stands in the text, in the attributes and operations of the dialect Shardy (``sdy``).
     callbacks : tuple of HostCallback
         Python functions that the program calls. Only backends whose capabilities have ``callbacks`` are given any.
     """
@@ -147,6 +232,8 @@ class Capabilities:
         ``Executable.serialize`` gives bytes that ``Backend.deserialize`` accepts in another process.
     callbacks : bool
         Programs may call Python (:class:`HostCallback`).
+    foreign : bool
+        Programs may call functions of other languages that the user brings (``Backend.register_foreign``).
     asynchronous : bool
         ``run`` may return before its results are computed.
     host_fallback : bool
@@ -167,6 +254,7 @@ class Capabilities:
     donation: bool = False
     serialization: bool = False
     callbacks: bool = False
+    foreign: bool = False
     asynchronous: bool = False
     host_fallback: bool = False
 
@@ -184,11 +272,15 @@ class Executable(abc.ABC):
     results : tuple of (shape, dtype)
         Of the entry function, in order.
     devices : tuple of Device
+    tilings : tuple of Tiling, or None
+        Of a program on several devices: how each result is divided among ``devices``. Its arguments and results are
+        then buffers of ``Backend.join``.
     """
 
     run: Callable[[list[Buffer]], list[Buffer]]
     results: tuple[ShapeDtype, ...]
     devices: tuple[Device, ...]
+    tilings: tuple[Tiling, ...] | None = None
 
     def serialize(self) -> bytes | None:
         """Bytes from which ``Backend.deserialize`` makes this executable again, or None when it cannot be kept.
@@ -330,9 +422,41 @@ class Backend(abc.ABC):
             The program is refused; ``wrong`` carries the compiler's message.
         """
 
+    def join(
+        self, shape: tuple[int, ...], dtype: np.dtype, tiling: Tiling, devices: Sequence[Device], parts: list[Buffer]
+    ) -> Buffer:
+        """One buffer of an array that lies on several devices.
+
+        Parameters
+        ----------
+        shape, dtype
+            Of the whole array.
+        tiling : Tiling
+        devices : sequence of Device
+        parts : list of Buffer
+            What each device of this process holds, in the order of ``devices``. They stay valid, and share memory with
+            the result where the driver can.
+        """
+        raise NotImplementedError(f"{self.name} runs programs on one device at a time")
+
+    def parts(self, buffer: Buffer) -> list[Buffer]:
+        """The inverse of ``join``: what each device of this process holds."""
+        raise NotImplementedError(f"{self.name} runs programs on one device at a time")
+
     def deserialize(self, blob: bytes, options: CompileOptions, devices: Sequence[Device]) -> Executable:
         """The executable of ``Executable.serialize``, on ``devices``. Any exception means: compile it again."""
         raise NotImplementedError(f"{self.name} keeps no executables")
+
+    def register_foreign(self, foreign: ForeignFunction | ForeignType) -> None:
+        """Let programs that are compiled or deserialised from now on call a function of another language.
+
+        Only backends whose capabilities have ``foreign`` are asked. The core tells each of them once.
+        """
+        raise NotImplementedError(f"{self.name} calls no functions of other languages")
+
+    def foreign_headers(self) -> str | None:
+        """The folder of the headers with which such functions are compiled, or None."""
+        return None
 
     def cache_key(self) -> bytes:
         """Everything outside program and options that changes what is compiled or whether it can be loaded.
