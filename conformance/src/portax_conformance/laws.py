@@ -138,11 +138,31 @@ def compiled(case: Case, device: Device) -> Any:
 def on_device(case: Case, device: Device) -> list[np.ndarray]:
     """What a device gives for the program."""
     if device.backend.compiles:
-        buffers = compiled(case, device).run([device.put(x, copy=False) for x in case.operands])
+        buffers = compiled(case, device).run(_put(case, device))
     else:
         arrays = [ConcreteArray(a, x) for a, x in zip(case.avals, case.operands, strict=True)]
         buffers = prepare(program(case), device, Options(case.primitive.name, keep_unused=True))(arrays)
-    return [np.asarray(device.host(b)) for b in buffers]
+    return _stored([np.asarray(device.host(b)) for b in buffers], program(case).out_avals)
+
+
+def _put(case: Case, device: Device) -> list[Any]:
+    """The operands as a compiled program on the device takes them."""
+    pairs = zip(case.operands, case.avals, strict=True)
+    return [device.put(a.dtype.for_compiler(x) if dtypes.is_key(a.dtype) else x, copy=False) for x, a in pairs]
+
+
+def _spelled(aval: Aval) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and dtype that a compiler sees."""
+    if not dtypes.is_key(aval.dtype):
+        return aval.shape, aval.dtype
+    as_compiled = aval.dtype.for_compiler(np.zeros(aval.shape, aval.dtype.storage))
+    return as_compiled.shape, as_compiled.dtype
+
+
+def _stored(values: Sequence[np.ndarray], avals: Sequence[Any]) -> list[np.ndarray]:
+    """Results as they are stored on the host."""
+    pairs = zip(values, avals, strict=True)
+    return [a.dtype.from_compiler(x) if dtypes.is_key(a.dtype) else x for x, a in pairs]
 
 
 def concrete(case: Case) -> list[ConcreteArray]:
@@ -251,7 +271,7 @@ def stablehlo(trial: Trial) -> None:
     text, again = (lower(c, case.primitive.name, custom_calls=claimed) for c in (closed, program(case)))
     assert text == again, f"{case.id}: equal programs are written differently"
     results = [(tuple(shape), np.dtype(dtype)) for shape, dtype in compiled(case, device).results]
-    stated = [(a.shape, getattr(a.dtype, "storage", a.dtype)) for a in closed.out_avals]
+    stated = [_spelled(a) for a in closed.out_avals]
     assert results == stated, f"{case.id}: the compiler reads results {results}, the rules say {stated}"
 
 
@@ -262,8 +282,8 @@ def derived(trial: Trial) -> None:
     closed = decomposition(case.primitive, case.avals, case.params)
     text = lower(closed, case.primitive.name)
     executable = device.backend.compile(text, CompileOptions(effort="fast"), [device])
-    buffers = executable.run([device.put(x, copy=False) for x in case.operands])
-    got = [np.asarray(device.host(b)) for b in buffers]
+    buffers = executable.run(_put(case, device))
+    got = _stored([np.asarray(device.host(b)) for b in buffers], closed.out_avals)
     assert_same(case, got, reference(case), budget_of(case, trial.declared))
 
 

@@ -99,11 +99,13 @@ class KeyDtype:
     words : int
         How many uint32 words a key has.
     storage : numpy.dtype
-        The dtype of one key in memory, so that a key array of shape ``s`` is stored as an array of shape ``s``. For
-        threefry a uint64: the bits of two uint32 words.
+        The dtype of one key in host memory, so that a key array of shape ``s`` is stored as an array of shape ``s``.
+        For threefry a uint64, the bits of two uint32 words; for keys of four words a record of two uint64.
+    wide : bool
+        A key has 128 bits. Compilers have no such dtype: to them an array of keys has a last axis of two uint64.
     """
 
-    __slots__ = ("impl", "itemsize", "name", "storage", "words")
+    __slots__ = ("impl", "itemsize", "name", "storage", "wide", "words")
 
     _tags: Mapping[str, tuple[str, int]] = {"threefry2x32": ("fry", 2), "rbg": ("rbg", 4), "unsafe_rbg": ("urbg", 4)}
     _made: dict[str, KeyDtype] = {}
@@ -115,6 +117,7 @@ class KeyDtype:
     words: int
     itemsize: int
     storage: np.dtype
+    wide: bool
 
     def __new__(cls, impl: str = "threefry2x32") -> KeyDtype:
         known = cls._made.get(impl)
@@ -127,8 +130,21 @@ class KeyDtype:
         self = object.__new__(cls)
         tag, self.words = cls._tags[impl]
         self.impl, self.name, self.itemsize = impl, f"key<{tag}>", 4 * self.words
-        self.storage = uint64 if self.words == 2 else np.dtype((np.void, self.itemsize))
+        self.wide = self.words == 4
+        self.storage = np.dtype([(impl, np.uint64, 2)]) if self.wide else uint64
         return cls._made.setdefault(impl, self)
+
+    def for_compiler(self, stored: np.ndarray) -> np.ndarray:
+        """Stored keys as compiled programs take them; the same memory."""
+        if not self.wide or stored.dtype != self.storage:
+            return stored
+        return np.ascontiguousarray(stored).reshape((*stored.shape, 1)).view(uint64)
+
+    def from_compiler(self, stored: np.ndarray) -> np.ndarray:
+        """Stored keys as they are on the host, from what a compiled program gave; the same memory."""
+        if not self.wide or stored.dtype == self.storage:
+            return stored
+        return np.ascontiguousarray(stored).view(self.storage).reshape(stored.shape[:-1])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return KeyDtype, (self.impl,)

@@ -267,6 +267,7 @@ class _Flat:
                 continue
             # The memory is the device's, and the function may keep what it is given.
             x = np.array(next(given))
+            x = x if key is None else key.from_compiler(x)
             leaves.append(ConcreteArray(Aval(x.shape, x.dtype if key is None else key), x))
         args, kwargs = tree.unflatten(self.in_tree, leaves)
         with push(State.trace):

@@ -72,7 +72,12 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, shape: Any = N
     """
     aval = aval_of(x)
     if dtypes.is_key(aval.dtype) and dtype is None:
-        raise ArgumentError(wrong=f"full_like cannot fill an array of random keys ({aval})", fix="Give dtype=")
+        if not aval_of(fill_value).shape and aval_of(fill_value).dtype == aval.dtype:
+            wanted = shape_of(aval.shape if shape is None else shape)
+            return p.broadcast_in_dim(fill_value, shape=wanted, broadcast_dimensions=())
+        raise ArgumentError(
+            wrong=f"full_like cannot fill an array of random keys ({aval})", fix="Give a key to fill it with, or dtype="
+        )
     shape = shape_of(aval.shape if shape is None else shape)
     if dtype is not None or not aval.weak_type:
         return full(shape, fill_value, aval.dtype if dtype is None else dtype)

@@ -22,7 +22,7 @@ from portax.errors import ArgumentError, ConcretizationError, DtypeError, ShapeE
 from portax.numpy.promotion import PYTHON_NUMBERS, as_array, converted, not_an_array
 from portax.primitives.barriers import copy as copy_p
 from portax.primitives.broadcasting import broadcast_in_dim
-from portax.primitives.conversion import convert_element_type
+from portax.primitives.conversion import bitcast_convert_type, convert_element_type
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
@@ -405,7 +405,10 @@ def _scalar(value: int, dtype: Any, name: str) -> ConcreteArray:
 
 
 def _filled(shape: Any, value: int, dtype: Any, name: str, device: Any) -> Array:
-    scalar = _scalar(value, dtype, name)
+    if dtypes.is_key(dtype) and not value:
+        scalar = bitcast_convert_type(np.zeros(dtype.words, np.uint32), new_dtype=dtype)
+    else:
+        scalar = _scalar(value, dtype, name)
     return placed(broadcast_in_dim(scalar, shape=as_shape(shape), broadcast_dimensions=(), sharding=None), device)
 
 
@@ -523,7 +526,7 @@ def full_like(
 def _filled_like(a: Any, value: int, dtype: Any, shape: Any, name: str, device: Any) -> Array:
     shape, dtype, weak = _like(a, dtype, shape, name)
     if not weak:
-        return _filled(shape, value, dtype, name, device) if not dtypes.is_key(dtype) else full_like(a, value)
+        return _filled(shape, value, dtype, name, device)
     return _full(shape, converted(value, dtype, True), None, name, device)
 
 

@@ -1,8 +1,9 @@
 """The random bit generators that StableHLO names: Philox and Threefry over a state that is handed on.
 
 A state is a key of 64 bits and a counter of 64 bits. Each block of bits is a hash of the counter under the key, and the
-new state's counter is beyond the blocks that were made. StableHLO leaves the order of the bits open; here it is XLA's
-on the CPU, so the bits are JAX's there, and the same on every device.
+new state's counter is beyond the blocks that were made. Philox counts in 128 bits: above the counter stands the key.
+StableHLO leaves the order of the bits open; here it is XLA's on the CPU, so the bits are JAX's there, and the same on
+every device.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.errors import ArgumentError, DtypeError
 from portax.primitives.arithmetic import add, mul
-from portax.primitives.bits import mulhi, or_, shift_left, xor
+from portax.primitives.bits import and_, mulhi, or_, shift_left, xor
 from portax.primitives.broadcasting import broadcast_in_dim, broadcast_to, reshape
-from portax.primitives.comparison import lt
+from portax.primitives.comparison import eq, lt
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.elementwise import like
 from portax.primitives.iota import iota
@@ -96,29 +97,25 @@ class RngBitGenerator(Primitive):
         state = np.ascontiguousarray(key).view(U64)
         words = 2 if dtype == U64 else 1
         places, axis, blocks = _layout(shape, words, algorithm)
+        after = np.array([state[0], state[1] + np.uint64(blocks)], U64).view(key.dtype)
+        if algorithm != "RNG_THREE_FRY":
+            return [after, philox_bits(state.view(U32), tuple(shape), dtype)]
         counters = state[1] + np.arange(blocks, dtype=U64)
         k0, k1 = np.ascontiguousarray(state[:1]).view(U32)
-        low, high = counters.astype(U32), (counters >> np.uint64(32)).astype(U32)
-        if algorithm == "RNG_THREE_FRY":
-            made = list(hash_words(k0, k1, low, high))
-        else:
-            made = _philox_on_host(k0, k1, [low, high, np.full(blocks, k0), np.full(blocks, k1)])
-        after = np.array([state[0], state[1] + np.uint64(blocks)], U64).view(key.dtype)
+        made = list(hash_words(k0, k1, counters.astype(U32), (counters >> np.uint64(32)).astype(U32)))
         if words == 2:
             made = [a | (b.astype(U64) << np.uint64(32)) for a, b in zip(made[::2], made[1::2], strict=True)]
         if len(made) == 1 or not shape:
             return [after, made[0].reshape(-1)[: math.prod(shape)].reshape(shape).astype(dtype)]
-        if algorithm != "RNG_THREE_FRY":
-            return [after, np.stack(made, -1).reshape(-1)[: math.prod(shape)].reshape(shape).astype(dtype)]
         pairs = np.stack([m.reshape(places) for m in made], axis + 1)
         whole = pairs.reshape(tuple(2 * n if a == axis else n for a, n in enumerate(places)))
         return [after, whole[tuple(slice(n) for n in shape)].astype(dtype)]
 
     def batch(self, batched: Any, key: Any, **params: Any) -> Any:
-        return _generate(key, **params), (True, True)
+        return generate(key, **params), (True, True)
 
     def decompose(self, key: Any, **params: Any) -> list[Any]:
-        return _generate(key, **params)
+        return generate(key, **params)
 
     def samples(self, make: Any) -> Any:
         state = np.array([1, 2, 0xFFFFFFFE, 4], U32)
@@ -129,6 +126,9 @@ class RngBitGenerator(Primitive):
                 yield Sample(state, shape=(3, 2), dtype=dtype, algorithm=algorithm, id=f"{algorithm}-{dtype.name}")
             yield Sample(state.view(U64), shape=(5,), dtype=U64, algorithm=algorithm, id=f"{algorithm}-wide-state")
         yield Sample(state, shape=(2,), dtype=U32, algorithm="RNG_DEFAULT", id="default")
+        full = np.array([0xFFFFFFFF, 6, 0xFFFFFFFE, 0xFFFFFFFF], U32)
+        for algorithm in ("RNG_THREE_FRY", "RNG_PHILOX"):
+            yield Sample(full, shape=(16,), dtype=U32, algorithm=algorithm, id=f"{algorithm}-carry")
 
     def refusals(self, make: Any) -> Any:
         state = np.zeros(4, U32)
@@ -143,8 +143,13 @@ class RngBitGenerator(Primitive):
         )
 
 
-def _generate(key: Any, *, shape: Any, dtype: Any, algorithm: Any, out_sharding: Any = None) -> list[Any]:
-    """New states and bits of one state, or of each of a row of them."""
+def generate(
+    key: Any, *, shape: Any, dtype: Any, algorithm: Any, out_sharding: Any = None, start: int = 0, step: int = 1
+) -> list[Any]:
+    """New states and bits of one state, or of each of an array of them.
+
+    With ``start`` and ``step``, every ``step``-th block from ``start`` on, and the state as if there were no such.
+    """
     own, lead = aval_of(key).dtype, aval_of(key).shape[:-1]
     rank, words = len(lead), key
     if own == U64:
@@ -153,7 +158,10 @@ def _generate(key: Any, *, shape: Any, dtype: Any, algorithm: Any, out_sharding:
     width = 2 if dtype == U64 else 1
     places, axis, blocks = _layout(shape, width, algorithm)
     axis += rank
-    index = broadcast_to(iota(dtype=U32, shape=(blocks,), dimension=0, sharding=None), (*lead, blocks))
+    index = iota(dtype=U32, shape=(blocks,), dimension=0, sharding=None)
+    if (start, step) != (0, 1):
+        index = add(mul(index, like(index, step)), like(index, start))
+    index = broadcast_to(index, (*lead, blocks))
     key0, key1, low, high = (
         broadcast_in_dim(w, shape=(*lead, blocks), broadcast_dimensions=tuple(range(rank))) for w in (k0, k1, c0, c1)
     )
@@ -162,7 +170,9 @@ def _generate(key: Any, *, shape: Any, dtype: Any, algorithm: Any, out_sharding:
     if algorithm == "RNG_THREE_FRY":
         made = threefry2x32(key0, key1, moved, high)
     else:
-        made = _philox(key0, key1, [moved, high, key0, key1])
+        over = and_(convert(lt(moved, low), U32), convert(eq(high, like(high, 0)), U32))
+        above = add(key0, over)
+        made = _philox(key0, key1, [moved, high, above, add(key1, and_(over, convert(lt(above, key0), U32)))])
     # A counter of 64 bits.
     end = add(c0, like(c0, blocks & WORD))
     above = add(add(c1, convert(lt(end, c0), U32)), like(c1, blocks >> 32))
@@ -201,10 +211,31 @@ def _philox(k0: Any, k1: Any, c: list[Any]) -> list[Any]:
     return c
 
 
+def philox_bits(
+    words: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, start: int = 0, step: int = 1
+) -> np.ndarray:
+    """Bits of many states, uint32 of shape (..., 4), on the host: an array of shape (..., *shape).
+
+    Of each state's stream of blocks they are every ``step``-th from ``start`` on.
+    """
+    lead, width = words.shape[:-1], 2 if dtype == U64 else 1
+    blocks = -(-math.prod(shape) * width // 4)
+    index = np.arange(blocks, dtype=U64) * np.uint64(step) + np.uint64(start)
+    state = np.ascontiguousarray(words).view(U64)
+    low = state[..., 1:] + index
+    high = state[..., :1] + (low < state[..., 1:]).astype(U64)
+    counter = [w for c in (low, high) for w in (c.astype(U32), (c >> np.uint64(32)).astype(U32))]
+    made = _philox_on_host(words[..., 0:1], words[..., 1:2], counter)
+    if width == 2:
+        made = [a | (b.astype(U64) << np.uint64(32)) for a, b in zip(made[::2], made[1::2], strict=True)]
+    flat = np.stack(made, -1).reshape((*lead, blocks * len(made)))[..., : math.prod(shape)]
+    return flat.reshape((*lead, *shape)).astype(dtype, copy=False)
+
+
 def _philox_on_host(k0: Any, k1: Any, c: list[np.ndarray]) -> list[np.ndarray]:
     for i in range(10):
         if i:
-            k0, k1 = (np.uint32((int(k) + w) & WORD) for k, w in zip((k0, k1), _WEYL, strict=True))
+            k0, k1 = (k + np.uint32(w) for k, w in zip((k0, k1), _WEYL, strict=True))
         p0, p1 = (x.astype(U64) * np.uint64(m) for x, m in zip((c[0], c[2]), _MULTIPLIERS, strict=True))
         high0, high1 = ((p >> np.uint64(32)).astype(U32) for p in (p0, p1))
         c = [high1 ^ c[1] ^ k0, p1.astype(U32), high0 ^ c[3] ^ k1, p0.astype(U32)]

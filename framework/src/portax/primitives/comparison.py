@@ -39,8 +39,22 @@ def _comparison(
     )
 
 
-eq = _comparison("eq", np.equal, "EQ", "equal to", (*ALL, "key"))
-ne = _comparison("ne", np.not_equal, "NE", "different from", (*ALL, "key"), lambda x, y: registry["not"](eq(x, y)))
+def _equal(x: np.ndarray, y: np.ndarray) -> Any:
+    try:
+        return np.equal(x, y)
+    except TypeError:  # keys of 128 bits are records, which the operator compares
+        return x == y
+
+
+def _not_equal(x: np.ndarray, y: np.ndarray) -> Any:
+    try:
+        return np.not_equal(x, y)
+    except TypeError:
+        return x != y
+
+
+eq = _comparison("eq", _equal, "EQ", "equal to", (*ALL, "key"))
+ne = _comparison("ne", _not_equal, "NE", "different from", (*ALL, "key"), lambda x, y: registry["not"](eq(x, y)))
 lt = _comparison("lt", np.less, "LT", "less than", _ORDERED)
 le = _comparison("le", np.less_equal, "LE", "at most", _ORDERED, lambda x, y: registry["or"](lt(x, y), eq(x, y)))
 gt = _comparison("gt", np.greater, "GT", "greater than", _ORDERED, lambda x, y: lt(y, x))

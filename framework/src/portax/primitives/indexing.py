@@ -473,6 +473,9 @@ def _sample(x: Any, indices: Any, numbers: Any, sizes: Any, mode: Any, fill_valu
 
 
 def _fill(dtype: Any, mode: GatherScatterMode, fill_value: Any) -> Any:
+    if dtype.kind == "V":  # keys of 128 bits
+        number = 0 if mode is ONE_HOT else 2 ** (8 * dtype.itemsize) - 1 if fill_value is None else int(fill_value)
+        return np.frombuffer(number.to_bytes(dtype.itemsize, "little"), dtype)[0]
     if mode is ONE_HOT:
         return 0
     value = default_fill(dtype) if fill_value is None else fill_value

@@ -1,12 +1,11 @@
 """Random keys, and the bits they give.
 
-A key split is the Threefry hash of the place of each new key, both words kept; random bits are one word of it, or what
-the two make together. No operation here has a derivative.
+What the operations mean is the generator's business: `GENERATORS` has one for each dtype of keys. No operation here has
+a derivative.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,18 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.dtypes import KeyDtype
 from portax.core.primitive import Primitive, Refusal, Sample, registry
-from portax.errors import ArgumentError, DtypeError, GapError, ShapeError
-from portax.primitives.bits import and_, or_, shift_left, shift_right_logical, xor
-from portax.primitives.broadcasting import broadcast_in_dim, reshape
-from portax.primitives.conversion import bitcast_convert_type, convert
+from portax.errors import ArgumentError, DtypeError, ShapeError
+from portax.primitives.bits import xor
+from portax.primitives.broadcasting import broadcast_in_dim, broadcast_to, reshape
+from portax.primitives.conversion import bitcast_convert_type
 from portax.primitives.elementwise import Elementwise
-from portax.primitives.iota import iota
-from portax.primitives.threefry import (
-    U32,
-    U64,
-    UNSIGNED,
-    WORD,
-    bits_of_stored,
-    halves,
-    hash_words,
-    joined,
-    split_stored,
-    threefry2x32,
-)
+from portax.primitives.generators import Generator, Threefry
+from portax.primitives.rbg import SPACING, Rbg, UnsafeRbg
+from portax.primitives.slicing import part
+from portax.primitives.threefry import U32, U64, UNSIGNED
+
+GENERATORS: dict[str, Generator] = {g.impl: g for g in (Threefry(), Rbg(), UnsafeRbg())}
+_OF_STORAGE = {g.dtype.storage: g for g in GENERATORS.values()}
 
 
 class StoredKeys(np.ndarray):
@@ -40,55 +33,31 @@ class StoredKeys(np.ndarray):
 
     @property
     def aval(self) -> Aval:
-        return Aval(self.shape, KeyDtype())
+        return Aval(self.shape, _OF_STORAGE[self.dtype].dtype)
 
 
-def stored_keys(*words: tuple[int, int]) -> Any:
+def stored_keys(*words: tuple[int, ...], impl: str = "threefry2x32") -> Any:
     """The keys of these words, an array of rank 1."""
-    return np.array([a | b << 32 for a, b in words], U64).view(StoredKeys)
+    return np.array(words, U32).view(KeyDtype(impl).storage).reshape(len(words)).view(StoredKeys)
 
 
-class _Whole(np.ndarray):
-    """A uint64 constant that stays one where 64-bit dtypes are turned off: what is stored does not depend on that."""
-
-    @property
-    def aval(self) -> Aval:
-        return Aval(self.shape, U64)
+def stored_bits(keys: np.ndarray, width: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Random bits of stored keys, on the host."""
+    return _OF_STORAGE[keys.dtype].bits_on_host(keys, width, shape)
 
 
-_HALF, _LOW = (np.array(v, U64).view(_Whole) for v in (32, WORD))
-_ZERO = np.zeros((), U32)
+def _wide(impl: str) -> Any:
+    """Two keys of four words, one of whose counters is about to carry."""
+    return stored_keys((1, 2, 3, 4), (0xFFFFFFFF, 6, 0xFFFFFFFE, 0xFFFFFFFF), impl=impl)
 
 
-def _to_words(keys: Any) -> tuple[Any, Any]:
-    """The two words of each key, as uint32 arrays of the keys' shape."""
-    whole = bitcast_convert_type(keys, new_dtype=U64)
-    return convert(and_(whole, _LOW), U32), convert(shift_right_logical(whole, _HALF), U32)
+def _generator(keys: Any) -> Generator:
+    return GENERATORS[aval_of(keys).dtype.impl]
 
 
-def _to_keys(word0: Any, word1: Any) -> Any:
-    """The keys of two uint32 arrays."""
-    low, high = convert(word0, U64), convert(word1, U64)
-    return bitcast_convert_type(or_(low, shift_left(high, _HALF)), new_dtype=KeyDtype())
-
-
-def _counted(keys: Any, shape: tuple[int, ...]) -> list[Any]:
-    """``hash(key, place)`` for every key and every place in ``shape``, as two arrays of shape keys.shape + shape."""
-    lead = aval_of(keys).shape
-    full, n = (*lead, *shape), math.prod(shape)
-    places = iota(dtype=U64 if n > WORD else U32, shape=(n,), dimension=0, sharding=None)
-    places = places if shape == (n,) else reshape(places, new_sizes=shape, dimensions=None)
-    high = _ZERO
-    if n > WORD:
-        high, places = convert(shift_right_logical(places, _HALF), U32), convert(places, U32)
-    words = _to_words(keys)
-    if lead:
-        along = tuple(range(len(lead), len(full)))
-        places = broadcast_in_dim(places, shape=full, broadcast_dimensions=along)
-        if n > WORD:
-            high = broadcast_in_dim(high, shape=full, broadcast_dimensions=along)
-        words = [broadcast_in_dim(w, shape=full, broadcast_dimensions=tuple(range(len(lead)))) for w in words]
-    return threefry2x32(*words, high, places)
+def _first(keys: Any) -> Any:
+    """The first of keys of rank 1."""
+    return reshape(part(keys, 0, 0, 1), new_sizes=(), dimensions=None)
 
 
 def _check_keys(name: str, x: Aval) -> None:
@@ -96,15 +65,6 @@ def _check_keys(name: str, x: Aval) -> None:
         raise DtypeError(
             wrong=f"{name} needs random keys, got {x}", fix="Make keys with random.key, or wrap_key_data for raw words"
         )
-    _check_impl(x.dtype.impl)
-
-
-def _check_impl(impl: str) -> KeyDtype:
-    if impl != "threefry2x32":
-        raise GapError(
-            wrong=f"the random generator {impl!r} is not implemented", fix='Use "threefry2x32", the default'
-        )
-    return KeyDtype(impl)
 
 
 def _check_sizes(name: str, shape: Any) -> tuple[int, ...]:
@@ -115,6 +75,8 @@ def _check_sizes(name: str, shape: Any) -> tuple[int, ...]:
 
 class RandomSeed(Primitive):
     """A key from each integer: word 1 is its low half, word 0 what a 64-bit integer has above it.
+
+    A key of four words has these twice.
 
     Parameters
     ----------
@@ -136,32 +98,28 @@ class RandomSeed(Primitive):
     def abstract(self, seeds: Aval, *, impl: str) -> Aval:
         if not dtypes.is_integer(seeds.dtype):
             raise DtypeError(wrong=f"a random seed must be an integer, got {seeds}", fix="Give an int")
-        return Aval(seeds.shape, _check_impl(impl))
+        return Aval(seeds.shape, KeyDtype(impl))
 
     def reference(self, seeds: np.ndarray, *, impl: str) -> np.ndarray:
-        whole = seeds.astype(U64)
-        if dtypes.bits(seeds.dtype) < 64:
-            return whole << np.uint64(32)
-        return (whole >> np.uint64(32)) | (whole << np.uint64(32))
+        return GENERATORS[impl].seed_on_host(seeds)
 
     def batch(self, batched: Any, seeds: Any, *, impl: str) -> Any:
         return random_seed(seeds, impl=impl)
 
     def decompose(self, seeds: Any, *, impl: str) -> Any:
-        whole = convert(seeds, U64)
-        key = shift_left(whole, _HALF)
-        if dtypes.bits(seeds.dtype) == 64:
-            key = or_(shift_right_logical(whole, _HALF), key)
-        return bitcast_convert_type(key, new_dtype=KeyDtype(impl))
+        return GENERATORS[impl].seed(seeds)
 
     def samples(self, make: Any) -> Any:
         yield Sample(make(()), impl="threefry2x32", id="scalar")
         yield Sample(make((2, 3)), impl="threefry2x32", id="several")
         yield Sample(np.array([2**40 + 5, -1]), impl="threefry2x32", id="64-bit")
+        for impl in ("rbg", "unsafe_rbg"):
+            yield Sample(make((2,)), impl=impl, id=impl)
+            yield Sample(np.array([2**40 + 5, -1]), impl=impl, id=f"{impl}-64-bit")
 
     def refusals(self, make: Any) -> Any:
         yield Refusal(Sample(np.ones(2), impl="threefry2x32"), DtypeError, "seed must be an integer")
-        yield Refusal(Sample(make(()), impl="rbg"), GapError, "'rbg' is not implemented")
+        yield Refusal(Sample(make(()), impl="mine"), ArgumentError, "no random generator 'mine'")
 
 
 random_seed = registry.add(RandomSeed())
@@ -172,7 +130,7 @@ class RandomWrap(Primitive):
 
     Parameters
     ----------
-    base_arr : Array of uint32, of shape (..., 2)
+    base_arr : Array of uint32, of shape (..., words); a key of threefry2x32 has 2 words, others have 4
     impl : str, static, the generator
 
     Returns
@@ -184,7 +142,7 @@ class RandomWrap(Primitive):
     dtypes = ("uint",)
 
     def abstract(self, base_arr: Aval, *, impl: str) -> Aval:
-        dtype = _check_impl(impl)
+        dtype = KeyDtype(impl)
         if base_arr.dtype != U32 or base_arr.shape[-1:] != (dtype.words,):
             raise DtypeError(
                 wrong=f"a {impl} key is uint32[{dtype.words}], got {base_arr}",
@@ -193,7 +151,7 @@ class RandomWrap(Primitive):
         return Aval(base_arr.shape[:-1], dtype)
 
     def reference(self, base_arr: np.ndarray, *, impl: str) -> np.ndarray:
-        return np.ascontiguousarray(base_arr).view(U64).reshape(base_arr.shape[:-1])
+        return np.ascontiguousarray(base_arr).view(KeyDtype(impl).storage).reshape(base_arr.shape[:-1])
 
     def batch(self, batched: Any, base_arr: Any, *, impl: str) -> Any:
         return random_wrap(base_arr, impl=impl)
@@ -205,6 +163,8 @@ class RandomWrap(Primitive):
         words = np.arange(12, dtype=U32) + np.uint32(0xFFFFFFF8)
         yield Sample(words[:2], impl="threefry2x32", id="one")
         yield Sample(words.reshape(3, 2, 2), impl="threefry2x32", id="several")
+        yield Sample(words[:4], impl="rbg", id="rbg")
+        yield Sample(words.reshape(3, 1, 4), impl="unsafe_rbg", id="unsafe_rbg")
 
     def refusals(self, make: Any) -> Any:
         yield Refusal(Sample(np.zeros(3, U32), impl="threefry2x32"), DtypeError, "key is uint32[2], got uint32[3]")
@@ -222,7 +182,7 @@ class RandomUnwrap(Primitive):
 
     Returns
     -------
-    Array of uint32, of shape (*keys.shape, 2)
+    Array of uint32, of shape (*keys.shape, words)
     """
 
     name = "random_unwrap"
@@ -244,6 +204,7 @@ class RandomUnwrap(Primitive):
     def samples(self, make: Any) -> Any:
         yield Sample(stored_keys((1, 2), (3, 4)), id="two")
         yield Sample(stored_keys((1, 2)).reshape(()), id="one")
+        yield Sample(stored_keys((1, 2, 3, 4), (5, 6, 7, 8), impl="rbg"), id="rbg")
 
     def refusals(self, make: Any) -> Any:
         yield Refusal(Sample(np.zeros(2, U32)), DtypeError, "random_unwrap needs random keys")
@@ -254,6 +215,9 @@ random_unwrap = registry.add(RandomUnwrap())
 
 class RandomSplit(Primitive):
     """New keys from each key: ``out[..., i] = hash(key, i)``, with ``i`` the place in row-major order of ``shape``.
+
+    A key of ``rbg`` hashes each half so. A key of ``unsafe_rbg`` gives block ``10 i`` of its Philox stream, and under
+    ``vmap`` the keys share the stream of the first.
 
     Parameters
     ----------
@@ -273,19 +237,26 @@ class RandomSplit(Primitive):
         return Aval((*keys.shape, *_check_sizes(self.name, shape)), keys.dtype)
 
     def reference(self, keys: np.ndarray, *, shape: Any) -> np.ndarray:
-        return split_stored(keys, tuple(shape))
+        return _OF_STORAGE[keys.dtype].split_on_host(keys, tuple(shape))
 
     def batch(self, batched: Any, keys: Any, *, shape: Any) -> Any:
+        n, *inner = aval_of(keys).shape
+        if n and not inner and not _generator(keys).vmap_exact_keys:
+            return random_split(_first(keys), shape=(n, *shape))
         return random_split(keys, shape=shape)
 
     def decompose(self, keys: Any, *, shape: Any) -> Any:
-        return _to_keys(*_counted(keys, tuple(shape)))
+        return _generator(keys).split(keys, tuple(shape))
 
     def samples(self, make: Any) -> Any:
         keys = stored_keys((1, 2), (3, 4), (0xFFFFFFFF, 0xFFFFFFFE))
         yield Sample(stored_keys((1, 2)).reshape(()), shape=(2,), id="two")
         yield Sample(keys, shape=(2, 3), id="several")
         yield Sample(keys, shape=(0,), id="none")
+        for impl in ("rbg", "unsafe_rbg"):
+            # Of rank 1: a batch of single keys is no loop over them.
+            yield Sample(_wide(impl), shape=(3,), id=impl)
+            yield Sample(_wide(impl), shape=(2, 2), id=f"{impl}-grid")
 
     def refusals(self, make: Any) -> Any:
         yield Refusal(Sample(np.zeros((), U64), shape=(2,)), DtypeError, "random_split needs random keys")
@@ -297,6 +268,9 @@ random_split = registry.add(RandomSplit())
 
 class RandomFoldIn(Elementwise):
     """A new key from a key and a word: ``hash(key, word)``.
+
+    A key of ``rbg`` hashes each half so. A key of ``unsafe_rbg`` is combined by xor with block 9 of the Philox stream
+    whose key is made of the word as a seed; under ``vmap`` the words share the stream of the first.
 
     Parameters
     ----------
@@ -311,12 +285,23 @@ class RandomFoldIn(Elementwise):
     def __init__(self) -> None:
         super().__init__(
             "random_fold_in", self._fold, arity=2, doc=type(self).__doc__ or "", kinds=("key",), mixed=True,
-            decompose=lambda keys, msgs: _to_keys(*threefry2x32(*_to_words(keys), _ZERO, msgs)),
+            decompose=lambda keys, msgs: _generator(keys).fold_in(keys, msgs),
         )  # fmt: skip
 
     @staticmethod
     def _fold(keys: np.ndarray, msgs: np.ndarray) -> np.ndarray:
-        return joined(*hash_words(*halves(keys), np.uint32(0), msgs))
+        return _OF_STORAGE[keys.dtype].fold_in_on_host(keys, msgs)
+
+    def batch(self, batched: Any, keys: Any, msgs: Any, **params: Any) -> Any:
+        n, *inner = aval_of(msgs).shape or (0,)
+        if not batched[1] or not n or inner or _generator(keys).vmap_exact_keys:
+            return super().batch(batched, keys, msgs, **params)
+        words, seed = random_unwrap(keys), random_seed(_first(msgs), impl=_generator(keys).impl)
+        stream = random_bits(seed, bit_width=32, shape=(n, SPACING, 4))
+        own = aval_of(words).shape[batched[0] :]
+        new = reshape(part(stream, 1, SPACING - 1, SPACING), new_sizes=(n, *(1,) * (len(own) - 1), 4), dimensions=None)
+        new = broadcast_in_dim(new, shape=(n, *own), broadcast_dimensions=tuple(range(len(own) + 1)))
+        return random_wrap(xor(broadcast_to(words, (n, *own)), new), impl=_generator(keys).impl)
 
     def abstract(self, *avals: Aval, **params: Any) -> Aval:
         keys, msgs = avals
@@ -330,6 +315,9 @@ class RandomFoldIn(Elementwise):
         yield Sample(stored_keys((1, 2)).reshape(()), np.uint32(7), id="scalar")
         yield Sample(keys, np.array([7, 0xFFFFFFFF], U32), id="pairs")
         yield Sample(keys, np.uint32(7), id="one-word")
+        yield Sample(_wide("rbg"), np.array([7, 0xFFFFFFFF], U32), id="rbg")
+        # Each with a batch of its own: a batch of single words is no loop over them.
+        yield Sample(_wide("unsafe_rbg").reshape(1, 2), np.array([[7, 0xFFFFFFFF]], U32), id="unsafe_rbg")
 
     def refusals(self, make: Any) -> Any:
         yield Refusal(Sample(stored_keys((1, 2)), np.int32(1)), DtypeError, "folds in uint32, got int32[]")
@@ -340,6 +328,9 @@ random_fold_in = registry.add(RandomFoldIn())
 
 class RandomBits(Primitive):
     """Random bits from each key: both words of ``hash(key, i)`` for 64 bits, their ``xor`` or its low bits for fewer.
+
+    The keys of ``rbg`` and ``unsafe_rbg`` are states of Philox, and give its stream. Under ``vmap`` they share the
+    stream of the first.
 
     Parameters
     ----------
@@ -364,17 +355,16 @@ class RandomBits(Primitive):
         return Aval((*keys.shape, *_check_sizes(self.name, shape)), UNSIGNED[bit_width])
 
     def reference(self, keys: np.ndarray, *, bit_width: int, shape: Any) -> np.ndarray:
-        return bits_of_stored(keys, bit_width, tuple(shape))
+        return stored_bits(keys, bit_width, tuple(shape))
 
     def batch(self, batched: Any, keys: Any, *, bit_width: int, shape: Any) -> Any:
+        n, *inner = aval_of(keys).shape
+        if n and not inner and not _generator(keys).vmap_exact:
+            return random_bits(_first(keys), bit_width=bit_width, shape=(n, *shape))
         return random_bits(keys, bit_width=bit_width, shape=shape)
 
     def decompose(self, keys: Any, *, bit_width: int, shape: Any) -> Any:
-        a, b = _counted(keys, tuple(shape))
-        if bit_width == 64:
-            high = convert(a, U64)
-            return or_(shift_left(high, _HALF), convert(b, U64))
-        return convert(xor(a, b), UNSIGNED[bit_width])
+        return _generator(keys).bits(keys, bit_width, tuple(shape))
 
     def samples(self, make: Any) -> Any:
         keys = stored_keys((1, 2), (3, 4))
@@ -384,6 +374,9 @@ class RandomBits(Primitive):
         yield Sample(stored_keys((1, 2)).reshape(()), bit_width=32, shape=(), id="one")
         yield Sample(keys, bit_width=32, shape=(0, 3), id="none")
         yield Sample(keys, bit_width=32, shape=(1000,), id="many")
+        for width in UNSIGNED:
+            yield Sample(_wide("rbg"), bit_width=width, shape=(5,), id=f"rbg-{width}-bit")
+        yield Sample(_wide("unsafe_rbg"), bit_width=32, shape=(), id="unsafe_rbg")
 
     def refusals(self, make: Any) -> Any:
         key = stored_keys((1, 2))

@@ -2,6 +2,10 @@
 
 A key is used once, then replaced by keys made from it. Typed keys come from ``key``; ``PRNGKey`` gives the raw words,
 uint32[2], which every function takes as well and answers in kind.
+
+There are three generators. ``threefry2x32``, the default, gives each number a hash of its own, so ``vmap`` over keys is
+exact. ``rbg`` and ``unsafe_rbg`` give Philox's stream, from keys of four words: cheaper numbers, and a batch of keys
+under ``vmap`` is answered out of the first key's stream. Raw words are taken for keys of ``jax_default_prng_impl``.
 """
 
 from __future__ import annotations
@@ -51,7 +55,7 @@ def key_dtype(impl_spec: Any = None) -> KeyDtype:
     Parameters
     ----------
     impl_spec : str, optional
-        "threefry2x32", the default.
+        "threefry2x32", the default, "rbg" or "unsafe_rbg".
 
     Examples
     --------
@@ -90,7 +94,7 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Array:
     ----------
     seed : int or integer array of rank 0
     impl : str, optional
-        The generator, "threefry2x32".
+        The generator: "threefry2x32", "rbg" or "unsafe_rbg"; by default what ``default_prng_impl`` says.
     dtype : key dtype or str, optional
         The same said by the dtype of the key.
 
@@ -115,7 +119,7 @@ def key(seed: Any, *, impl: Any = None, dtype: Any = None) -> Array:
 
 
 def PRNGKey(seed: Any, *, impl: Any = None) -> Array:
-    """A raw random key, uint32[2], from an integer; ``key`` gives a typed one.
+    """A raw random key from an integer: uint32[2], or of ``rbg`` and ``unsafe_rbg`` uint32[4]. ``key`` is typed.
 
     Parameters
     ----------
@@ -144,7 +148,7 @@ def split(key: Any, num: int | Sequence[int] = 2) -> Array:
 
     Returns
     -------
-    Array of keys, of shape (num,) or ``num``; raw keys have one more axis of length 2
+    Array of keys, of shape (num,) or ``num``; raw keys have one more axis, of their words
 
     Examples
     --------
@@ -182,13 +186,15 @@ def fold_in(key: Any, data: Any) -> Array:
 
 
 def key_data(keys: Any) -> Array:
-    """The words of keys, uint32 of shape (*keys.shape, 2).
+    """The words of keys, uint32 of shape (*keys.shape, 2), or (*keys.shape, 4) of ``rbg`` and ``unsafe_rbg``.
 
     Examples
     --------
     >>> from portax import random
     >>> random.key_data(random.key(7))
     Array([0, 7], dtype=uint32)
+    >>> random.key_data(random.key(7, impl="rbg"))
+    Array([0, 7, 0, 7], dtype=uint32)
     """
     return random_unwrap(typed_key(keys, "key_data", batched=True)[0])
 
@@ -198,7 +204,7 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -
 
     Parameters
     ----------
-    key_bits_array : Array of uint32, of shape (..., 2)
+    key_bits_array : Array of uint32, of shape (..., 2), or (..., 4) for ``rbg`` and ``unsafe_rbg``
     impl, dtype : optional
         The generator, as for ``key``.
     """

@@ -158,16 +158,18 @@ def typed_key(key: Any, name: str, batched: bool = False) -> tuple[Any, bool]:
         key = as_array(key, name)
     if type(key.aval.dtype) is not dtypes.KeyDtype:
         raw = True
-        if key.dtype != dtypes.uint32 or key.shape[-1:] != (2,):
+        impl = config.default_prng_impl
+        if key.dtype != dtypes.uint32 or key.shape[-1:] != (dtypes.KeyDtype(impl).words,):
             raise DtypeError(
-                wrong=f"{name} needs a random key, got {key.aval}", fix="Make one with random.key(seed)"
+                wrong=f"{name} needs a random key, got {key.aval}",
+                fix=f"Make one with random.key(seed); a raw key of {impl} is uint32[{dtypes.KeyDtype(impl).words}]",
             )
         if config.legacy_prng_key == "error":  # pyright: ignore[reportAttributeAccessIssue]
             raise ArgumentError(
                 wrong=f"{name} was given a raw uint32 key, and legacy_prng_key is 'error'",
                 fix="Make typed keys with random.key(seed)",
             )
-        key = random_wrap(key, impl="threefry2x32")
+        key = random_wrap(key, impl=impl)
     if key.aval.shape and not batched:
         raise ShapeError(
             wrong=f"{name} takes one key, got an array of keys of shape {key.shape}", fix="Use vmap over the keys"

@@ -21,9 +21,8 @@ from portax.primitives.comparison import clamp, gt, le
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.decomposing import constant, where
 from portax.primitives.elementwise import like
-from portax.primitives.random_bits import random_bits, random_split
+from portax.primitives.random_bits import random_bits, random_split, stored_bits
 from portax.primitives.slicing import part
-from portax.primitives.threefry import bits_of_stored
 from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
 
 
@@ -55,7 +54,7 @@ def unit_on_host(key: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
     width, mantissa = dtypes.bits(dtype), int(dtypes.finfo(dtype).nmant)
     words = np.dtype(f"uint{width}")
     drawn = 8 if mantissa < 8 else width
-    bits = bits_of_stored(key, drawn, shape).astype(words, copy=False)
+    bits = stored_bits(key, drawn, shape).astype(words, copy=False)
     one = np.ones((), dtype)
     bits = (bits >> words.type(drawn - mantissa)) | one.view(words)
     return bits.view(dtype) - one

@@ -62,6 +62,8 @@ class ConcreteArray(Array):
             if config.guarded and not self._device.host_memory:
                 guards.transfer("device_to_host", self.aval)
             value = self._device.host(self._buffer)
+            if type(self.aval.dtype) is KeyDtype:
+                value = self.aval.dtype.from_compiler(value)
             self._host = value
         return value
 
@@ -77,7 +79,10 @@ class ConcreteArray(Array):
                 return self._device.copy_to(self._buffer, device)
         if config.guarded and not device.host_memory:
             guards.transfer("host_to_device", self.aval)
-        buffer = device.put(self.host(), copy=False)
+        value = self.host()
+        if type(self.aval.dtype) is KeyDtype and devices.compiles(device):
+            value = self.aval.dtype.for_compiler(value)
+        buffer = device.put(value, copy=False)
         if self._device is None or self._device is device:
             self._buffer, self._device = buffer, device
         return buffer
@@ -229,7 +234,8 @@ class ConcreteArray(Array):
 
     def __str__(self) -> str:
         if isinstance(self.aval.dtype, KeyDtype):
-            return f"Array({self.aval.short()}) overlaying:\n{self.host()}"
+            stored = self.host()
+            return f"Array({self.aval.short()}) overlaying:\n{stored if stored.dtype.kind == 'u' else _words(stored)}"
         return str(self._numpy())
 
     def __repr__(self) -> str:
@@ -271,6 +277,11 @@ class ConcreteArray(Array):
     def __dlpack_device__(self) -> tuple[int, int]:
         """``(1, 0)``: the host's memory, where the value is read."""
         return (1, 0)
+
+
+def _words(stored: np.ndarray) -> np.ndarray:
+    """Stored keys of 128 bits as uint32, along a new last axis."""
+    return np.ascontiguousarray(stored).reshape((*stored.shape, 1)).view(np.uint32)
 
 
 def _restore(value: np.ndarray, weak_type: bool) -> ConcreteArray:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from portax import errors, monitoring
 from portax.core.config import config
+from portax.core.dtypes import KeyDtype
 from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
@@ -171,7 +172,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     if not devices.compiles(device) or (options.effort == "interpret" and device.host_memory):
         program = ReferenceProgram(closed)
         if devices.compiles(device):
-            return Program(device, _through_host(program, device), None, [], None, "", options)
+            return Program(device, _through_host(closed, program, device), None, [], None, "", options)
         return Program(device, program, None, [], None, "", options)
     began = time.time()
     able = device.backend.capabilities
@@ -192,7 +193,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     name = f"jit({options.name})"
     monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
     monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
-    constants = [device.put(_host(c), copy=False) for c in extra]
+    constants = [device.put(_for_compiler(c), copy=False) for c in extra]
     run = _waiting(executable.run, device) if calls_python(closed.effects) else executable.run
     return Program(device, run, kept, constants, executable, text, options)
 
@@ -211,12 +212,22 @@ def _waiting(run: Callable[[list[Buffer]], list[Buffer]], device: Device) -> Cal
     return run_and_wait
 
 
-def _host(x: Any) -> Any:
-    return x.host() if isinstance(x, ConcreteArray) else x
+def _for_compiler(x: Any) -> Any:
+    if not isinstance(x, ConcreteArray):
+        return x
+    dtype = x.aval.dtype
+    return dtype.for_compiler(x.host()) if type(dtype) is KeyDtype else x.host()
 
 
-def _through_host(program: ReferenceProgram, device: Device) -> Callable[[list[Buffer]], list[Buffer]]:
+def _through_host(
+    closed: ClosedJaxpr, program: ReferenceProgram, device: Device
+) -> Callable[[list[Buffer]], list[Buffer]]:
+    given, made = ([a.dtype for a in avals] for avals in (closed.in_avals, closed.out_avals))
+
     def run(buffers: list[Buffer]) -> list[Buffer]:
-        return [device.put(x, copy=True) for x in program([device.host(b) for b in buffers])]
+        values = [device.host(b) for b in buffers]
+        values = [d.from_compiler(x) if type(d) is KeyDtype else x for d, x in zip(given, values, strict=True)]
+        outs = zip(made, program(values), strict=True)
+        return [device.put(d.for_compiler(x) if type(d) is KeyDtype else x, copy=True) for d, x in outs]
 
     return run

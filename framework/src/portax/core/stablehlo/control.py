@@ -16,7 +16,16 @@ import numpy as np
 from portax.core.aval import Aval
 from portax.core.stablehlo.emitter import Body
 from portax.core.stablehlo.shaping import Shaping
-from portax.core.stablehlo.types import Value, array_attribute, element_type, list_attribute, scalar_of, type_of
+from portax.core.stablehlo.types import (
+    Value,
+    array_attribute,
+    element_type,
+    integers_of,
+    is_wide,
+    list_attribute,
+    scalar_of,
+    type_of,
+)
 
 __all__ = ["Control"]
 
@@ -212,9 +221,13 @@ class Control(Shaping):
         """
         xs, news = _many(x), _many(updates)
         d = dimension_numbers
+        update_window_dims, avals = d.update_window_dims, [v.aval for v in xs]
+        if is_wide(avals[0].dtype):  # both integers of a key are in its window
+            update_window_dims = (*update_window_dims, news[0].aval.ndim)
+            xs, news = tuple(map(integers_of, xs)), tuple(map(integers_of, news))
         vector = len(indices.aval.shape) - 1 if index_vector_dim is None else index_vector_dim
         numbers = (
-            f"#stablehlo.scatter<update_window_dims = {list_attribute(d.update_window_dims)}, "
+            f"#stablehlo.scatter<update_window_dims = {list_attribute(update_window_dims)}, "
             f"inserted_window_dims = {list_attribute(d.inserted_window_dims)}, "
             f"input_batching_dims = {list_attribute(getattr(d, 'operand_batching_dims', ()))}, "
             f"scatter_indices_batching_dims = {list_attribute(getattr(d, 'scatter_indices_batching_dims', ()))}, "
@@ -227,7 +240,7 @@ class Control(Shaping):
         outs = self.generic(
             "stablehlo.scatter",
             [*xs, indices, *news],
-            [v.aval for v in xs],
+            avals,
             f"scatter_dimension_numbers = {numbers}, indices_are_sorted = {str(indices_are_sorted).lower()}, "
             f"unique_indices = {str(unique_indices).lower()}",
             [region],

@@ -12,9 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from portax.core import dtypes
 from portax.core.aval import Aval
 from portax.core.stablehlo.emitter import Emitter
-from portax.core.stablehlo.types import Value, dtype_of, element_type, storage, type_of
+from portax.core.stablehlo.types import (
+    Value,
+    dtype_of,
+    element_type,
+    integers_of,
+    is_wide,
+    keys_of,
+    storage,
+    type_of,
+)
 
 __all__ = ["Elementwise"]
 
@@ -57,7 +67,8 @@ def _comparison_form(aval: Aval, total_order: bool) -> tuple[Aval, str]:
 @lru_cache(_FORMS)
 def _spread_form(aval: Aval, shape: tuple[int, ...]) -> tuple[Aval, str]:
     out = Aval(shape, aval.dtype)
-    return out, f", dims = [] : ({type_of(aval)}) -> {type_of(out)}"
+    dims = f"[{len(shape)}]" if is_wide(aval.dtype) else "[]"
+    return out, f", dims = {dims} : ({type_of(aval)}) -> {type_of(out)}"
 
 
 @lru_cache(_FORMS)
@@ -135,14 +146,32 @@ class Elementwise(Emitter):
         """
         if x.type != y.type:
             x, y = self.same_shape(x, y)
+        if is_wide(x.aval.dtype):
+            return self._compare_keys(x, y, direction)
         aval, after = _comparison_form(x.aval, total_order)
         return self.emit(aval, f"stablehlo.compare {direction}, {x.name}, {y.name}{after}")
+
+    def _compare_keys(self, x: Value, y: Value, direction: str) -> Value:
+        """Keys are equal where both of their integers are."""
+        shape, halves = x.aval.shape, []
+        each = self.compare(integers_of(x), integers_of(y), direction)
+        for i in range(2):
+            column, ranges = Aval((*shape, 1), _BOOL), ", ".join([*[f"0:{n}" for n in shape], f"{i}:{i + 1}"])
+            half = self.emit(column, f"stablehlo.slice {each.name} [{ranges}] : ({each.type}) -> {type_of(column)}")
+            halves.append(self._as(half, Aval(shape, _BOOL)))
+        return self.binary("and" if direction == "EQ" else "or", *halves)
 
     def select(self, which: Value, on_true: Value, on_false: Value) -> Value:
         """Append ``on_true`` where ``which`` holds, ``on_false`` elsewhere; ``which`` may be of rank 0."""
         if on_true.type != on_false.type or (which.aval.shape and not on_true.aval.shape):
             shape = max([v.aval.shape for v in (which, on_true, on_false)], key=len)
             on_true, on_false = self.scalar_to(on_true, shape), self.scalar_to(on_false, shape)
+        if which.aval.shape and is_wide(on_true.aval.dtype):
+            shape = which.aval.shape
+            twice, dims = Aval((*shape, 2), _BOOL), list(range(len(shape)))
+            which = self.emit(
+                twice, f"stablehlo.broadcast_in_dim {which.name}, dims = {dims} : ({which.type}) -> {type_of(twice)}"
+            )
         return self.emit(
             on_true.aval,
             f"stablehlo.select {which.name}, {on_true.name}, {on_false.name} : {which.type}, {on_true.type}",
@@ -180,10 +209,30 @@ class Elementwise(Emitter):
         A narrower dtype adds a last axis to ``shape``, a wider one takes it away.
         """
         aval = Aval(tuple(shape), dtype_of(dtype))
+        if is_wide(x.aval.dtype) != is_wide(aval.dtype):
+            return self._open_keys(x, aval) if is_wide(x.aval.dtype) else self._close_keys(x, aval)
         spelled = type_of(aval)
         if spelled == x.type:
             return Value(x.name, aval, spelled)
         return self.emit(aval, f"stablehlo.bitcast_convert {x.name} : ({x.type}) -> {spelled}")
+
+    def _open_keys(self, x: Value, aval: Aval) -> Value:
+        """The bits of keys as numbers: those of each integer, one after the other."""
+        whole, n = integers_of(x), dtypes.bits(dtypes.uint64) // dtypes.bits(aval.dtype)
+        pieces = self.bitcast(whole, whole.aval.shape if n == 1 else (*whole.aval.shape, n), aval.dtype)
+        return self._as(pieces, aval)
+
+    def _close_keys(self, x: Value, aval: Aval) -> Value:
+        """Keys of the bits of numbers along the last axis."""
+        pairs, n = Aval((*aval.shape, 2), dtypes.uint64), dtypes.bits(dtypes.uint64) // dtypes.bits(x.aval.dtype)
+        whole = x if n == 1 else self._as(x, Aval((*pairs.shape, n), x.aval.dtype))
+        return keys_of(self.bitcast(whole, pairs.shape, pairs.dtype), aval.dtype)
+
+    def _as(self, x: Value, aval: Aval) -> Value:
+        """Elements in another shape."""
+        if x.aval.shape == aval.shape:
+            return x
+        return self.emit(aval, f"stablehlo.reshape {x.name} : ({x.type}) -> {type_of(aval)}")
 
     def reduce_precision(self, x: Value, exponent_bits: int, mantissa_bits: int) -> Value:
         """Append ``x`` rounded to a float of that many bits, in the dtype of ``x``."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from portax.core.aval import Aval
 from portax.core.stablehlo.literals import as_ndarray, dense, scalar_literal
-from portax.core.stablehlo.types import Value, dtype_of, joined_types, type_of
+from portax.core.stablehlo.types import Value, dtype_of, is_wide, joined_types, type_of
 
 __all__ = ["Body", "Emitter", "as_values"]
 
@@ -136,11 +136,15 @@ class Emitter:
         """
         dtype = dtype_of(np.asarray(value).dtype if dtype is None else dtype)
         array = as_ndarray(value, dtype)
-        return self._constant(Aval(array.shape, dtype), dense(array))
+        literal = dense(dtype.for_compiler(array)) if is_wide(dtype) else dense(array)
+        return self._constant(Aval(array.shape, dtype), literal)
 
     def full(self, shape: Sequence[int], value: Any, dtype: Any) -> Value:
         """Append an array of ``shape`` whose elements are all the number ``value``."""
         shape = tuple(shape)
+        if is_wide(dtype):
+            keys = np.frombuffer(bytes(dtype.itemsize), dtype.storage)[0] if type(value) is int else value
+            return self.constant(np.broadcast_to(np.asarray(keys, dtype.storage), shape), dtype)
         # As keys -0.0 and 0.0 are one number, and so are 0 and False: the kind tells them apart.
         kind: Any = type(value)
         if kind is float:

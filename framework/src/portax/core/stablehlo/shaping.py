@@ -9,9 +9,21 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from portax.core.aval import Aval
 from portax.core.stablehlo.elementwise import Elementwise
-from portax.core.stablehlo.types import Value, array_attribute, dtype_of, joined_types, list_attribute, type_of
+from portax.core.stablehlo.types import (
+    Value,
+    array_attribute,
+    dtype_of,
+    integers_of,
+    is_wide,
+    joined_types,
+    keys_of,
+    list_attribute,
+    type_of,
+)
 
 __all__ = ["Shaping"]
 
@@ -22,6 +34,8 @@ _Ints = tuple[int, ...]
 @lru_cache(_FORMS)
 def _broadcast_form(aval: Aval, shape: _Ints, dims: _Ints) -> tuple[Aval, str]:
     out = Aval(shape, aval.dtype)
+    if is_wide(aval.dtype):
+        dims = (*dims, len(shape))
     return out, f", dims = {list_attribute(dims)} : ({type_of(aval)}) -> {type_of(out)}"
 
 
@@ -34,6 +48,8 @@ def _reshape_form(aval: Aval, shape: _Ints) -> tuple[Aval, str]:
 @lru_cache(_FORMS)
 def _transpose_form(aval: Aval, permutation: _Ints) -> tuple[Aval, str]:
     out = Aval(tuple([aval.shape[i] for i in permutation]), aval.dtype)
+    if is_wide(aval.dtype):
+        permutation = (*permutation, len(permutation))
     return out, f", dims = {list_attribute(permutation)} : ({type_of(aval)}) -> {type_of(out)}"
 
 
@@ -41,6 +57,8 @@ def _transpose_form(aval: Aval, permutation: _Ints) -> tuple[Aval, str]:
 def _slice_form(aval: Aval, starts: _Ints, limits: _Ints, strides: _Ints) -> tuple[Aval, str]:
     parts = list(zip(starts, limits, strides, strict=True))
     out = Aval(tuple([-(-(stop - start) // step) for start, stop, step in parts]), aval.dtype)
+    if is_wide(aval.dtype):
+        parts.append((0, 2, 1))
     ranges = ", ".join([f"{start}:{stop}" + (f":{step}" if step != 1 else "") for start, stop, step in parts])
     return out, f" [{ranges}] : ({type_of(aval)}) -> {type_of(out)}"
 
@@ -108,11 +126,22 @@ class Shaping(Elementwise):
         ``config`` has ``(low, high, interior)`` for each axis; negative low and high cut elements off.
         """
         aval, after = _pad_form(x.aval, tuple([tuple(entry) for entry in config]))
+        if aval is not None and is_wide(aval.dtype):
+            return self._pad_keys(x, self.scalar(value, aval.dtype), config)
         if aval is None:
             sizes = [low + high + n + max(n - 1, 0) * k for n, (low, high, k) in zip(x.aval.shape, config, strict=True)]
             return self.full([max(n, 0) for n in sizes], 0, x.aval.dtype)
         value = self.scalar(value, x.aval.dtype)
         return self.emit(aval, f"stablehlo.pad {x.name}, {value.name}{after}")
+
+    def _pad_keys(self, x: Value, value: Value, config: Sequence[tuple[int, int, int]]) -> Value:
+        """Each of the two integers of keys padded with its own."""
+        whole, fill, shape, halves = integers_of(x), integers_of(value), x.aval.shape, []
+        for i in range(2):
+            half = self.slice(whole, (*[0 for _ in shape], i), (*shape, i + 1))
+            around = self.reshape(self.slice(fill, (i,), (i + 1,)), ())
+            halves.append(self.pad(half, around, [*config, (0, 0, 0)]))
+        return keys_of(self.concatenate(halves, len(shape)), x.aval.dtype)
 
     def concatenate(self, xs: Sequence[Value], axis: int) -> Value:
         """Append the arrays ``xs`` joined along ``axis``."""
@@ -136,6 +165,9 @@ class Shaping(Elementwise):
 
         The indices are rank-0 values of one integer dtype, one for each axis.
         """
+        if is_wide(x.aval.dtype):
+            first = self.full((), 0, indices[0].aval.dtype if indices else np.int32)
+            return keys_of(self.dynamic_slice(integers_of(x), [*indices, first], [*sizes, 2]), x.aval.dtype)
         aval = Aval(tuple(sizes), x.aval.dtype)
         names = "".join([f", {i.name}" for i in indices])
         return self.emit(
@@ -146,6 +178,10 @@ class Shaping(Elementwise):
 
     def dynamic_update_slice(self, x: Value, update: Value, indices: Sequence[Value]) -> Value:
         """Append ``x`` with ``update`` in place of the part of its size that `dynamic_slice` would give."""
+        if is_wide(x.aval.dtype):
+            first = self.full((), 0, indices[0].aval.dtype if indices else np.int32)
+            whole = self.dynamic_update_slice(integers_of(x), integers_of(update), [*indices, first])
+            return keys_of(whole, x.aval.dtype)
         operands = [x, update, *indices]
         return self.emit(
             x.aval,
@@ -186,21 +222,24 @@ class Shaping(Elementwise):
         rank = len(d.offset_dims) + len(indices.aval.shape) - (vector < len(indices.aval.shape))
         offsets = set(d.offset_dims)
         shape = tuple([next(window) if axis in offsets else next(batch) for axis in range(rank)])
+        operand, out, offset_dims = x, Aval(shape, x.aval.dtype), d.offset_dims
+        if is_wide(x.aval.dtype):  # both integers of a key are in its window
+            operand, offset_dims, slice_sizes = integers_of(x), (*d.offset_dims, rank), (*slice_sizes, 2)
         numbers = (
-            f"#stablehlo.gather<offset_dims = {list_attribute(d.offset_dims)}, "
+            f"#stablehlo.gather<offset_dims = {list_attribute(offset_dims)}, "
             f"collapsed_slice_dims = {list_attribute(d.collapsed_slice_dims)}, "
             f"operand_batching_dims = {list_attribute(batching)}, "
             f"start_indices_batching_dims = {list_attribute(getattr(d, 'start_indices_batching_dims', ()))}, "
             f"start_index_map = {list_attribute(d.start_index_map)}, index_vector_dim = {vector}>"
         )
-        [out] = self.generic(
+        [gathered] = self.generic(
             "stablehlo.gather",
-            (x, indices),
-            (Aval(shape, x.aval.dtype),),
+            (operand, indices),
+            (out,),
             f"dimension_numbers = {numbers}, indices_are_sorted = {str(indices_are_sorted).lower()}, "
             f"slice_sizes = {array_attribute(slice_sizes)}",
         )
-        return out
+        return gathered
 
     def optimization_barrier(self, *xs: Value) -> tuple[Value, ...]:
         """Append a wall: no op that uses a result is moved before any op that made an operand."""

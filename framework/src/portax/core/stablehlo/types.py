@@ -3,6 +3,10 @@
 A ``Value`` is a name already bound in the text, with the aval it stands for and its type spelled once: an op that keeps
 the type of its operand copies a reference, it formats nothing. The spelling of an aval is memoised for good, as the
 aval itself is. Weak types do not exist in StableHLO; typed PRNG keys are spelled as the integer they are stored in.
+
+A key of 128 bits is two integers, along a last axis that the aval does not show. Most ops need not know: the axis is
+part of the type's spelling. An op that names axes or sees elements works on the integers (`integers_of`) and gives its
+result back as keys (`keys_of`).
 """
 
 from __future__ import annotations
@@ -25,7 +29,10 @@ __all__ = [
     "array_attribute",
     "dtype_of",
     "element_type",
+    "integers_of",
+    "is_wide",
     "joined_types",
+    "keys_of",
     "list_attribute",
     "scalar_of",
     "storage",
@@ -82,9 +89,14 @@ def dtype_of(dtype: Any) -> Any:
     return dtype if hasattr(dtype, "storage") else np.dtype(dtype)
 
 
+def is_wide(dtype: Any) -> bool:
+    """Whether elements are keys of 128 bits."""
+    return type(dtype) is dtypes.KeyDtype and dtype.wide
+
+
 def element_type(dtype: Any) -> str:
     """Spell a dtype as a StableHLO element type, ``f32`` or ``ui64``."""
-    spelled = ELEMENT_TYPES.get(dtype) or ELEMENT_TYPES.get(storage(dtype))
+    spelled = "ui64" if is_wide(dtype) else ELEMENT_TYPES.get(dtype) or ELEMENT_TYPES.get(storage(dtype))
     if spelled is None:
         raise DtypeError(
             wrong=f"StableHLO has no spelling for {dtypes.name_of(dtype)}",
@@ -109,7 +121,8 @@ def type_of(aval: Any) -> str:
     """Spell an aval as a StableHLO type: ``float32[2,3]`` is ``tensor<2x3xf32>``."""
     spelled = _types.get(aval)
     if spelled is None:
-        _types[aval] = spelled = f"tensor<{''.join([f'{n}x' for n in aval.shape])}{element_type(aval.dtype)}>"
+        shape = (*aval.shape, 2) if is_wide(aval.dtype) else aval.shape
+        _types[aval] = spelled = f"tensor<{''.join([f'{n}x' for n in shape])}{element_type(aval.dtype)}>"
     return spelled
 
 
@@ -151,6 +164,16 @@ class Value:
     def __repr__(self) -> str:
         """Show name and type as the text would."""
         return f"{self.name}: {self.type}"
+
+
+def integers_of(x: Value) -> Value:
+    """Give the uint64 that keys of 128 bits are made of, two along a last axis; nothing is written."""
+    return Value(x.name, Aval((*x.aval.shape, 2), dtypes.uint64), x.type)
+
+
+def keys_of(x: Value, dtype: Any) -> Value:
+    """Give the keys of ``dtype`` that are made of pairs of uint64 along the last axis; nothing is written."""
+    return Value(x.name, Aval(x.aval.shape[:-1], dtype), x.type)
 
 
 def joined_types(values: Iterable[Value]) -> str:
