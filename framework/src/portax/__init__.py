@@ -92,6 +92,7 @@ __getattr__ = rooms(
     "image",
     "export",
     "extend",
+    "ffi",
     "flatten_util",
     "monitoring",
     "nn",

@@ -1,4 +1,4 @@
-"""What equations do besides computing results: they call Python.
+"""What equations do besides computing results: they call Python, or what is no Python.
 
 An effect is a member of an equation's ``effects`` and so of its program's. Named axes stand in the same sets, as names.
 """
@@ -39,6 +39,16 @@ class OrderedDebugEffect(CallbackEffect):
         super().__init__("OrderedDebug", True)
 
 
+class ForeignEffect:
+    """The program calls a function of another language that does something."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Foreign"
+
+
+FOREIGN = ForeignEffect()
 IO = CallbackEffect("IO", False)
 ORDERED_IO = CallbackEffect("OrderedIO", True)
 DEBUG = DebugEffect()

@@ -122,6 +122,12 @@ class Writer:
             )
         eqns = []
         for eqn in jaxpr.eqns:
+            if eqn.primitive.name not in registry or registry[eqn.primitive.name] is not eqn.primitive:
+                raise SerializationError(
+                    wrong=f"the program {jaxpr.name!r} uses {eqn.primitive.name!r}, which is no primitive of portax's: "
+                    "whoever reads a file of it would not know what it means",
+                    fix="Export the part without it",
+                )
             operands = [self._atom(a, numbers) for a in eqn.invars]
             for v in eqn.outvars:
                 numbers[v] = len(numbers)

@@ -30,6 +30,7 @@ def lower(
     callbacks: list[Any] | None = None,
     platform: str = "reference",
     locations: bool = False,
+    foreign: list[str] | None = None,
 ) -> str:
     """The program's text.
 
@@ -50,6 +51,8 @@ def lower(
         Of the device that the text is for.
     locations : bool
         Each operation names the user's line it comes from, and the named parts of the program it belongs to.
+    foreign : list, optional
+        Gets the names of the functions of other languages that the program calls.
     """
     avals = list(closed.in_avals)
     if constants:
@@ -64,6 +67,8 @@ def lower(
     module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls, ordered=ordered, platform=platform)
     module.locations = f"jit({name})" if locations else None
     text = module.main(avals, body, donate=donate)
+    if foreign is not None:
+        foreign += module.foreign
     if callbacks is not None:
         callbacks += module.callbacks
     elif module.callbacks:

@@ -25,6 +25,7 @@ from portax.runtime.reference import ReferenceProgram
 from portax.transforms.stage import LARGE
 
 cache = lazy("portax.runtime.cache")
+foreign = lazy("portax.runtime.foreign")
 logs = lazy("portax.runtime.logs")
 
 if TYPE_CHECKING:
@@ -111,10 +112,11 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
 
 def program_text(
     closed: ClosedJaxpr, options: Options, device: Device, callbacks: list[Any] | None = None,
-    locations: bool = False,
+    locations: bool = False, names: list[str] | None = None,
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
-    them, and which arguments give their memory to which results. ``callbacks`` gets the Python functions it calls."""
+    them, and which arguments give their memory to which results. ``callbacks`` gets the Python functions it calls,
+    ``names`` the names of functions of other languages."""
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = pruned(closed)
@@ -132,7 +134,7 @@ def program_text(
     claimed = device.backend.capabilities.custom_calls
     text = lower(
         closed, options.name, donate, custom_calls=claimed, callbacks=callbacks, platform=device.platform,
-        locations=locations,
+        locations=locations, foreign=names,
     )  # fmt: skip
     return text, kept, extra, donate
 
@@ -177,7 +179,10 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     began = time.time()
     able = device.backend.capabilities
     called: list[Any] = []
-    text, kept, extra, given = program_text(closed, options, device, called)
+    names: list[str] = []
+    text, kept, extra, given = program_text(closed, options, device, called, names=names)
+    if names:
+        foreign.tell(device.backend, names)
     if called and not able.callbacks:
         raise errors.GapError(
             wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",

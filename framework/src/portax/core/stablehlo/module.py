@@ -165,6 +165,8 @@ class Module:
         self.ordered, self.platform = ordered, platform
         self.locations: str | None = None
         self.callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        #: The functions of other languages that the program calls, by name.
+        self.foreign: list[str] = []
         self._names = {"main"}
         self._functions: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
         self._texts: list[str] = []
