@@ -45,6 +45,7 @@ __all__ = [
     "OutOfDeviceMemory",
     "PortaxError",
     "RecompileError",
+    "RefError",
     "ScalarRangeError",
     "SettingError",
     "SerializationError",
@@ -582,6 +583,27 @@ class DeletedArrayError(PortaxError, RuntimeError):
     Repaired: keep the result instead::
 
         params = step(params)
+    """
+
+
+class RefError(PortaxError, TypeError, ValueError):
+    """A mutable reference was used where it may not be, or not any more.
+
+    Fails: a reference is no array, and cannot be returned::
+
+        @portax.jit
+        def f(x):
+            ref = portax.new_ref(x)
+            ref[...] += 1
+            return ref
+
+    Repaired: return what it holds::
+
+        @portax.jit
+        def f(x):
+            ref = portax.new_ref(x)
+            ref[...] += 1
+            return portax.freeze(ref)
     """
 
 

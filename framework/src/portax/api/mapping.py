@@ -11,8 +11,9 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes, tree
 from portax.core.aval import aval_of
+from portax.core.refs import Cell, inner_aval
 from portax.higher_order.checks import check_output
-from portax.higher_order.closures import argument_names, as_arrays, avals_of, name_of
+from portax.higher_order.closures import apart, argument_names, as_arrays, avals_of, check_distinct, merge, name_of
 from portax.primitives.broadcasting import transpose
 from portax.transforms.batch import batch, materialize
 
@@ -104,18 +105,32 @@ def vmap(
         arg_axes = _spread(in_axes, args_structure, "in_axes", name)
         axes = [*arg_axes, *[0] * (len(leaves) - len(arg_axes))]
         size = _mapped_size(fun, leaves, axes, axis_size, args, kwargs)
-        values, flags = _to_front(as_arrays(leaves, f"vmap({name})"), axes)
+        refs, _ = apart(leaves)
+        held = [x.read() if isinstance(x, Cell) else x for x in leaves]
+        values, flags = _to_front(as_arrays(held, f"vmap({name})"), axes)
+        mapped = {i: ref for i, ref in refs.items() if flags[i]}
+        if mapped:
+            check_distinct(f"vmap({name})", list(refs.values()))
+        inside: dict[int, Cell] = {}
         out_trees: list[Any] = []
 
         def flat(*xs: Any) -> list[Any]:
+            if refs:
+                inside.update((i, ref.again(aval_of(xs[i]), xs[i])) for i, ref in mapped.items())
+                xs = tuple(merge({**refs, **inside}, [x for i, x in enumerate(xs) if i not in refs], len(xs)))
             given, named = tree.unflatten(structure, xs)
             outs, out_tree = tree.flatten(fun(*given, **named))
             for x in outs:
                 check_output(x, name)
             out_trees.append(out_tree)
-            return outs
+            return [*outs, *(ref.value for ref in inside.values())]
 
         outs, rows = batch(flat, values, flags, size, axis_name, spmd_axis_name)
+        n = len(outs) - len(mapped)
+        for (i, ref), x, b in zip(mapped.items(), outs[n:], rows[n:], strict=True):
+            if inside[i].written:
+                ref.write(move_axis(materialize(x, b, size), 0, axes[i] % ref.aval.ndim))
+        outs, rows = outs[:n], rows[:n]
         targets = _spread(out_axes, out_trees[0], "out_axes", name)
         results = [
             _to_place(name, x, b, target, size) for x, b, target in zip(outs, rows, targets, strict=True)
@@ -162,7 +177,7 @@ def _mapped_size(
     for i, (x, axis) in enumerate(zip(leaves, axes, strict=True)):
         if axis is None:
             continue
-        [aval] = avals_of([x], f"vmap({name})")
+        aval = x.aval if isinstance(x, Cell) else avals_of([x], f"vmap({name})")[0]
         if not -aval.ndim <= axis < aval.ndim:
             where = argument_names(fun, args, kwargs)[i]
             raise errors.AxisError(
@@ -181,7 +196,7 @@ def _mapped_size(
     if len(found) > 1:
         where = argument_names(fun, args, kwargs)
         shown = "; ".join(
-            f"{where[i]} is {aval_of(leaves[i])} with axis {axes[i]} of length {n}" for i, n in sizes.items()
+            f"{where[i]} is {inner_aval(leaves[i])} with axis {axes[i]} of length {n}" for i, n in sizes.items()
         )
         asked = f" (axis_size={axis_size})" if axis_size is not None else ""
         raise errors.ArgumentError(

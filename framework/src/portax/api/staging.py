@@ -10,35 +10,39 @@ from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.refs import Cell
 from portax.core.trace import Tracer, state
 from portax.higher_order.checks import check_output
 from portax.higher_order.closures import avals_of, name_of
 from portax.higher_order.jitted import argument_places
+from portax.higher_order.references import Inside
 from portax.higher_order.stages import ShapeDtypeStruct
 from portax.transforms.jvp import moves
 from portax.transforms.stage import eval_jaxpr, stage
 
 
 def _stage(
-    fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], static: Sequence[int] = ()
+    fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], static: Sequence[int] = (), refs: bool = False
 ) -> tuple[Any, list[Any], Any]:
+    """``(jaxpr, consts, out_tree)``; with ``refs`` the function may touch references, as a jitted one may."""
     fixed = {i % len(args): args[i] for i in static} if args else {}
     dynamic = tuple(x for i, x in enumerate(args) if i not in fixed)
     leaves, structure = tree.flatten((dynamic, kwargs))
-    avals = avals_of(leaves, name_of(fun))
+    inside = Inside(leaves)
+    avals = [x.aval if i in inside.given else avals_of([x], name_of(fun))[0] for i, x in enumerate(leaves)]
     out_tree: list[Any] = []
 
     def flat(*xs: Any) -> list[Any]:
-        given, named = tree.unflatten(structure, xs)
+        given, named = tree.unflatten(structure, inside.arguments(xs))
         rest = iter(given)
         full = [fixed[i] if i in fixed else next(rest) for i in range(len(args))]
         outs, out = tree.flatten(fun(*full, **named))
         for x in outs:
             check_output(x, name_of(fun))
         out_tree.append(out)
-        return outs
+        return [*outs, *inside.values()]
 
-    jaxpr, consts = stage(flat, avals, name_of(fun))
+    jaxpr, consts = stage(flat, inside.avals(avals), name_of(fun), inside.scope if refs else None)
     return jaxpr, consts, out_tree[0]
 
 
@@ -61,7 +65,8 @@ def make_jaxpr(
     Returns
     -------
     callable
-        Called with arrays or ShapeDtypeStructs; gives a ClosedJaxpr.
+        Called with arrays or ShapeDtypeStructs; gives a ClosedJaxpr. A mutable reference is its value there: those that
+        ``fun`` closes over come before the arguments, and what is written is given after the results.
 
     Examples
     --------
@@ -78,12 +83,12 @@ def make_jaxpr(
         saved = state.axes
         state.axes = saved + tuple(axis_env or ())
         try:
-            jaxpr, consts, out_tree = _stage(fun, args, kwargs, numbers)
+            jaxpr, consts, out_tree = _stage(fun, args, kwargs, numbers, refs=True)
         finally:
             state.axes = saved
         closed = ClosedJaxpr(jaxpr, consts)
         if return_shape:
-            return closed, tree.unflatten(out_tree, [ShapeDtypeStruct.of(a) for a in closed.out_avals])
+            return closed, _structs(out_tree, closed.out_avals)
         return closed
 
     return made
@@ -107,11 +112,16 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> portax.eval_shape(lambda x: x @ x, portax.ShapeDtypeStruct((3, 3), "float32"))
     ShapeDtypeStruct(shape=(3, 3), dtype=float32)
     """
-    jaxpr, _, out_tree = _stage(fun, args, kwargs)
-    return tree.unflatten(out_tree, [ShapeDtypeStruct.of(a) for a in jaxpr.out_avals])
+    jaxpr, _, out_tree = _stage(fun, args, kwargs, refs=True)
+    return _structs(out_tree, jaxpr.out_avals)
 
 
-def typeof(x: Any) -> Aval:
+def _structs(out_tree: Any, avals: Sequence[Aval]) -> Any:
+    """What a function returns, as structs: first of all that its program gives."""
+    return tree.unflatten(out_tree, [ShapeDtypeStruct.of(a) for a in avals[: out_tree.num_leaves]])
+
+
+def typeof(x: Any) -> Any:
     """What is known of ``x`` without its value: shape, dtype, and whether the dtype is weak.
 
     Parameters
@@ -129,7 +139,7 @@ def typeof(x: Any) -> Aval:
     >>> print(portax.typeof(1.0))
     float32[]
     """
-    return aval_of(x)
+    return x.aval if isinstance(x, Cell) else aval_of(x)
 
 
 def closure_convert(fun: Callable[..., Any], *example_args: Any) -> tuple[Callable[..., Any], list[Any]]:

@@ -18,7 +18,7 @@ from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from portax.core.primitive import Primitive, Sample, registry
 from portax.higher_order.calls import ProgramCall
 from portax.higher_order.checks import without_float0
-from portax.higher_order.closures import avals_of, name_of, stage_function
+from portax.higher_order.closures import apart, avals_of, name_of, stage_function, write_all
 from portax.higher_order.jitted import argument_places
 from portax.higher_order.scan import scan_p
 from portax.primitives.arithmetic import mul
@@ -363,11 +363,15 @@ def checkpoint(
             return without_float0(fun(*full, **named, **fixed_names))
 
         body.__name__ = name_of(fun)
-        staged = stage_function(body, in_tree, avals_of(leaves, name_of(fun)))
+        refs, leaves = apart(leaves)
+        staged = stage_function(body, in_tree, avals_of(leaves, name_of(fun)), refs=True, fixed=refs)
         outs = checkpoint_p.bind(
-            *staged.consts, *leaves, jaxpr=staged.closed, policy=policy, prevent_cse=prevent_cse, differentiated=False
-        )
-        return tree.unflatten(staged.out_tree, outs)
+            *staged.consts, *(cell.read() for cell, _ in staged.cells), *leaves,
+            jaxpr=staged.closed, policy=policy, prevent_cse=prevent_cse, differentiated=False,
+        )  # fmt: skip
+        n = len(staged.out_avals)
+        write_all(staged.written, outs[n:])
+        return tree.unflatten(staged.out_tree, outs[:n])
 
     return wrapped
 

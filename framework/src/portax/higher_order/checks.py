@@ -10,12 +10,18 @@ from portax import errors
 from portax.core import dtypes, tree
 from portax.core.array import Array
 from portax.core.aval import aval_of
+from portax.core.refs import Cell
 
 
 def check_output(x: Any, name: str) -> None:
     """Raise if a result of a traced function is not an array."""
     if isinstance(x, Array | np.ndarray | np.generic | bool | int | float | complex):
         return
+    if isinstance(x, Cell):
+        raise errors.RefError(
+            wrong=f"{name} returned a reference ({x.aval}), and only arrays leave a traced function",
+            fix="Return what it holds, freeze(ref) or ref[...]; one that came as an argument need not be returned",
+        )
     try:
         aval_of(x)
     except errors.DtypeError:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from portax.core import tree
 from portax.core.array import Array
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.refs import Cell, Scope
 from portax.higher_order.checks import check_output
 from portax.runtime import eager
 from portax.transforms.stage import stage_open
@@ -32,19 +34,33 @@ class Staged:
     Attributes
     ----------
     closed : ClosedJaxpr
-        Its first inputs are ``consts``.
+        Its first inputs are ``consts``, and then the values of ``cells``.
     consts : list
     out_tree : PyTreeDef
+    cells : list of (Cell, bool)
+        References from outside, and whether they are written: those that are come last, and their values at the end
+        are the program's last outputs.
     """
 
-    __slots__ = ("closed", "consts", "out_tree")
+    __slots__ = ("cells", "closed", "consts", "out_tree")
 
-    def __init__(self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any) -> None:
-        self.closed, self.consts, self.out_tree = closed, consts, out_tree
+    def __init__(
+        self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any, cells: Sequence[tuple[Cell, bool]] = ()
+    ) -> None:
+        self.closed, self.consts, self.out_tree, self.cells = closed, consts, out_tree, cells
 
     @property
     def out_avals(self) -> list[Aval]:
-        return self.closed.out_avals
+        """The avals of the function's results."""
+        return self.closed.out_avals[: self.out_tree.num_leaves]
+
+    @property
+    def only_read(self) -> list[Cell]:
+        return [c for c, written in self.cells if not written]
+
+    @property
+    def written(self) -> list[Cell]:
+        return [c for c, written in self.cells if written]
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -52,19 +68,57 @@ def name_of(f: Callable[..., Any]) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def stage_function(f: Callable[..., Any], in_tree: Any, avals: Sequence[Aval]) -> Staged:
-    """Stage ``f(*args)`` where ``args`` is the tuple of structure ``in_tree`` with leaves of ``avals``."""
+def stage_function(
+    f: Callable[..., Any], in_tree: Any, avals: Sequence[Aval], *, refs: bool = False,
+    fixed: Mapping[int, Any] = types.MappingProxyType({}),
+) -> Staged:  # fmt: skip
+    """Stage ``f(*args)`` where ``args`` is the tuple of structure ``in_tree`` with leaves of ``avals``.
+
+    Parameters
+    ----------
+    refs : bool
+        ``f`` may touch references from outside: who binds the program passes their values, and writes them back.
+    fixed : dict of int to Cell
+        Leaves that are such references; ``avals`` are those of the others.
+    """
     out_tree: list[Any] = []
+    scope = Scope() if refs else None
+    count = len(avals) + len(fixed)
 
     def flat(*leaves: Any) -> list[Any]:
+        if fixed:
+            leaves = tuple(merge(fixed, leaves, count))
         outs, structure = tree.flatten(f(*tree.unflatten(in_tree, leaves)))
         out_tree.append(structure)
         for x in outs:
             check_output(x, name_of(f))
         return outs
 
-    closed, consts = stage_open(flat, avals, name_of(f))
-    return Staged(closed, consts, out_tree[0])
+    closed, consts = stage_open(flat, avals, name_of(f), scope)
+    return Staged(closed, consts, out_tree[0], scope.cells if scope is not None else ())
+
+
+def apart(leaves: Sequence[Any]) -> tuple[dict[int, Cell], list[Any]]:
+    """``(references by place, the other leaves)``."""
+    fixed = {i: x for i, x in enumerate(leaves) if isinstance(x, Cell)}
+    return fixed, [x for i, x in enumerate(leaves) if i not in fixed] if fixed else list(leaves)
+
+
+def check_distinct(name: str, cells: Sequence[Cell]) -> None:
+    """Raise if a function would know one reference under two names, which its program could not follow."""
+    if len(set(cells)) < len(cells):
+        twice = next(c for i, c in enumerate(cells) if c in cells[:i])
+        raise errors.RefError(
+            wrong=f"{name} was given one reference ({twice.aval}) twice: as two arguments, or as an argument and in a "
+            "closure",
+            fix="Pass it once, and use that one inside",
+        )
+
+
+def write_all(cells: Sequence[Cell], values: Sequence[Any]) -> None:
+    """Write back what a program left in the references it was given."""
+    for cell, value in zip(cells, as_arrays(values, "a reference") if cells else (), strict=True):
+        cell.write(value)
 
 
 def avals_of(leaves: Sequence[Any], name: str) -> list[Aval]:
@@ -153,7 +207,7 @@ def resolve(fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     return tuple(bound.args)
 
 
-def merge(fixed: dict[int, Any], rest: Sequence[Any], count: int) -> list[Any]:
+def merge(fixed: Mapping[int, Any], rest: Sequence[Any], count: int) -> list[Any]:
     """Arguments in their places: ``fixed`` by number, the others in order."""
     given = iter(rest)
     return [fixed[i] if i in fixed else next(given) for i in range(count)]

@@ -17,7 +17,8 @@ from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn, Var
 from portax.core.primitive import Sample, Undefined, registry
-from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
+from portax.core.refs import Cell, inner_aval
+from portax.higher_order.closures import Staged, apart, avals_of, name_of, paths_of, stage_function, write_all
 from portax.higher_order.hoisting import Hoisting, closes, hoisted_alike
 from portax.primitives.barriers import stop_gradient
 from portax.primitives.comparison import clamp, ne, select_n
@@ -346,8 +347,9 @@ def choose(
 ) -> Any:
     """Stage the branches, see that they agree, and bind ``cond``."""
     leaves, in_tree = tree.flatten(tuple(operands))
+    fixed, leaves = apart(leaves)
     avals = avals_of(leaves, name)
-    staged = [stage_function(f, in_tree, avals) for f in branches]
+    staged = [stage_function(f, in_tree, avals, refs=True, fixed=fixed) for f in branches]
     first = staged[0]
     for f, s in zip(branches[1:], staged[1:], strict=True):
         different = describe_difference(first, s)
@@ -358,13 +360,29 @@ def choose(
                 fix="Make every branch return the same tree with the same shapes and dtypes",
             )
     # Branches may differ in what is weak: the results are as weak as the first branch's. What several of them close
-    # over is passed once.
-    consts = list({id(c): c for s in staged for c in s.consts}.values())
+    # over is passed once, references too.
+    own = [[*s.consts, *(cell for cell, _ in s.cells)] for s in staged]
+    consts = list({id(c): c for cs in own for c in cs}.values())
     place = {id(c): i for i, c in enumerate(consts)}
-    avals = [aval_of(c) for c in consts]
-    programs = tuple(_reading(s.closed, avals, [place[id(c)] for c in s.consts]) for s in staged)
-    results = cond_p.bind(which, *consts, *leaves, branches=programs, **params)
-    return tree.unflatten(first.out_tree, results)
+    avals = [inner_aval(c) for c in consts]
+    programs = [_reading(s.closed, avals, [place[id(c)] for c in cs]) for s, cs in zip(staged, own, strict=True)]
+    written = list(dict.fromkeys(cell for s in staged for cell in s.written))
+    if written:
+        places = [place[id(cell)] for cell in written]
+        programs = [_giving(p, s, written, places) for p, s in zip(programs, staged, strict=True)]
+    values = [c.read() if isinstance(c, Cell) else c for c in consts]
+    results = cond_p.bind(which, *values, *leaves, branches=tuple(programs), **params)
+    n = len(results) - len(written)
+    write_all(written, results[n:])
+    return tree.unflatten(first.out_tree, results[:n])
+
+
+def _giving(closed: ClosedJaxpr, staged: Staged, written: Sequence[Cell], places: Sequence[int]) -> ClosedJaxpr:
+    """The branch that ends with the values of all references that some branch writes: its own, or what came in."""
+    jaxpr, n = closed.jaxpr, len(staged.out_avals)
+    own = dict(zip(staged.written, jaxpr.outvars[n:], strict=True))
+    last = [own.get(cell) or jaxpr.invars[i] for cell, i in zip(written, places, strict=True)]
+    return ClosedJaxpr(jaxpr.replace(outvars=[*jaxpr.outvars[:n], *last]), closed.consts)
 
 
 def _reading(closed: ClosedJaxpr, avals: Sequence[Aval], places: Sequence[int]) -> ClosedJaxpr:

@@ -15,10 +15,11 @@ from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Sample, registry
+from portax.core.refs import Cell
 from portax.core.trace import Tracer
 from portax.core.tree import tree_map
 from portax.higher_order.checks import check_output
-from portax.higher_order.closures import as_arrays, merge, name_of, positions_of, resolve
+from portax.higher_order.closures import apart, as_arrays, merge, name_of, positions_of, resolve
 from portax.higher_order.custom_jvp import (
     CustomCall,
     Rows,
@@ -330,13 +331,18 @@ class custom_vjp:
             )
         rest = tuple(x for i, x in enumerate(args) if i not in fixed)
         leaves, in_tree = tree.flatten(rest)
+        # References are no operands: the function and its rules know them as they are.
+        refs, leaves = apart(leaves)
+        count = len(refs) + len(leaves)
+        kept: dict[int, Cell] = {}
         out_trees: list[Any] = []
         residual_trees: list[Any] = []
         user_fwd, user_bwd, symbolic = self.fwd, self.bwd, self.symbolic_zeros
         in_avals = [aval_of(x) for x in leaves]
 
         def fun(*xs: Any) -> list[Any]:
-            outs, out_tree = tree.flatten(self.fun(*merge(fixed, tree.unflatten(in_tree, xs), len(args))))
+            given = tree.unflatten(in_tree, merge(refs, xs, count))
+            outs, out_tree = tree.flatten(self.fun(*merge(fixed, given, len(args))))
             out_trees[:] = [out_tree]
             for x in outs:
                 check_output(x, name)
@@ -346,7 +352,8 @@ class custom_vjp:
             primals = as_arrays(primals, name)
             if symbolic:
                 primals = [CustomVJPPrimal(x, m) for x, m in zip(primals, moving, strict=True)]
-            result = user_fwd(*merge(fixed, tree.unflatten(in_tree, primals), len(args)))
+            given = tree.unflatten(in_tree, merge(refs, primals, count))
+            result = user_fwd(*merge(fixed, given, len(args)))
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise errors.ArgumentError(
                     wrong=f"the fwd rule of {name} must return a pair (out, residuals), got {result!r}",
@@ -356,6 +363,9 @@ class custom_vjp:
             residuals, residual_tree = tree.flatten(result[1])
             out_trees[:] = [out_tree]
             residual_trees[:] = [residual_tree]
+            found, residuals = apart(residuals)
+            kept.clear()
+            kept.update(found)
             return outs, residuals
 
         out_avals: list[Aval] = []
@@ -375,16 +385,20 @@ class custom_vjp:
                 for ct, a in zip(cts, out_avals, strict=True)
             ]  # fmt: skip
             back = user_bwd(
-                *fixed.values(), tree.unflatten(residual_trees[0], residuals), tree.unflatten(out_trees[0], given)
+                *fixed.values(),
+                tree.unflatten(residual_trees[0], merge(kept, residuals, len(kept) + len(residuals))),
+                tree.unflatten(out_trees[0], given),
             )
-            return _cotangents(back, rest, in_tree, in_avals, name)
+            return _cotangents(back, rest, in_tree, in_avals, name, refs)
 
         outs = custom_vjp_call_p.bind(*leaves, fun=fun, fwd=fwd_seen, bwd=bwd, call_jaxpr=None, name=name)
         return tree.unflatten(out_trees[0], outs)
 
 
-def _cotangents(back: Any, args: Sequence[Any], in_tree: Any, in_avals: Sequence[Aval], name: str) -> list[Any]:
-    """What ``bwd`` returned, one entry a leaf of the arguments; None for zero."""
+def _cotangents(
+    back: Any, args: Sequence[Any], in_tree: Any, in_avals: Sequence[Aval], name: str, refs: dict[int, Cell]
+) -> list[Any]:
+    """What ``bwd`` returned, one entry a leaf of the arguments that is an array; None for zero."""
     if isinstance(back, list):
         back = tuple(back)
     if not isinstance(back, tuple) or len(back) != len(args):
@@ -412,5 +426,12 @@ def _cotangents(back: Any, args: Sequence[Any], in_tree: Any, in_avals: Sequence
                 fix="Return a cotangent of the argument's structure, with None for what is zero",
             )
         leaves += found
+    for i, ref in refs.items():
+        if leaves[i] is not None:
+            raise errors.RefError(
+                wrong=f"the bwd rule of {name} returned a cotangent for a reference ({ref.aval})",
+                fix="Return None there, and write to the reference",
+            )
+    leaves = [ct for i, ct in enumerate(leaves) if i not in refs]
     where = f"a cotangent that the bwd rule of {name} returned"
     return [taken_tangent(ct, a, where) for ct, a in zip(leaves, in_avals, strict=True)]

@@ -18,13 +18,15 @@ from typing import Any
 
 from portax import errors, monitoring
 from portax.core import tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
+from portax.core.refs import Cell
 from portax.core.trace import state
 from portax.higher_order.calls import jit_p, target_device
 from portax.higher_order.checks import check_output, without_float0
+from portax.higher_order.references import Inside, References
 from portax.higher_order.stages import Lowered, Traced
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
@@ -65,11 +67,14 @@ class Static:
 class Signature:
     """What staging at one signature gave."""
 
-    __slots__ = ("closed", "consts", "donated", "options", "out_avals", "out_tree", "params", "programs", "single")
+    __slots__ = (
+        "closed", "consts", "donated", "options", "out_avals", "out_tree", "params", "programs", "refs", "single",
+    )  # fmt: skip
 
     def __init__(
-        self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any, options: Options, params: dict[str, Any]
-    ) -> None:
+        self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any, options: Options, params: dict[str, Any],
+        refs: References | None = None,
+    ) -> None:  # fmt: skip
         self.closed, self.consts, self.out_tree = closed, consts, out_tree
         self.out_avals, self.options, self.params = closed.out_avals, options, params
         self.donated = options.donated
@@ -77,6 +82,8 @@ class Signature:
         self.single = out_tree == _LEAF
         #: device -> Program
         self.programs: dict[Any, Program] = {}
+        #: What it does to mutable references: None where it touches none.
+        self.refs = refs
 
 
 _LEAF = tree.structure(0)
@@ -149,6 +156,9 @@ class JitFunction:
             return self.fun(*args, **kwargs)
         leaves, key, rebuild = self._flatten(args, kwargs)
         signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
+        if signature.refs is not None:
+            run = self._guarded if config.guarded else self._run
+            return signature.refs.around(leaves, self._name(), lambda values: run(signature, values))
         if config.guarded:
             return self._guarded(signature, leaves)
         return self._run(signature, leaves, args if not kwargs else None)
@@ -159,8 +169,9 @@ class JitFunction:
             return self.fun(*args, **kwargs)
         leaves, key, rebuild = self._flatten(args, kwargs)
         signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
-        outs = jit_p.bind(*signature.consts, *leaves, **signature.params)
-        return tree.unflatten(signature.out_tree, outs)
+        if signature.refs is not None:
+            return signature.refs.around(leaves, self._name(), lambda values: _bound(signature, values))
+        return _bound(signature, leaves)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -181,7 +192,7 @@ class JitFunction:
             guards.find_in(name, signature.closed, [*signature.consts, *leaves], tree.leaves(out))
         return out
 
-    def _run(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None) -> Any:
+    def _run(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None = None) -> Any:
         """Run a staged program on the leaves of its arguments.
 
         ``args`` are the arguments of a call without keywords: where they are arrays and nothing needs to be looked at
@@ -254,7 +265,9 @@ class JitFunction:
         key = (structure, avals, statics, config.epoch, state.axes)
         return leaves, key, (structure, statics, len(args))
 
-    def _aval(self, x: Any) -> Aval:
+    def _aval(self, x: Any) -> Any:
+        if isinstance(x, Cell):
+            return x.aval
         try:
             return aval_of(x)
         except errors.DtypeError:
@@ -271,9 +284,10 @@ class JitFunction:
         self._announce(key)
         started = time.time()
         out_tree: list[Any] = []
+        inside = Inside(leaves)
 
         def flat(*xs: Any) -> list[Any]:
-            args, kwargs = tree.unflatten(structure, xs)
+            args, kwargs = tree.unflatten(structure, inside.arguments(xs))
             if statics:
                 fixed, rest = dict(statics[0]), iter(args)
                 args = [fixed[i].value if i in fixed else next(rest) for i in range(count)]
@@ -282,10 +296,10 @@ class JitFunction:
             out_tree.append(out)
             for x in outs:
                 check_output(x, self._name())
-            return outs
+            return [*outs, *inside.values()]
 
         name = self._name()
-        closed, consts = stage_open(flat, key[1], name)
+        closed, consts = stage_open(flat, inside.avals(key[1]), name, inside.scope)
         monitoring.elapsed(monitoring.TRACE, started, time.time(), fun_name=name)
         if config.log_compiles:
             logs.staged(name, time.time() - started)
@@ -297,14 +311,19 @@ class JitFunction:
                 stacklevel=4,
             )
         donated = self._donated(structure, statics, count)
+        refs, results = inside.found(), out_tree[0]
+        if refs is not None:  # what a reference held may be held by others too
+            donated = tuple(d and i not in inside.given for i, d in enumerate(donated))
+            donated = (*[False] * len(refs.captured), *donated)
+            results = refs.out_tree(results)
         params = {
             "jaxpr": closed, "name": name, "donated_invars": (False,) * len(consts) + donated,
             "keep_unused": self.keep_unused, "inline": self.inline, "effort": self.effort,
         }  # fmt: skip
         places = tuple(i for i, d in enumerate(params["donated_invars"]) if d)
         options = Options(name, self.effort, places, self.keep_unused)
-        signature = Signature(closed, consts, out_tree[0], options, params)
-        if not consts:
+        signature = Signature(closed, consts, results, options, params, refs)
+        if not consts and (refs is None or refs.lasting):
             if len(self._signatures) >= SIGNATURES:
                 self._signatures.pop(next(iter(self._signatures)), None)
             self._signatures[key] = signature
@@ -363,6 +382,12 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"<jit of {self.fun!r}>"
+
+
+def _bound(signature: Signature, leaves: Sequence[Any]) -> Any:
+    """A staged program as one operation on the leaves of its arguments."""
+    outs = jit_p.bind(*signature.consts, *leaves, **signature.params)
+    return tree.unflatten(signature.out_tree, outs)
 
 
 def _argument(x: Any) -> ConcreteArray:

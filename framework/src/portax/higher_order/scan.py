@@ -10,7 +10,7 @@ the constants.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,20 @@ from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.primitive import Sample, Undefined, registry
+from portax.core.refs import Cell
 from portax.core.trace import push, state
 from portax.higher_order.calls import ProgramCall, run_operation
-from portax.higher_order.closures import avals_of, name_of, paths_of, stage_function
+from portax.higher_order.closures import (
+    apart,
+    avals_of,
+    check_distinct,
+    name_of,
+    paths_of,
+    stage_function,
+    write_all,
+)
 from portax.higher_order.hoisting import Hoisting, hoisted
-from portax.higher_order.while_loop import settle
+from portax.higher_order.while_loop import settle, written_first
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.broadcasting import transpose as permute
 from portax.primitives.zeros import add_any, zeros
@@ -555,6 +564,8 @@ def scan(
         raise errors.ArgumentError(wrong=f"scan needs a function, got {f!r}", fix="Call scan(f, init, xs)")
     carry_leaves, carry_tree = tree.flatten(init)
     x_leaves, x_tree = tree.flatten(xs)
+    mapped, _ = apart(x_leaves)
+    x_leaves = [x.read() if isinstance(x, Cell) else x for x in x_leaves]
     carry_avals, x_avals = avals_of(carry_leaves, "scan"), avals_of(x_leaves, "scan")
     turns = _length(x_leaves, x_avals, length)
     rows = [Aval(a.shape[1:], a.dtype, a.weak_type) for a in x_avals]
@@ -562,6 +573,7 @@ def scan(
     outer: list[Any] = []
 
     def step(carry: Any, x: Any) -> Any:
+        rows_of, x = _as_references(mapped, rows, x_tree, x)
         out = f(carry, x)
         if not isinstance(out, tuple | list) or len(out) != 2:
             raise errors.ArgumentError(
@@ -569,12 +581,12 @@ def scan(
                 fix="Return carry, None where there is nothing to stack",
             )
         outer[:] = [tree.structure(out[0]), tree.structure(out[1])]
-        return tuple(out)
+        return (*out, [r.value for r in rows_of])
 
     step.__name__ = name_of(f)
     n = len(carry_leaves)
     avals = [*carry_avals, *rows]
-    staged = stage_function(step, in_tree, avals)
+    staged = stage_function(step, in_tree, avals, refs=True)
     if outer[0] == carry_tree:
         avals, leaves, staged = settle(step, in_tree, avals, [*carry_leaves, *x_leaves], staged, n)
         carry_leaves = leaves[:n]
@@ -585,12 +597,28 @@ def scan(
         unroll = 1
     if unroll < 1:
         raise errors.ArgumentError(wrong=f"scan cannot unroll {unroll} turns", fix="Give a whole number from 1")
+    if mapped:
+        check_distinct("scan", [*mapped.values(), *(cell for cell, _ in staged.cells)])
+    values = [cell.read() for cell, _ in staged.cells]
+    written = staged.written
+    w, last = len(written), len(staged.out_avals)
     outs = scan_p.bind(
-        *staged.consts, *carry_leaves, *x_leaves,
-        jaxpr=staged.closed, length=turns, reverse=bool(reverse), num_consts=len(staged.consts), num_carry=n,
-        unroll=int(unroll),
+        *staged.consts, *values, *carry_leaves, *x_leaves,
+        jaxpr=written_first(staged), length=turns, reverse=bool(reverse),
+        num_consts=len(staged.consts) + len(values) - w, num_carry=w + n, unroll=int(unroll),
     )  # fmt: skip
-    return tree.unflatten(carry_tree, outs[:n]), tree.unflatten(outer[1], outs[n:])
+    write_all(written, outs[:w])
+    write_all(list(mapped.values()), outs[w + last - len(mapped) :])
+    return tree.unflatten(carry_tree, outs[w : w + n]), tree.unflatten(outer[1], outs[w + n : w + last - len(mapped)])
+
+
+def _as_references(mapped: Mapping[int, Cell], rows: Sequence[Aval], x_tree: Any, x: Any) -> tuple[list[Cell], Any]:
+    """The slices of one turn, where sequences were references: those are references to their slices."""
+    if not mapped:
+        return [], x
+    leaves = tree.leaves(x)
+    found = {i: cell.again(rows[i], leaves[i]) for i, cell in mapped.items()}
+    return list(found.values()), tree.unflatten(x_tree, [found.get(i, leaf) for i, leaf in enumerate(leaves)])
 
 
 def _length(leaves: Sequence[Any], avals: Sequence[Aval], length: int | None) -> int:

@@ -16,10 +16,11 @@ from portax import errors
 from portax.core import promotion, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
-from portax.core.jaxpr import ClosedJaxpr, Effects
+from portax.core.jaxpr import ClosedJaxpr, Effects, Var
 from portax.core.primitive import Sample, registry
+from portax.core.refs import Cell
 from portax.higher_order.calls import run_operation
-from portax.higher_order.closures import avals_of, describe_change, name_of, stage_function
+from portax.higher_order.closures import Staged, avals_of, describe_change, name_of, stage_function, write_all
 from portax.higher_order.hoisting import Hoisting, closes, hoisted
 from portax.primitives.arithmetic import add
 from portax.primitives.comparison import lt, select_n
@@ -277,7 +278,7 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     """
     leaves, in_tree = tree.flatten((init_val,))
     avals = avals_of(leaves, "while_loop")
-    body = stage_function(body_fun, in_tree, avals)
+    body = stage_function(body_fun, in_tree, avals, refs=True)
     avals, leaves, body = settle(body_fun, in_tree, avals, leaves, body, len(avals))
     different = describe_change(
         "while_loop", "the carry", in_tree.children()[0], body.out_tree, avals, body.out_avals
@@ -286,19 +287,48 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
         raise errors.ArgumentError(
             wrong=different, fix="Make the body return the carry with the same tree, shapes and dtypes"
         )
-    cond = stage_function(cond_fun, in_tree, avals)
+    cond = stage_function(cond_fun, in_tree, avals, refs=True)
     if len(cond.out_avals) != 1 or cond.out_avals[0].shape or cond.out_avals[0].dtype != bool:
         given = ", ".join(map(str, cond.out_avals))
         raise errors.ArgumentError(
             wrong=f"the condition of while_loop, {name_of(cond_fun)}, must give one bool of shape (), got {given}",
             fix="Return a comparison of scalars; reduce arrays with all() or any()",
         )
+    if cond.written:
+        raise errors.RefError(
+            wrong=f"the condition of while_loop, {name_of(cond_fun)}, writes to a reference ({cond.written[0].aval})",
+            fix="Write in the body; the condition may read",
+        )
+    written = body.written
+    cond_consts = [*cond.consts, *(c.read() for c in cond.only_read if c not in written)]
+    body_consts = [*body.consts, *(c.read() for c in body.only_read)]
     outs = while_p.bind(
-        *cond.consts, *body.consts, *leaves,
-        cond_jaxpr=cond.closed, body_jaxpr=body.closed,
-        cond_nconsts=len(cond.consts), body_nconsts=len(body.consts),
+        *cond_consts, *body_consts, *(c.read() for c in written), *leaves,
+        cond_jaxpr=_reading_carried(cond, written), body_jaxpr=written_first(body),
+        cond_nconsts=len(cond_consts), body_nconsts=len(body_consts),
     )  # fmt: skip
-    return tree.unflatten(body.out_tree, outs)
+    write_all(written, outs[: len(written)])
+    return tree.unflatten(body.out_tree, outs[len(written) :])
+
+
+def written_first(body: Staged) -> ClosedJaxpr:
+    """A loop's body that carries the references it writes before all else."""
+    if not body.written:
+        return body.closed
+    jaxpr, n = body.closed.jaxpr, len(body.out_avals)
+    return ClosedJaxpr(jaxpr.replace(outvars=[*jaxpr.outvars[n:], *jaxpr.outvars[:n]]), body.closed.consts)
+
+
+def _reading_carried(cond: Staged, written: Sequence[Cell]) -> ClosedJaxpr:
+    """A loop's condition, where the references that the body writes are carried first, read by it or not."""
+    if not written:
+        return cond.closed
+    jaxpr, n = cond.closed.jaxpr, len(cond.consts)
+    own = dict(zip(cond.only_read, jaxpr.invars[n:], strict=False))
+    carried = [own.get(c) or Var(c.aval.inner_aval) for c in written]
+    rest = [v for c, v in own.items() if c not in written]
+    invars = [*jaxpr.invars[:n], *rest, *carried, *jaxpr.invars[n + len(own) :]]
+    return ClosedJaxpr(jaxpr.replace(invars=invars), cond.closed.consts)
 
 
 def settle(f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged: Any, carry: int) -> Any:
@@ -323,4 +353,4 @@ def settle(f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged:
         for x, a, b in zip(leaves, avals, [*fixed, *avals[carry:]], strict=True)
     ]
     avals = [*fixed, *avals[carry:]]
-    return avals, leaves, stage_function(f, in_tree, avals)
+    return avals, leaves, stage_function(f, in_tree, avals, refs=True)

@@ -24,6 +24,7 @@ from portax.core.evaluation import last_uses as last_uses
 from portax.core.jaxpr import NO_EFFECTS, Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
+from portax.core.refs import Scope
 from portax.core.trace import Trace, Tracer, leaked, push, stands_on, state
 
 checker = lazy("portax.core.checker")
@@ -45,15 +46,17 @@ class StageTracer(Tracer):
 class StageTrace(Trace):
     """Records every operation as an equation."""
 
-    __slots__ = ("alive", "constants", "eqns", "kept", "known", "name", "tracer")
+    __slots__ = ("alive", "constants", "eqns", "kept", "known", "name", "refs", "tracer")
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", refs: Scope | None = None) -> None:
         self.eqns: list[Eqn] = []
         self.constants: list[tuple[Var, Any]] = []
         self.known: dict[int, Atom] = {}
         #: Values whose id is a key of ``known``: they must live as long as it does.
         self.kept: list[Any] = []
         self.name = name
+        #: Where references from outside are met; None where they may not be.
+        self.refs = refs
         self.alive = True
 
     def argument(self, aval: Aval) -> StageTracer:
@@ -125,9 +128,14 @@ class StageTrace(Trace):
         self.known, self.kept = {}, []
 
 
-def stage(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "") -> tuple[Jaxpr, list[Any]]:
-    """The jaxpr of the flat function ``f`` at ``avals``, and its constants, which may be tracers of outer traces."""
-    trace = StageTrace(name)
+def stage(
+    f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "", refs: Scope | None = None
+) -> tuple[Jaxpr, list[Any]]:
+    """The jaxpr of the flat function ``f`` at ``avals``, and its constants, which may be tracers of outer traces.
+
+    References from outside that ``f`` touches are found in ``refs``: the program's first inputs, and last outputs.
+    """
+    trace = StageTrace(name, refs)
     inputs = [trace.argument(aval) for aval in avals]
     # Equations are many small objects that all survive: the cycle collector would walk them again and again, to find
     # nothing (docs/decisions/0007). It is paused by the outermost staging only.
@@ -137,6 +145,8 @@ def stage(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = ""
     try:
         with push(trace):
             outputs = f(*inputs)
+            if refs is not None and refs.found:
+                inputs, outputs = [*refs.inputs(), *inputs], [*outputs, *refs.outputs()]
             jaxpr, consts = trace.jaxpr(inputs, outputs)
     finally:
         trace.invalidate()
@@ -154,13 +164,15 @@ def stage_closed(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: s
     return ClosedJaxpr(*stage(f, avals, name))
 
 
-def stage_open(f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "") -> tuple[ClosedJaxpr, list[Any]]:
+def stage_open(
+    f: Callable[..., Sequence[Any]], avals: Sequence[Aval], name: str = "", refs: Scope | None = None
+) -> tuple[ClosedJaxpr, list[Any]]:
     """``(program, moved)``: as ``stage_closed``, but some constants become leading inputs, and are returned.
 
     Those that are tracers, so that the program may be cached; and large ones, so that they are passed as data wherever
     the program is written. Who binds the program passes ``moved`` first.
     """
-    jaxpr, consts = stage(f, avals, name)
+    jaxpr, consts = stage(f, avals, name, refs)
     moved = [isinstance(c, Tracer) or v.aval.size >= LARGE for v, c in zip(jaxpr.constvars, consts, strict=True)]
     if not any(moved):
         return ClosedJaxpr(jaxpr, consts), []

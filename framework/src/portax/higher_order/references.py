@@ -1,0 +1,86 @@
+"""What a jitted function does to mutable references: those among its arguments, and those it closes over.
+
+Its program takes their values and gives back those that it wrote. The function itself meets other references, which
+live as long as it is staged. So it must not know one reference under two names: the program would hold two values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from portax.core import tree
+from portax.core.refs import Cell, Scope
+from portax.core.trace import State
+from portax.higher_order.closures import check_distinct, write_all
+
+
+class References:
+    """The references of one signature.
+
+    Attributes
+    ----------
+    captured : list of (Cell, bool)
+        Those it closes over, and whether they are written. Their values are the program's first operands.
+    written : list of int
+        The places, among the leaves of the arguments, of those that are written.
+    """
+
+    __slots__ = ("captured", "written")
+
+    def __init__(self, captured: list[tuple[Cell, bool]], written: list[int]) -> None:
+        self.captured, self.written = captured, written
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the signature holds for later calls too: what it closes over belongs to no trace."""
+        return all(cell.home is State.trace for cell, _ in self.captured)
+
+    def out_tree(self, results: Any) -> Any:
+        """The tree of all that the program gives: the function's results, then the values that were written."""
+        count = len(self.written) + sum(written for _, written in self.captured)
+        return tree.treedef_tuple([results, *[tree.LEAF] * count])
+
+    def around(self, leaves: Sequence[Any], name: str, run: Callable[[list[Any]], Any]) -> Any:
+        """Call the program with the values of all references, and write back what comes out of it."""
+        cells = [cell for cell, _ in self.captured]
+        check_distinct(name, [*cells, *(x for x in leaves if isinstance(x, Cell))])
+        values = [*(cell.read() for cell in cells), *(x.read() if isinstance(x, Cell) else x for x in leaves)]
+        result, *news = run(values)
+        # First those of the arguments: the function's own results end with them.
+        write_all([*(leaves[i] for i in self.written), *(cell for cell, written in self.captured if written)], news)
+        return result
+
+
+class Inside:
+    """The arguments of a function that is being staged, of which some are references."""
+
+    __slots__ = ("cells", "given", "scope")
+
+    def __init__(self, leaves: Sequence[Any]) -> None:
+        self.given = {i: x for i, x in enumerate(leaves) if isinstance(x, Cell)}
+        self.scope = Scope()
+        self.cells: dict[int, Cell] = {}
+
+    def avals(self, avals: Sequence[Any]) -> Sequence[Any]:
+        """What the program takes in the place of each argument."""
+        if not self.given:
+            return avals
+        return [a.inner_aval if i in self.given else a for i, a in enumerate(avals)]
+
+    def arguments(self, xs: Sequence[Any]) -> Sequence[Any]:
+        """What the function gets: a reference of its own for each one given."""
+        if not self.given:
+            return xs
+        self.cells = {i: cell.again(cell.aval.inner_aval, xs[i]) for i, cell in self.given.items()}
+        return [self.cells.get(i, x) for i, x in enumerate(xs)]
+
+    def values(self) -> list[Any]:
+        """What the arguments that were written hold in the end."""
+        return [cell.value for cell in self.cells.values() if cell.written]
+
+    def found(self) -> References | None:
+        """What the function did to references; None where it met none."""
+        if not self.given and not self.scope.found:
+            return None
+        return References(self.scope.cells, [i for i, cell in self.cells.items() if cell.written])
