@@ -280,3 +280,39 @@ def test_an_error_names_the_users_line():
     with pytest.raises(errors.PortaxError) as caught:
         px.jit(lambda x: x @ pnp.ones((5, 2)))(pnp.ones((3, 4)))
     assert "test_jit.py" in str(caught.value)
+
+
+def test_a_function_that_holds_a_large_array_is_staged_once_and_keeps_what_it_held():
+    held, staged = np.ones(5000, np.float32), []
+
+    @px.jit
+    def f(x):
+        staged.append(None)
+        return x + held
+
+    x = px.numpy.arange(5000.0)
+    first = f(x)
+    held[:] = 7
+    again = f(x)
+    assert len(staged) == 1 and f._ready
+    assert np.array_equal(first, np.arange(5000.0) + 1) and np.array_equal(again, first)
+    assert np.array_equal(f(np.arange(5000, dtype=np.float32)), first)
+
+
+def test_a_function_that_holds_a_large_traced_array_is_staged_for_each():
+    def outer(y):
+        held = px.numpy.ones(3000) * y
+        return px.jit(lambda x: x * held)(px.numpy.ones(3000)).sum()
+
+    assert px.grad(outer)(2.0) == 3000
+    assert np.array_equal(px.vmap(outer)(px.numpy.arange(3.0)), [0, 3000, 6000])
+    assert px.jit(outer)(3.0) == 9000 and px.jit(outer)(4.0) == 12000
+
+
+def test_a_function_that_holds_a_large_array_gives_memory_of_its_arguments_only():
+    held = px.numpy.ones(2000)
+    f = px.jit(lambda x: x + held, donate_argnums=0)
+    x = px.numpy.arange(2000.0) + 0
+    f(x)
+    assert x.is_deleted() and not held.is_deleted()
+    assert f(px.numpy.zeros(2000))[0] == 1

@@ -23,7 +23,7 @@ from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
 from portax.core.refs import Cell
-from portax.core.trace import state
+from portax.core.trace import Tracer, state
 from portax.higher_order.calls import jit_p, target_device
 from portax.higher_order.checks import check_output, without_float0
 from portax.higher_order.references import Inside, References
@@ -215,13 +215,14 @@ class JitFunction:
             device = devices.as_device(device)
             program = signature.programs[device] = prepare(signature.closed, device, signature.options)
         kept = program.kept
-        if args is not None and self._plain and kept is None and not (
-            program.extra or signature.consts or signature.donated
-        ) and all(type(x) is ConcreteArray for x in args):  # fmt: skip
+        if args is not None and self._plain and kept is None and not signature.donated and all(
+            type(x) is ConcreteArray for x in (*signature.consts, *args)
+        ):  # fmt: skip
             if len(self._ready) >= SIGNATURES:
                 self._ready.clear()
             out_tree = None if signature.single else signature.out_tree
-            entry = (program.run, device, signature.out_avals, out_tree)
+            first = [*program.extra, *[c.buffer_on(device) for c in signature.consts]]
+            entry = (_after(first, program.run), device, signature.out_avals, out_tree)
             self._ready[(config.epoch, *[x.aval for x in args])] = entry
         buffers = program.extra.copy()
         if signature.consts:
@@ -322,8 +323,11 @@ class JitFunction:
         }  # fmt: skip
         places = tuple(i for i, d in enumerate(params["donated_invars"]) if d)
         options = Options(name, self.effort, places, self.keep_unused)
+        lasting = not any(isinstance(c, Tracer) for c in consts)
+        if lasting:
+            consts = [_constant(c) for c in consts]
         signature = Signature(closed, consts, results, options, params, refs)
-        if not consts and (refs is None or refs.lasting):
+        if lasting and (refs is None or refs.lasting):
             if len(self._signatures) >= SIGNATURES:
                 self._signatures.pop(next(iter(self._signatures)), None)
             self._signatures[key] = signature
@@ -393,6 +397,20 @@ def _bound(signature: Signature, leaves: Sequence[Any]) -> Any:
 def _argument(x: Any) -> ConcreteArray:
     """A concrete array from an argument that is none. A NumPy array is copied: its owner may write to it later."""
     return x if type(x) is ConcreteArray else eager.asarray(x, copy=True)
+
+
+def _constant(x: Any) -> ConcreteArray:
+    """A large constant as the program keeps it.
+
+    One that no device has yet may be a view of a NumPy array of the user's, who may write to it later: it is copied.
+    """
+    x = _argument(x)
+    return x if x._buffer is not None else ConcreteArray(x.aval, x.host().copy(), None, x._device, x.committed)  # pyright: ignore
+
+
+def _after(first: list[Any], run: Callable[[list[Any]], list[Any]]) -> Callable[[list[Any]], list[Any]]:
+    """``run`` with buffers that come before those it is given."""
+    return (lambda buffers: run([*first, *buffers])) if first else run
 
 
 _tables: weakref.WeakKeyDictionary[Any, dict[Any, dict[Any, Any]]] = weakref.WeakKeyDictionary()
