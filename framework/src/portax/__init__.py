@@ -83,6 +83,7 @@ from portax.version import __version__, __version_info__
 __getattr__ = rooms(
     __name__,
     "ad_checkpoint",
+    "api_util",
     "backend",
     "custom_batching",
     "custom_derivatives",
@@ -90,6 +91,7 @@ __getattr__ = rooms(
     "dlpack",
     "experimental",
     "image",
+    "interpreters",
     "export",
     "extend",
     "ffi",

@@ -29,6 +29,11 @@ def is_internal(code: CodeType) -> bool:
     return known
 
 
+def forget() -> None:
+    """Look again at whose functions are whose: the list of folders has changed."""
+    _internal.clear()
+
+
 class Source:
     """A place in the user's program, resolved when shown.
 

@@ -16,9 +16,9 @@ from portax.core.jaxpr import (
 from portax.core.jaxpr import (
     Eqn as JaxprEqn,
 )
-from portax.core.primitive import Primitive
 from portax.errors import InconclusiveDimensionOperation, JaxprTypeError
 from portax.extend.core import primitives
+from portax.extend.core.made import Primitive
 from portax.extend.core.programs import (
     concrete_or_error,
     find_top_trace,

@@ -120,7 +120,7 @@ class take_current_trace:
         state.trace = self.saved
 
 
-def find_top_trace(_: Any) -> Trace:
+def find_top_trace(_: Any = None) -> Trace:
     """What interprets operations on these values: whatever interprets operations now."""
 
     return state.trace
