@@ -6,6 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import portax as px
+import portax.numpy as pnp
 from portax.core.aval import Aval
 from portax.core.primitive import Undefined
 from portax.errors import ArgumentError, NotDifferentiableError
@@ -159,3 +161,11 @@ def test_the_cotangent_of_a_padding_value_ignores_what_is_not_padding():
 def test_taking_nothing_along_an_empty_axis():
     x = np.zeros((0, 3), np.float32)
     assert host(take_along(x, np.zeros((0, 3), np.int32), 0)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("values", [0, 2.5, (3, 4), ((1, 2), (3, 4))])
+def test_padding_with_constants_is_the_same_in_a_jitted_function(values):
+    x = pnp.arange(6.0).reshape(2, 3)
+    expected = np.pad(np.arange(6, dtype=np.float32).reshape(2, 3), ((1, 0), (2, 1)), constant_values=values)
+    for way in (lambda f: f, px.jit):
+        assert np.array_equal(way(lambda x: pnp.pad(x, ((1, 0), (2, 1)), constant_values=values))(x), expected)

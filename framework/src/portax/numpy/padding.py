@@ -27,7 +27,7 @@ from portax.numpy.shaping import broadcast_to
 from portax.numpy.ufuncs import add, divide, multiply, subtract
 from portax.primitives import slicing
 from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum
-from portax.primitives.conversion import convert, convert_element_type
+from portax.primitives.conversion import convert, convert_element_type, converted
 from portax.primitives.reductions import reduce_max, reduce_min
 from portax.primitives.sorting import sort
 
@@ -180,7 +180,8 @@ def _constant(x: Array, widths: Widths, values: Any) -> Array:
     table = _pairs(values, x.ndim, "constant_values")
     if isinstance(table, np.ndarray):
         with np.errstate(all="ignore"):
-            fills = np.asarray(convert(as_array(np.ascontiguousarray(table)), x.dtype)) if table.size else table
+            # On the host even while a function is traced: what is known stays known.
+            fills = converted(np.ascontiguousarray(table), x.dtype) if table.size else table
         if not fills.size or (fills == fills.flat[0]).all():
             fill = fills.flat[0] if fills.size else np.zeros((), x.dtype)
             return slicing.pad(

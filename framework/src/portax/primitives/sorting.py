@@ -15,7 +15,7 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.errors import ShapeError
-from portax.primitives.indexing import take_along
+from portax.primitives.indexing import GatherDimensionNumbers, take_along
 from portax.primitives.iota import iota
 from portax.primitives.reductions import sortable
 from portax.primitives.slicing import batch_size, part, rev, spread
@@ -162,9 +162,31 @@ class TopK(Primitive):
         n = shape[axis]
         return [rev(part(v, axis, n - k, n), dimensions=(axis,)) for v in back]
 
+    def stablehlo(self, b: Any, x: Any, *, k: int, axis: int) -> Any:
+        dtype, rank = x.aval.dtype, x.aval.ndim
+        if not k or not x.aval.size or dtypes.is_complex(dtype) or dtypes.is_narrow(dtype):
+            return NotImplemented
+        order = [*[a for a in range(rank) if a != axis], axis]
+        back = [order.index(a) for a in range(rank)]
+        if axis != rank - 1:
+            x = b.transpose(x, order)
+        values, places = b.top_k(b.sort_key(x), k)
+        if dtypes.is_float(dtype):
+            # The key has one zero and one NaN: what is given back comes from x.
+            others = tuple(range(rank - 1))
+            numbers = GatherDimensionNumbers((), (rank - 1,), (rank - 1,), others, others)
+            index = b.reshape(places, (*places.aval.shape, 1))
+            values = b.gather(x, index, numbers, (1,) * rank)
+        return (values, places) if axis == rank - 1 else (b.transpose(values, back), b.transpose(places, back))
+
     def samples(self, make: Any) -> Any:
         x = make((3, 4))
         yield Sample(x, k=2, axis=1, id="last")
+        # Derivatives are tried in float64, and here are none.
+        if dtypes.is_float(x.dtype) and x.dtype != dtypes.float64 and not dtypes.is_narrow(x.dtype):
+            some = [np.nan, 0.0, -np.inf, -0.0, -np.nan, 1.0, -0.0, 0.0, np.nan, np.inf, 1.0, -1.0]
+            yield Sample(np.array([some, some[::-1]], x.dtype), k=9, axis=1, id="special")
+            yield Sample(np.array([some, some[::-1]], x.dtype).T.copy(), k=12, axis=0, id="special-columns")
         if not dtypes.is_inexact(x.dtype):
             yield Sample(np.concatenate([x, x]), k=5, axis=0, id="ties")
         yield Sample(x, k=0, axis=0, id="none")

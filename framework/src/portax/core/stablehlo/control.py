@@ -289,7 +289,7 @@ class Control(Shaping):
                 pairs.append((self.imag(x), self.imag(y)))
             else:
                 pairs.append((x, y))
-        pairs = [(self._sort_key(x), self._sort_key(y)) for x, y in pairs]
+        pairs = [(self.sort_key(x), self.sort_key(y)) for x, y in pairs]
         before = None
         for x, y in reversed(pairs):
             here = self.compare(x, y, "LT", total_order=True)
@@ -301,7 +301,8 @@ class Control(Shaping):
         assert before is not None
         return before
 
-    def _sort_key(self, x: Value) -> Value:
+    def sort_key(self, x: Value) -> Value:
+        """Append what the total order sorts as `x` is to be sorted: one zero, and one NaN above all numbers."""
         # The total order tells -0 from +0 and -NaN from NaN; a sort must not.
         if element_type(x.aval.dtype)[0] not in "fb":
             return x
