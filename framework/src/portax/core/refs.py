@@ -130,7 +130,7 @@ class Cell:
     aval : AbstractRef
     home : Trace
         The trace in which it was made: its value is one of that trace's.
-    value : Array, None once it has been given up
+    value : Array, None where its memory has been given up
     written : bool
     gone : str
         What took its value away, in words; empty as long as it has one.
@@ -179,7 +179,9 @@ class Cell:
                 wrong=f"a reference ({self.aval}) was {how} by a function that did not make it",
                 fix="Read it there, and free or freeze it where it was made",
             )
-        self.value, self.gone = None, how
+        self.gone = how
+        if self.home is State.trace:  # in a traced function it may stand for an argument, to which it is written back
+            self.value = None
         return value
 
 
