@@ -473,7 +473,7 @@ def _sample(x: Any, indices: Any, numbers: Any, sizes: Any, mode: Any, fill_valu
 
 
 def _fill(dtype: Any, mode: GatherScatterMode, fill_value: Any) -> Any:
-    if dtype.kind == "V":  # keys of 128 bits
+    if dtype.names is not None:  # a record: keys of 128 bits
         number = 0 if mode is ONE_HOT else 2 ** (8 * dtype.itemsize) - 1 if fill_value is None else int(fill_value)
         return np.frombuffer(number.to_bytes(dtype.itemsize, "little"), dtype)[0]
     if mode is ONE_HOT:
