@@ -14,7 +14,7 @@ from portax import primitives as p
 from portax.core import dtypes
 from portax.core.config import config
 from portax.errors import ArgumentError, ShapeError
-from portax.numpy.choosing import clip, isnan
+from portax.numpy.choosing import clip
 from portax.numpy.choosing import where as choose
 from portax.numpy.composition import composite
 from portax.numpy.joining import concatenate
@@ -22,6 +22,7 @@ from portax.numpy.promotion import as_array, promote_dtypes, promote_dtypes_inex
 from portax.numpy.reductions import converted
 from portax.numpy.sorting import argsort
 from portax.numpy.taking import take
+from portax.primitives.indexing import PROMISE_IN_BOUNDS
 
 METHODS = ("scan", "scan_unrolled", "sort", "compare_all")
 
@@ -71,21 +72,27 @@ def searchsorted(
 
 
 def _places(x: Any, v: Any, side: str) -> Any:
-    n = x.shape[0]
-    index = _index_dtype()
-    low, high = (p.broadcast_in_dim(np.asarray(k, index), shape=v.shape, broadcast_dimensions=()) for k in (0, n))
-    # Invariant: what lies below `low` comes before the value, what lies from `high` on does not.
-    for _ in range(n.bit_length()):
-        open_ = low < high
-        middle = low + (high - low) // 2
-        found = take(x, middle, 0, mode="clip")
-        before = v > found if side == "left" else v >= found
-        if dtypes.is_float(x.dtype):
-            nan = isnan(v) & ~isnan(found) if side == "left" else isnan(v)
-            before = before | nan
-        low = choose(open_ & before, middle + 1, low)
-        high = choose(open_ & ~before, middle, high)
-    return low
+    n, index = x.shape[0], _index_dtype()
+    is_float = dtypes.is_float(x.dtype)
+    place = p.broadcast_in_dim(np.asarray(0, index), shape=v.shape, broadcast_dimensions=())
+    numbers = p.GatherDimensionNumbers((), (0,), (0,))
+    end, one = np.asarray(n, index), np.asarray(1, index)
+    beyond = p.ne(v, v) if is_float else None
+    # Invariant: the elements before `place` come before the value. A step is taken if those in it do too.
+    for step in [1 << i for i in reversed(range(n.bit_length()))]:
+        reached = p.add(place, np.asarray(step, index))
+        at = p.reshape(p.sub(p.min_(reached, end), one), new_sizes=(*v.shape, 1), dimensions=None)
+        found = p.gather(
+            x, at, dimension_numbers=numbers, slice_sizes=(1,), mode=PROMISE_IN_BOUNDS, fill_value=None,
+            unique_indices=False, indices_are_sorted=False,
+        )  # fmt: skip
+        if side == "left":
+            # NaN comes last: a number is not after it, and it is after each number.
+            before = p.and_(p.not_(p.ge(found, v)), p.eq(found, found)) if is_float else p.lt(found, v)
+        else:
+            before = p.le(found, v) if beyond is None else p.or_(p.le(found, v), beyond)
+        place = p.select_n(p.and_(before, p.le(reached, end)), place, reached)
+    return place
 
 
 def _on_host(side: Any) -> Callable[[np.ndarray, np.ndarray], Any]:
