@@ -282,6 +282,20 @@ def stashed(p: Any, wrap: Any) -> Any:
     return wrap(p.grad(lambda x: 3 * stash(r, p.np.sin(x))))(0.5), r[...]
 
 
+def stashed_in_a_program(p: Any, wrap: Any) -> Any:
+    """The same, where the rule is in a jitted function, and in a loop."""
+
+    @p.custom_vjp
+    def stash(ref, x):
+        return x
+
+    stash.defvjp(lambda ref, x: (x, ref), lambda ref, ct: (put(ref, ..., ref[...] * 0.5 + ct), (None, ct))[1])
+    r = p.ref(0.0, "float32")
+    f = p.jit(lambda x: 3 * stash(r, p.np.sin(x)))
+    g = lambda x: p.lax.scan(lambda c, _: (stash(r, p.np.sin(c)) * 3, None), x, length=2)[0]
+    return wrap(p.grad(f))(0.5), r[...], wrap(p.grad(g))(0.5), r[...]
+
+
 def accumulated(p: Any, wrap: Any) -> Any:
     r, xs = p.ref([0.0, 0.0], "float32"), p.np.arange(6, dtype="float32").reshape(3, 2)
     loss = lambda w, x: p.np.sum(p.np.sin(w * x))
@@ -311,7 +325,8 @@ def weak(p: Any, wrap: Any) -> Any:
 
 OUTSIDE = [
     closed_over, given, in_a_tree, scanned_over, counted_while, bounded_by_values, branched, branched_on_operands,
-    mapped, mapped_second_axis, read_by_all_rows, read_by_a_derivative, recorded, stashed, accumulated,
+    mapped, mapped_second_axis, read_by_all_rows, read_by_a_derivative, recorded, stashed, stashed_in_a_program,
+    accumulated,
     rematerialized_outside, empty, weak,
 ]  # fmt: skip
 
@@ -325,7 +340,8 @@ def test_a_reference_outside(case, jitted):
 
 INDICES = {
     "all": ..., "none": (), "int": 1, "last": -1, "slice": slice(1, 3), "step": slice(0, 4, 2),
-    "column": (slice(None), 2), "both": (1, 2), "array": np.array([2, 0]), "arrays": (np.array([0, 2]), np.array([1, 1])), "ellipsis": (..., 1),
+    "column": (slice(None), 2), "both": (1, 2), "array": np.array([2, 0]), "ellipsis": (..., 1),
+    "arrays": (np.array([0, 2]), np.array([1, 1])),
     "array and slice": (np.array([3, 1]), slice(0, 2)),
 }  # fmt: skip
 

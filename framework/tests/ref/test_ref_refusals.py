@@ -154,6 +154,18 @@ def test_a_function_with_a_rule_touches_no_reference_once_it_is_staged():
         portax.jit(f)(1.0)
 
 
+def test_a_rule_touches_no_reference_on_the_way_back_through_a_branch():
+    ref = counter()
+
+    @portax.custom_vjp
+    def f(x):
+        return x
+
+    f.defvjp(lambda x: (x, None), lambda _, ct: (ref.addupdate(ct), (ct,))[1])
+    with refuses(RefError, "on the way back through a branch", "Return from the differentiated function"):
+        portax.grad(lambda x: lax.cond(x > 0, f, lambda x: x, x))(1.0)
+
+
 def test_a_rule_gives_no_cotangent_for_a_reference():
     @portax.custom_vjp
     def f(ref, x):

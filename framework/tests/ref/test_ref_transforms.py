@@ -266,6 +266,49 @@ def test_a_rule_writes_a_cotangent_to_a_reference(wrap):
     assert np.allclose(gradient, 3 * np.cos(1.0), rtol=1e-6) and float(ref[...]) == 3.0
 
 
+@jitted
+def test_a_rule_inside_a_jitted_function_writes(wrap):
+    ref, factor = counter(), counter(2.0)
+
+    @portax.custom_vjp
+    def scaled(x):
+        return x
+
+    scaled.defvjp(lambda x: (x, None), lambda _, ct: (ref.addupdate(factor[...] * ct), (ct,))[1])
+    inner = portax.jit(lambda x: portax.checkpoint(lambda y: 3 * scaled(pnp.sin(y)))(x))
+    for turn in (1, 2):
+        assert np.allclose(wrap(portax.grad(inner))(1.0), 3 * np.cos(1.0), rtol=1e-6)
+        assert float(ref[...]) == 6.0 * turn
+
+
+@jitted
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_rule_inside_a_loop_writes_on_the_way_back(wrap, reverse):
+    last, total, factor = counter(), counter(), counter(10.0)
+
+    @portax.custom_vjp
+    def seen(x, i):
+        return x
+
+    def bwd(i, ct):
+        last[...] = ct
+        total[...] += factor[...] * i * ct
+        return ct, None
+
+    seen.defvjp(lambda x, i: (x, i), bwd)
+
+    def f(x, k):
+        body = lambda c, i: (seen(c, i) * k, None)
+        return lax.scan(body, x, pnp.arange(1.0, 4.0), reverse=reverse)[0]
+
+    gradient = wrap(portax.grad(f, argnums=(0, 1)))(1.0, 2.0)
+    assert [float(g) for g in gradient] == [8.0, 12.0]
+    # On the way back the cotangents are 2, 4, 8, of the turn that was last first.
+    order = (1.0, 2.0, 3.0) if reverse else (3.0, 2.0, 1.0)
+    assert float(last[...]) == 8.0
+    assert float(total[...]) == 10 * sum(i * ct for i, ct in zip(order, (2.0, 4.0, 8.0), strict=True))
+
+
 def test_gradients_are_accumulated_in_a_loop():
     grads = counter(pnp.zeros(2))
     loss = lambda w, x: pnp.sum((w * x) ** 2)

@@ -16,6 +16,7 @@ from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.core.trace import Tracer, leaked, state
+from portax.higher_order.closures import write_all
 from portax.higher_order.hoisting import Hoisting, closes, hoisted
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
@@ -27,7 +28,7 @@ from portax.transforms.dce import narrowed
 from portax.transforms.jvp import jvp_jaxpr
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
 from portax.transforms.stage import StageTrace, eval_closed, stage_closed
-from portax.transforms.transpose import transpose_jaxpr
+from portax.transforms.transpose import transpose_touching
 
 #: Compiled eager operations one primitive keeps.
 OPERATIONS = 4096
@@ -102,10 +103,12 @@ class ProgramCall(Hoisting):
 
     def transpose(self, cts: Sequence[Any], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
         linear = [type(x) is Undefined for x in operands]
-        back = transpose_jaxpr(jaxpr, linear, [ct is not None for ct in cts])
+        back, cells = transpose_touching(jaxpr, linear, [ct is not None for ct in cts])
         given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
-        outs = iter(self._apply(given, back, params))
-        return [next(outs) if lin else None for lin in linear]
+        outs = iter(self._apply([*(cell.read() for cell, _ in cells), *given], back, params))
+        result = [next(outs) if lin else None for lin in linear]
+        write_all([cell for cell, written in cells if written], list(outs))
+        return result
 
     def batch(self, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
         size = next(aval_of(x).shape[0] for x, b in zip(operands, batched, strict=True) if b)

@@ -21,7 +21,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.primitive import Sample, Undefined, registry
-from portax.core.refs import Cell
+from portax.core.refs import Cell, Scope
 from portax.core.trace import push, state
 from portax.higher_order.calls import ProgramCall, run_operation
 from portax.higher_order.closures import (
@@ -44,7 +44,7 @@ from portax.transforms.batch import batch_jaxpr, materialize
 from portax.transforms.dce import narrowed, readers
 from portax.transforms.jvp import instantiate, jvp_jaxpr, tangent_aval
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
-from portax.transforms.stage import eval_closed, stage_closed
+from portax.transforms.stage import eval_closed, stage, stage_closed
 from portax.transforms.transpose import transpose
 
 
@@ -217,14 +217,18 @@ class Scan(Hoisting):
         key = ("scan transpose", num_consts, num_carry, tuple(linear), tuple(y_moving))
         if key not in jaxpr.memo:
             jaxpr.memo[key] = _backward(jaxpr, num_consts, num_carry, lin_consts, lin_xs, y_moving)
-        body = jaxpr.memo[key]
+        body, cells = jaxpr.memo[key]
+        written = [cell for cell, w in cells if w]
+        read = [cell.read() for cell, w in cells if not w]
         sums = [zeros(tangent_aval(x.aval)) for x, lin in zip(consts, lin_consts, strict=True) if lin]
         outs = self.bind(
-            *known_consts, *sums, *ct_carry, *(ct for ct in ct_ys if ct is not None), *known_xs,
-            jaxpr=body, length=length, reverse=not reverse, num_consts=len(known_consts),
-            num_carry=len(sums) + num_carry, unroll=unroll,
+            *read, *known_consts, *(cell.read() for cell in written), *sums, *ct_carry,
+            *(ct for ct in ct_ys if ct is not None), *known_xs,
+            jaxpr=body, length=length, reverse=not reverse, num_consts=len(read) + len(known_consts),
+            num_carry=len(written) + len(sums) + num_carry, unroll=unroll,
         )  # fmt: skip
-        back = iter(outs)
+        write_all(written, outs[: len(written)])
+        back = iter(outs[len(written) :])
         ct_consts = [next(back) if lin else None for lin in lin_consts]
         ct_init = [ct if lin else None for ct, lin in zip([next(back) for _ in lin_carry], lin_carry, strict=True)]
         return [*ct_consts, *ct_init, *(next(back) if lin else None for lin in lin_xs)]
@@ -474,8 +478,12 @@ def _with_fixed_first(linear: ClosedJaxpr, fixed: Sequence[bool], n_consts: int,
 
 def _backward(
     jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, lin_consts: Any, lin_xs: Any, y_moving: Any
-) -> ClosedJaxpr:
-    """One turn back: (known consts, sums, ct carry, ct ys, known xs) -> (sums, ct carry, ct xs)."""
+) -> tuple[ClosedJaxpr, list[tuple[Cell, bool]]]:
+    """One turn back: (known consts, sums, ct carry, ct ys, known xs) -> (sums, ct carry, ct xs).
+
+    References that a user's rule touches on the way are constants where they are read, and lead the carry where they
+    are written; they are returned besides.
+    """
     avals = jaxpr.in_avals
     consts, carry, xs = _split(avals, num_consts, num_carry)
     outs = jaxpr.out_avals
@@ -510,7 +518,18 @@ def _backward(
             *(instantiate(ct, a) for ct, a, lin in zip(b_xs, xs, lin_xs, strict=True) if lin),
         ]
 
-    return stage_closed(f, [*known_consts, *sums, *ct_carry, *ct_ys, *known_xs], jaxpr.jaxpr.name)
+    scope = Scope()
+    back, values = stage(f, [*known_consts, *sums, *ct_carry, *ct_ys, *known_xs], jaxpr.jaxpr.name, scope)
+    written = sum(w for _, w in scope.cells)
+    if written:
+        first, n = len(scope.cells) - written, len(known_consts)
+        ins, outs = back.invars, back.outvars
+        carried, known = ins[first : first + written], ins[first + written : first + written + n]
+        back = back.replace(
+            invars=[*ins[:first], *known, *carried, *ins[first + written + n :]],
+            outvars=[*outs[-written:], *outs[:-written]],
+        )
+    return ClosedJaxpr(back, values), scope.cells
 
 
 scan_p = registry.add(Scan())

@@ -14,9 +14,10 @@ from typing import Any
 from portax import errors
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.primitive import Undefined
+from portax.core.refs import Cell, Scope
 from portax.core.trace import state
 from portax.primitives.zeros import add_any, zeros
-from portax.transforms.stage import stage_closed
+from portax.transforms.stage import stage
 
 
 def transpose(jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
@@ -99,6 +100,28 @@ def transpose_jaxpr(closed: ClosedJaxpr, linear: Sequence[bool], moving: Sequenc
     -------
     ClosedJaxpr
         Zeros are instantiated: one output for each linear input. Cached with the program.
+
+    Raises
+    ------
+    RefError
+        A user's rule in it touches a mutable reference.
+    """
+    back, cells = transpose_touching(closed, linear, moving)
+    if cells:
+        raise errors.RefError(
+            wrong=f"a rule of its own touches a reference ({cells[0][0].aval}) on the way back through a branch or a "
+            "solver, which cannot hand it on",
+            fix="Return from the differentiated function what the rule should see",
+        )
+    return back
+
+
+def transpose_touching(
+    closed: ClosedJaxpr, linear: Sequence[bool], moving: Sequence[bool]
+) -> tuple[ClosedJaxpr, list[tuple[Cell, bool]]]:
+    """``(program, cells)``: as ``transpose_jaxpr``, where users' rules may touch references.
+
+    The program takes their values first, and ends with those of the ones that are written, which come last.
     """
     key = ("transpose", tuple(linear), tuple(moving))
     known = closed.memo.get(key)
@@ -111,16 +134,13 @@ def transpose_jaxpr(closed: ClosedJaxpr, linear: Sequence[bool], moving: Sequenc
         operands = [Undefined(a) if lin else next(given) for a, lin in zip(avals, linear, strict=True)]
         cts = [next(given) if m else None for m in moving]
         back = transpose(closed.jaxpr, closed.consts, operands, cts)
-        return [
-            zeros(a) if ct is None else ct
-            for ct, a, lin in zip(back, avals, linear, strict=True)
-            if lin
-        ]
+        return [zeros(a) if ct is None else ct for ct, a, lin in zip(back, avals, linear, strict=True) if lin]
 
     inputs = [
         *(a for a, lin in zip(avals, linear, strict=True) if not lin),
         *(a for a, m in zip(closed.out_avals, moving, strict=True) if m),
     ]
-    result = stage_closed(backward, inputs, closed.jaxpr.name)
+    scope = Scope()
+    result = ClosedJaxpr(*stage(backward, inputs, closed.jaxpr.name, scope)), scope.cells
     closed.memo[key] = result
     return result
