@@ -21,7 +21,6 @@ def test_there_are_sixty_functions_with_names_of_their_own():
     assert all(f.small < f.large for f in FUNCTIONS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.name)
 def test_a_function_compiles_runs_and_is_traced(server, function):
     witness = server.prepare(function.name, function.small)["witness"]
