@@ -303,6 +303,22 @@ def accumulated(p: Any, wrap: Any) -> Any:
     return r[...]
 
 
+def sent(p: Any, wrap: Any) -> Any:
+    """Gradients added to references, returned, and not wanted."""
+    a, y = p.ref([1.0, 1.0], "float32"), p.ref(0.5, "float32")
+    params = {"a": p.np.asarray([1.0, 2.0]), "b": p.np.asarray(2.0), "c": p.np.asarray(1.0)}
+    f = lambda params, y: p.np.sum(p.np.sin(params["a"]) * params["b"] * params["c"] * y)
+
+    def run(params: Any) -> Any:
+        places = {"a": a, "b": p.ad.GradValue(), "c": p.ad.DontWant()}
+        return p.vjp(f, params, 3.0)[1].with_refs(places, y)(1.0)
+
+    grads = wrap(run)(params)
+    wrap(run)(params)
+    assert grads[0]["a"] == grads[1] == p.ad.GradRef() and grads[0]["c"] == p.ad.DidntWant()
+    return grads, a[...], y[...]
+
+
 def rematerialized_outside(p: Any, wrap: Any) -> Any:
     r = p.ref(0.0, "float32")
     return wrap(p.checkpoint(lambda x: (put(r, ..., x + 1), r[...] * x)[1]))(2.0), r[...]
@@ -327,6 +343,7 @@ OUTSIDE = [
     closed_over, given, in_a_tree, scanned_over, counted_while, bounded_by_values, branched, branched_on_operands,
     mapped, mapped_second_axis, read_by_all_rows, read_by_a_derivative, recorded, stashed, stashed_in_a_program,
     accumulated,
+    sent,
     rematerialized_outside, empty, weak,
 ]  # fmt: skip
 

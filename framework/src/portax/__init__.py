@@ -82,6 +82,7 @@ from portax.version import __version__, __version_info__
 
 __getattr__ = rooms(
     __name__,
+    "ad",
     "ad_checkpoint",
     "api_util",
     "backend",

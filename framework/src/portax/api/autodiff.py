@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
+from portax.api.pullbacks import VJP
 from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of, weak_scalar
 from portax.core.primitive import Undefined
@@ -264,7 +265,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_ax
     Returns
     -------
     (out, f_vjp), and aux where ``has_aux``; ``f_vjp(ct)`` gives a tuple, one entry for each argument. ``f_vjp`` is a
-    tree whose leaves are what it needs to know, so a jitted function may return it.
+    tree whose leaves are what it needs to know, so a jitted function may return it; ``f_vjp.with_refs`` adds gradients
+    to references instead of returning them.
 
     Examples
     --------
@@ -276,7 +278,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False, reduce_ax
     del reduce_axes
     check_callable("vjp", fun)
     leaves, linear, in_tree, outs, (out_tree, n, aux_tree) = linear_of(fun, primals, has_aux)
-    f_vjp = tree.Partial(_Derivative(fun, linear, in_tree, leaves, out_tree, outs[:n]).pull, linear.residuals)
+    f_vjp = VJP(_Derivative(fun, linear, in_tree, leaves, out_tree, outs[:n]).pull, linear.residuals)
     value = tree.unflatten(out_tree, outs[:n])
     return (value, f_vjp, tree.unflatten(aux_tree, outs[n:])) if has_aux else (value, f_vjp)
 
