@@ -140,8 +140,8 @@ class Cell:
 
     aval: AbstractRef
 
-    def __init__(self, aval: AbstractRef, value: Any) -> None:
-        self.aval, self.value = aval, value
+    def __init__(self, aval: AbstractRef, refs: Any) -> None:  # JAX's name for the value
+        self.aval, self.value = aval, refs
         self.home: Trace = state.trace
         self.written, self.gone = False, ""
 
