@@ -6,7 +6,7 @@ from portax.numpy.applying import (
     apply_along_axis,
     apply_over_axes,
 )
-from portax.numpy.array_api import __array_namespace_info__
+from portax.numpy.array_api import __array_api_version__, __array_namespace_info__
 from portax.numpy.calculus import (
     diff,
     ediff1d,
@@ -284,6 +284,9 @@ from portax.numpy.scalar_types import (
     uint32,
     uint64,
     unsignedinteger,
+)
+from portax.numpy.scalar_types import (
+    bool_ as bool,
 )
 from portax.numpy.searching import digitize, interp, searchsorted
 from portax.numpy.sets import (

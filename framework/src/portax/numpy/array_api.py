@@ -11,6 +11,9 @@ from portax.core.config import config
 from portax.errors import ArgumentError
 from portax.runtime import devices as _devices
 
+#: The version of the standard that ``portax.numpy`` follows, functions and special cases.
+__array_api_version__ = "2024.12"
+
 _KINDS = {
     "bool": ("bool",), "signed integer": ("int8", "int16", "int32", "int64"),
     "unsigned integer": ("uint8", "uint16", "uint32", "uint64"), "real floating": ("float32", "float64"),
@@ -33,11 +36,15 @@ class ArrayNamespaceInfo:
     """
 
     def capabilities(self) -> dict[str, Any]:
-        """What works everywhere: also under ``jit``."""
+        """What the namespace can do.
+
+        A mask as an index gives an array whose shape depends on values, so outside of ``jit`` only; there, and in the
+        functions whose results have such shapes, ``size=`` gives the shape beforehand.
+        """
         return {"boolean indexing": True, "data-dependent shapes": False, "max dimensions": 64}
 
     def default_device(self) -> Any:
-        """None: an array that no device was named for is on the default one."""
+        """None, which as ``device=`` stands for the default device, whichever that is at the time."""
         return None
 
     def devices(self) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -115,8 +115,17 @@ def asarray(
     a, dtype, device
         As in ``array``.
     copy : bool, optional
-        True always copies. Otherwise memory is shared with a NumPy array where its dtype allows: do not write to it
-        afterwards.
+        True always copies, False never. Without it memory is shared with a NumPy array where its dtype allows: do not
+        write to it afterwards.
+
+    Raises
+    ------
+    ArgumentError
+        ``copy=False``, and there is no array to share or it must be converted or moved.
+
+    Notes
+    -----
+    *Differences from JAX*: ``copy=False`` of what has to be copied is refused, as the array API standard says.
 
     Examples
     --------
@@ -125,7 +134,28 @@ def asarray(
     """
     if dtype is None and device is None and not copy and isinstance(a, Array):
         return a
-    return array(a, dtype, bool(copy), order or "K", device=device)
+    here = a.devices() if copy is False and isinstance(a, ConcreteArray) else None
+    out = array(a, dtype, bool(copy), order or "K", device=device)
+    if copy is False and not _shares(out, a, here):
+        raise ArgumentError(
+            wrong=f"asarray was to make {out.aval} of {_described(a)} without a copy, and cannot",
+            fix="Leave copy=False out, or give an array of that dtype which is already there",
+        )
+    return out
+
+
+def _shares(out: Array, source: Any, here: set[Any] | None) -> bool:
+    """Whether an array was made of one that was ``here`` without copying elements, as far as is known."""
+    if isinstance(source, Array):
+        return source.dtype == out.dtype and (here is None or here == cast(ConcreteArray, out).devices())
+    if isinstance(source, (bool, int, float, complex, list, tuple)) or not isinstance(out, ConcreteArray):
+        return False
+    return out.device.host_memory and out.dtype == getattr(source, "dtype", out.dtype)
+
+
+def _described(x: Any) -> str:
+    dtype = getattr(x, "dtype", None)
+    return f"a {type(x).__name__}" + ("" if dtype is None else f" of {dtype}")
 
 
 def _from_object(x: Any, dtype: Any, copy: bool) -> Array:
@@ -306,8 +336,17 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     Parameters
     ----------
     x : object with ``__dlpack__`` and ``__dlpack_device__``
+    device : Device, optional
+        Where the array shall live; by default where an array of portax is, else the default device.
     copy : bool, optional
-        True copies always.
+        True copies always, False never.
+
+    Raises
+    ------
+    BufferError
+        The object's memory is not the host's, or is not to be copied and cannot be shared.
+    DtypeError
+        A dtype that no array here can have, or one of 64 bits while these are off.
 
     Examples
     --------
@@ -315,7 +354,11 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> A
     Array([0., 1., 2.], dtype=float32)
     """
     if isinstance(x, ConcreteArray):
+        if copy is False and device is not None and x.devices() != {devices.as_device(device)}:
+            raise BufferError(f"from_dlpack was not to copy, and moving from {x.device} to {device} does")
         return array(x, copy=bool(copy), device=device)
+    if copy is False and not (devices.default_device() if device is None else devices.as_device(device)).host_memory:
+        raise BufferError("from_dlpack was not to copy, and the array's device does not share the host's memory")
     value = dlpack.taken(x)
     if value.dtype != dtypes.canonicalize_dtype(value.dtype):
         raise DtypeError(

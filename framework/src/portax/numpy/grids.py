@@ -86,10 +86,12 @@ def arange(
         dtype = dtypes.user_dtype(dtype, "arange")
     if step is not None and values[-1] == 0:
         raise ArgumentError(wrong="arange was given step 0", fix="Give a step that leads from start to stop")
+    if stop is None and step is not None:
+        values.insert(0, 0)
     if len(values) == 1:
         return placed(_count(max(math.ceil(values[0]), 0), dtype), device)
     if all(isinstance(v, (int, np.integer)) for v in values):
-        counted = range(*(int(v) for v in (values if stop is not None else (values[0], values[1]))))
+        counted = range(*(int(v) for v in values))
         if counted.step == 1 and dtypes.is_integer(dtype) and len(counted):
             out = arithmetic.add(_count(len(counted), dtype), np.asarray(counted.start, dtype))
             return placed(out, device)

@@ -14,7 +14,7 @@ from portax.numpy.axes import normalize_axis
 from portax.numpy.promotion import as_array
 
 
-def _cumulative(name: str, plain: Any, first: int, widens: bool, word: str) -> Callable[..., Any]:
+def _cumulative(name: str, plain: Any, first: int, word: str, notes: str = "") -> Callable[..., Any]:
     def function(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
         x = as_array(x, name)
         if not x.ndim:
@@ -26,7 +26,7 @@ def _cumulative(name: str, plain: Any, first: int, widens: bool, word: str) -> C
                 raise ArgumentError(wrong=f"{name} of {x.aval} was given no axis", fix="Give axis=")
             axis = 0
         axis = normalize_axis(axis, x.ndim, name)
-        out = plain(x, axis, dtype or (reductions.sum_dtype(x.dtype) if widens else None))
+        out = plain(x, axis, dtype or reductions.sum_dtype(x.dtype))
         if not include_initial:
             return out
         sides = tuple((1, 0, 0) if d == axis else (0, 0, 0) for d in range(x.ndim))
@@ -41,10 +41,10 @@ def _cumulative(name: str, plain: Any, first: int, widens: bool, word: str) -> C
     axis : int
         May be left out where there is only one.
     dtype : dtype, optional
-        By default {"integers are at least as wide as the default integer" if widens else "that of ``x``"}.
+        By default that of ``x``, and for integers one at least as wide as the default integer.
     include_initial : bool
         Begin with {first}, so that the axis is longer by one.
-
+{notes}
     Examples
     --------
     >>> import portax.numpy as pnp
@@ -54,5 +54,12 @@ def _cumulative(name: str, plain: Any, first: int, widens: bool, word: str) -> C
     return function
 
 
-cumulative_sum = _cumulative("cumulative_sum", reductions.cumsum, 0, True, "sum")
-cumulative_prod = _cumulative("cumulative_prod", reductions.cumprod, 1, False, "product")
+cumulative_sum = _cumulative("cumulative_sum", reductions.cumsum, 0, "sum")
+cumulative_prod = _cumulative(
+    "cumulative_prod", reductions.cumprod, 1, "product",
+    notes="""
+    Notes
+    -----
+    *Differences from JAX*: integers are widened, as the array API standard says; there they are not.
+""",
+)  # fmt: skip

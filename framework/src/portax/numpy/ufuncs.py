@@ -162,9 +162,20 @@ def _remainder(x: Array, y: Array) -> Array:
 
 
 def _modulo(x: Array, y: Array) -> Array:
-    """The remainder with the sign of the divisor."""
+    """The remainder with the sign of the divisor, also where it is 0."""
     mod = _remainder(x, y)
-    return mod if dtypes.is_unsigned(x.dtype) else select_n(_wrong_side(mod, y), mod, arithmetic.add(mod, y))
+    if dtypes.is_unsigned(x.dtype):
+        return mod
+    out = select_n(_wrong_side(mod, y), mod, arithmetic.add(mod, y))
+    return select_n(comparison.eq(mod, like(mod, 0)), out, _signed_zero(mod, y)) if dtypes.is_float(x.dtype) else out
+
+
+def _signed_zero(mod: Array, y: Array) -> Array:
+    """A remainder of 0 with the sign of the divisor; its derivatives stay those of ``mod``."""
+    # A zero that compilers do not know of: they take "x + 0" for x, which is wrong at -0.0. It has no derivative.
+    zero = arithmetic.floor(arithmetic.abs_(mod))
+    positive = arithmetic.add(mod, zero)
+    return select_n(comparison.lt(y, like(y, 0)), positive, arithmetic.neg(arithmetic.sub(zero, mod)))
 
 
 def _wrong_side(mod: Array, y: Array) -> Array:
@@ -179,7 +190,11 @@ def _float_quotient(x: Array, y: Array) -> Array:
     quotient = arithmetic.div(arithmetic.sub(x, mod), y)
     quotient = select_n(_wrong_side(mod, y), quotient, arithmetic.sub(quotient, like(quotient, 1)))
     quotient = arithmetic.round_(quotient, rounding_method=1)
-    return select_n(comparison.eq(y, like(y, 0)), quotient, arithmetic.div(x, y))
+    exact = arithmetic.div(x, y)
+    # Between 0 and 1, or a zero of either sign: half of it rounded down is a zero of its sign, and has no derivative.
+    nothing = arithmetic.floor(arithmetic.mul(exact, like(exact, 0.5)))
+    quotient = select_n(comparison.eq(quotient, like(quotient, 0)), quotient, nothing)
+    return select_n(comparison.eq(y, like(y, 0)), quotient, exact)
 
 
 def _host_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
@@ -206,7 +221,9 @@ floor_divide = binary(
     "Quotient of two arrays rounded down to a whole number.",
     ">>> pnp.floor_divide(pnp.array([7, -7]), 2)\nArray([ 3, -4], dtype=int32)",
     to=dtypes.to_numeric,
-    notes="What integers divided by 0 give is not specified; it traps nowhere.",
+    notes="What integers divided by 0 give is not specified; it traps nowhere. "
+    "Zeros have the sign of the exact quotient.\n\n"
+    "Differences from JAX: ``floor_divide(-0.0, 2.0)`` is ``-0.0``, as the array API standard says.",
 )
 remainder = mod = binary(
     "remainder",
@@ -214,6 +231,8 @@ remainder = mod = binary(
     "Remainder of the division rounded down: it has the sign of ``x2``, as that of Python's ``%`` has.",
     ">>> pnp.remainder(pnp.array([7, -7]), 3)\nArray([1, 2], dtype=int32)",
     to=dtypes.to_numeric,
+    notes="A remainder of 0 has the sign of ``x2`` too.\n\n"
+    "Differences from JAX: ``remainder(-4.0, 2.0)`` is ``0.0``, as the array API standard says.",
 )
 fmod = binary(
     "fmod",

@@ -16,6 +16,7 @@ from portax.core.primitive import Undefined, registry
 from portax.errors import NotDifferentiableError
 from portax.primitives.comparison import eq, ge, lt, select_n
 from portax.primitives.elementwise import INEXACT, NUMERIC, REAL, Elementwise, like
+from portax.primitives.quadrants import modulus_edges, sqrt_edges, symmetric
 
 
 def _row(*args: Any, **slots: Any) -> Elementwise:
@@ -166,7 +167,11 @@ def _truncated(x: Any) -> Any:
 def _sign_reference(x: np.ndarray) -> np.ndarray:
     if dtypes.is_complex(x.dtype):
         size = np.abs(x)
-        return np.where(size == 0, np.zeros((), x.dtype), x / np.where(size == 0, 1, size)).astype(x.dtype)
+        size = np.where(size == 0, np.ones((), size.dtype), size)
+        out = np.empty_like(x)
+        # By the parts: dividing by a complex number would lose the sign of a zero.
+        out.real, out.imag = x.real / size, x.imag / size
+        return out
     if dtypes.is_integer(x.dtype):
         return np.sign(x)
     # np.sign drops the sign of zero; ours keeps it.
@@ -193,9 +198,11 @@ Notes
 """,
     derivatives=[lambda t, out, x: None],
     decompose=_sign_steps,
-    stablehlo=lambda b, x: b.unary("sign", x)
-    if dtypes.kind(x.aval.dtype) != "uint"
-    else b.binary("minimum", x, b.full(x.aval.shape, 1, x.aval.dtype)),
+    stablehlo=lambda b, x: (
+        b.unary("sign", x)
+        if dtypes.kind(x.aval.dtype) != "uint"
+        else b.binary("minimum", x, b.full(x.aval.shape, 1, x.aval.dtype))
+    ),
     budget={"complex64": 4, "complex128": 4},
 )
 
@@ -228,6 +235,12 @@ def modulus(x: Any, y: Any) -> Any:
     return select_n(registry["or"](eq(a, infinite), eq(b, infinite)), out, infinite)
 
 
+def _abs_lowering(b: Any, x: Any) -> Any:
+    if dtypes.is_complex(x.aval.dtype):
+        return modulus_edges(b, x)
+    return x if dtypes.kind(x.aval.dtype) == "uint" else b.unary("abs", x)
+
+
 abs_ = _row(
     "abs",
     np.abs,
@@ -240,7 +253,7 @@ The derivative of a real ``x`` at 0 is 1, also at -0.0; of a complex one it is 0
     result=lambda x: dtypes.real_dtype(x.dtype),
     derivatives=[_abs_derivative],
     decompose=_abs_steps,
-    stablehlo=lambda b, x: b.unary("abs", x) if dtypes.kind(x.aval.dtype) != "uint" else x,
+    stablehlo=_abs_lowering,
     budget={"complex64": 2, "complex128": 2},
 )
 
@@ -272,9 +285,11 @@ NaN in either gives NaN. Of complex numbers the {word} in lexicographic order. E
         kinds=("bool", *NUMERIC),
         derivatives=[_shared, lambda t, out, x, y: _shared(t, out, y, x)],
         decompose=_min_steps if name == "min" else None,
-        stablehlo=lambda b, x, y: b.binary(stablehlo, x, y)
-        if not dtypes.is_complex(x.aval.dtype)
-        else _complex_extreme(b, x, y, "GT" if name == "max" else "LT"),
+        stablehlo=lambda b, x, y: (
+            b.binary(stablehlo, x, y)
+            if not dtypes.is_complex(x.aval.dtype)
+            else _complex_extreme(b, x, y, "GT" if name == "max" else "LT")
+        ),
         required=name == "max",
     )
 
@@ -380,7 +395,7 @@ sqrt = _row(
     doc="The square root of ``x``; NaN for negative real ``x``, the principal branch for complex.\n",
     kinds=INEXACT,
     derivatives=[lambda t, out, x: mul(t, div(like(x, 0.5), out))],
-    stablehlo="sqrt",
+    stablehlo=symmetric("sqrt", sqrt_edges),
     domain=(0.1, 9.0),
     budget={"default": 1, "complex64": 4, "complex128": 4},
     required=True,
@@ -432,4 +447,3 @@ rounding_method : int, static; at ties 0 rounds away from zero, 1 to the even ne
     ),
     params=({"rounding_method": 0}, {"rounding_method": 1}),
 )
-

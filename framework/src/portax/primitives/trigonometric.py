@@ -24,6 +24,21 @@ from portax.primitives.complex_parts import complex_, imag, real
 from portax.primitives.decomposing import by_kind, by_parts, constant, where
 from portax.primitives.elementwise import INEXACT, Elementwise, like
 from portax.primitives.exponential import Accurate, exp, expm1, log, log1p, rsqrt
+from portax.primitives.quadrants import (
+    Parts,
+    acos_edges,
+    acosh_edges,
+    asin_edges,
+    asinh_edges,
+    atan_edges,
+    atanh_edges,
+    cosh_edges,
+    folded,
+    sinh_edges,
+    symmetric,
+    tan_edges,
+    tanh_edges,
+)
 
 _COMPLEX = {"complex64": 32, "complex128": 32}
 
@@ -49,7 +64,7 @@ sin = _accurate(
     np.sin,
     doc="The sine of ``x`` radians; NaN for infinite real ``x``.\n",
     derivatives=[lambda t, out, x: mul(t, cos(x))],
-    stablehlo=lambda b, x: _by_parts_lowering(b, x, "sine", _sin_parts_lowering),
+    stablehlo=lambda b, x: _by_parts_lowering(b, x, "sine", _sin_parts_lowering, "odd"),
     required=True,
 )
 
@@ -58,32 +73,40 @@ cos = _accurate(
     np.cos,
     doc="The cosine of ``x`` radians; NaN for infinite real ``x``.\n",
     derivatives=[lambda t, out, x: neg(mul(t, sin(x)))],
-    stablehlo=lambda b, x: _by_parts_lowering(b, x, "cosine", _cos_parts_lowering),
+    stablehlo=lambda b, x: _by_parts_lowering(b, x, "cosine", _cos_parts_lowering, "even"),
     required=True,
 )
 
 
-def _by_parts_lowering(b: Any, x: Any, name: str, parts: Any) -> Any:
+def _by_parts_lowering(b: Any, x: Any, name: str, parts: Any, parity: str) -> Any:
     """XLA's own complex sine and cosine lose small imaginary parts and overflow early."""
     if not dtypes.is_complex(x.aval.dtype):
         return b.unary(name, x)
-    u, v = b.real(x), b.imag(x)
-    return b.complex(*parts(b, u, v, b.unary("sinh", v), b.unary("cosh", v)))
+
+    def first_quadrant(z: Any) -> Any:
+        u, v = b.real(z), b.imag(z)
+        return b.complex(*parts(b, u, v, b.unary("sinh", v), b.unary("cosh", v)))
+
+    return folded(b, x, first_quadrant, parity=parity)
+
+
+def _lost_far_out(at: Parts, u: Any, v: Any, out: Any) -> Any:
+    """Infinitely far from the real axis the part that grows is infinite, though the angle there is not known."""
+    return at.where(at.both(at.no(at.finite(u)), at.eq(v, math.inf)), math.inf, out)
 
 
 def _sin_parts_lowering(b: Any, u: Any, v: Any, sinh_v: Any, cosh_v: Any) -> tuple[Any, Any]:
-    zero = b.full(u.aval.shape, 0, u.aval.dtype)
+    at = Parts(b, u)
     re, im = b.binary("multiply", b.unary("sine", u), cosh_v), b.binary("multiply", b.unary("cosine", u), sinh_v)
     # 0 times an infinite factor is 0 here: that part of the argument is exactly on an axis.
-    return b.select(b.compare(u, zero, "EQ"), u, re), b.select(b.compare(v, zero, "EQ"), v, im)
+    return at.where(at.eq(u, 0.0), u, re), at.where(at.eq(v, 0.0), v, _lost_far_out(at, u, v, im))
 
 
 def _cos_parts_lowering(b: Any, u: Any, v: Any, sinh_v: Any, cosh_v: Any) -> tuple[Any, Any]:
-    zero = b.full(u.aval.shape, 0, u.aval.dtype)
-    re = b.binary("multiply", b.unary("cosine", u), cosh_v)
-    im = b.unary("negate", b.binary("multiply", b.unary("sine", u), sinh_v))
-    axis = b.binary("or", b.compare(u, zero, "EQ"), b.compare(v, zero, "EQ"))
-    return re, b.select(axis, zero, im)
+    at = Parts(b, u)
+    re = _lost_far_out(at, u, v, b.binary("multiply", b.unary("cosine", u), cosh_v))
+    im = b.binary("multiply", b.unary("sine", u), sinh_v)
+    return re, b.unary("negate", at.where(at.either(at.eq(u, 0.0), at.eq(v, 0.0)), 0.0, im))
 
 
 def _tan_parts(x: Any, y: Any) -> tuple[Any, Any]:
@@ -97,7 +120,7 @@ tan = _accurate(
     doc="The tangent of ``x`` radians.\n",
     derivatives=[lambda t, out, x: mul(t, add(like(x, 1), square(out)))],
     decompose=by_kind(lambda x: div(sin(x), cos(x)), by_parts(_tan_parts)),
-    stablehlo="tan",
+    stablehlo=symmetric("tan", tan_edges, "odd"),
     domain=(-1.5, 1.5),
 )
 
@@ -167,7 +190,7 @@ asin = _row(
     doc="The angle in radians, from -pi/2 to pi/2, whose sine is ``x``; NaN for real ``x`` beyond 1.\n",
     derivatives=[lambda t, out, x: mul(t, rsqrt(sub(like(x, 1), square(x))))],
     decompose=by_kind(lambda x: atan2(x, _off_circle(x)), _asin_complex),
-    stablehlo="asin",
+    stablehlo=symmetric("asin", asin_edges, "odd"),
     domain=(-0.9, 0.9),
 )
 
@@ -177,7 +200,7 @@ acos = _row(
     doc="The angle in radians, from 0 to pi, whose cosine is ``x``; NaN for real ``x`` beyond 1.\n",
     derivatives=[lambda t, out, x: mul(t, neg(rsqrt(sub(like(x, 1), square(x)))))],
     decompose=by_kind(lambda x: atan2(_off_circle(x), x), _acos_complex),
-    stablehlo="acos",
+    stablehlo=symmetric("acos", acos_edges),
     domain=(-0.9, 0.9),
 )
 
@@ -196,7 +219,7 @@ atan = _row(
     doc="The angle in radians, from -pi/2 to pi/2, whose tangent is ``x``.\n",
     derivatives=[lambda t, out, x: div(t, add(like(x, 1), square(x)))],
     decompose=by_kind(lambda x: atan2(x, like(x, 1)), lambda z: _over_i(atanh(_times_i(z)))),
-    stablehlo="atan",
+    stablehlo=symmetric("atan", atan_edges, "odd"),
 )
 
 # Hyperbolic functions. Above this e^-2x is lost in rounding beside 1, in every dtype, and sinh x is e^x / 2.
@@ -263,7 +286,7 @@ sinh = _row(
     doc="The hyperbolic sine of ``x``.\n",
     derivatives=[lambda t, out, x: mul(t, cosh(x))],
     decompose=by_kind(_sinh_real, by_parts(_sinh_parts)),
-    stablehlo="sinh",
+    stablehlo=symmetric("sinh", sinh_edges, "odd"),
     budget={"default": 32},
 )
 
@@ -273,7 +296,7 @@ cosh = _row(
     doc="The hyperbolic cosine of ``x``.\n",
     derivatives=[lambda t, out, x: mul(t, sinh(x))],
     decompose=by_kind(_cosh_real, by_parts(_cosh_parts)),
-    stablehlo="cosh",
+    stablehlo=symmetric("cosh", cosh_edges, "even"),
     budget={"default": 32},
 )
 
@@ -284,7 +307,7 @@ tanh = _accurate(
     # (t + t out) (1 - out): 1 - out^2 with less rounding where out is near 1.
     derivatives=[lambda t, out, x: mul(add(t, mul(t, out)), sub(like(x, 1), out))],
     decompose=by_kind(_tanh_real, by_parts(_tanh_parts)),
-    stablehlo="tanh",
+    stablehlo=symmetric("tanh", tanh_edges, "odd"),
     budget={"default": 8},
 )
 
@@ -337,13 +360,18 @@ def _atanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     return where(far, div(div(x, size), size), re), where(far, right, im)
 
 
+def _atanh_lowering(b: Any, x: Any) -> Any:
+    """XLA's own is off by a hundred units at float64."""
+    return NotImplemented if x.aval.dtype == dtypes.float64 else b.unary("atanh", x)
+
+
 asinh = _row(
     "asinh",
     np.arcsinh,
     doc="The number whose hyperbolic sine is ``x``.\n",
     derivatives=[lambda t, out, x: mul(t, rsqrt(add(square(x), like(x, 1))))],
     decompose=by_kind(_asinh_real, lambda z: _over_i(asin(_times_i(z)))),
-    stablehlo="asinh",
+    stablehlo=symmetric("asinh", asinh_edges, "odd"),
     budget={"default": 8},
 )
 
@@ -353,7 +381,7 @@ acosh = _row(
     doc="The number, at least 0, whose hyperbolic cosine is ``x``; NaN for real ``x`` below 1.\n",
     derivatives=[lambda t, out, x: mul(t, rsqrt(sub(square(x), like(x, 1))))],
     decompose=by_kind(_acosh_real, _acosh_complex),
-    stablehlo="acosh",
+    stablehlo=symmetric("acosh", acosh_edges),
     domain=(1.1, 9.0),
     budget={"default": 8},
 )
@@ -364,8 +392,7 @@ atanh = _row(
     doc="The number whose hyperbolic tangent is ``x``: infinite at -1 and 1, NaN for real ``x`` beyond.\n",
     derivatives=[lambda t, out, x: mul(div(like(x, 1), add(like(x, 1), x)), div(t, sub(like(x, 1), x)))],
     decompose=by_kind(_atanh_real, by_parts(_atanh_parts)),
-    # XLA's own is off by a hundred units at float64.
-    stablehlo=lambda b, x: NotImplemented if x.aval.dtype == dtypes.float64 else b.unary("atanh", x),
+    stablehlo=symmetric("atanh", atanh_edges, "odd", real=_atanh_lowering),
     domain=(-0.9, 0.9),
     budget={"default": 8},
 )

@@ -222,7 +222,10 @@ def _expm1_complex(z: Complex) -> Complex:
     on_axis = y == 0.0
     real = np.where(on_axis, np.expm1(x), np.where(np.isneginf(x), -1.0, np.expm1(x) * np.cos(y) - 2.0 * half * half))
     imag = np.where(on_axis, y, scale * np.sin(y))
-    return _from_parts(real, imag)
+    # An infinite real part stays what it is at an angle that is not known: -1 to the left, infinite to the right.
+    lost = ~np.isfinite(y)
+    real = np.where(lost & np.isinf(x), np.where(x < 0, -1.0, np.inf), real)
+    return _from_parts(real, np.where(lost & np.isneginf(x), 0.0, imag))
 
 
 def expm1(x: np.ndarray) -> np.ndarray:
