@@ -98,6 +98,7 @@ def test_equal_settings_have_equal_epochs():
 def test_every_traced_setting_has_a_part_in_the_epoch():
     other = {"default_matmul_precision": "highest", "default_prng_impl": "rbg", "default_device": object()}
     other |= {s.name: "log" for s in config if s.name.startswith("transfer_guard")}
+    other |= {s.name: "another" for s in config if s.name.startswith("user_context_")}
     start = config.epoch
     for s in config:
         if not s.traced:

@@ -34,6 +34,8 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 UNNAMED: dict[str, Callable[[], Any]] = {
     "Array": lambda: type(pnp.zeros(2)),
     "Array.at[...]": lambda: type(pnp.zeros(2).at[0]),  # pyright: ignore[reportAttributeAccessIssue]
+    "Device": lambda: portax.devices()[0],
+    "custom_jvp": lambda: portax.custom_jvp(lambda x: x),
     "jit(f)": lambda: portax.jit(lambda x: x),
 }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = [
     "ArgumentError",
@@ -531,6 +531,15 @@ class DeviceError(PortaxError, RuntimeError):
     Repaired: mend what the message quotes; the line is where the operation was traced.
     """
 
+    #: What kind of failure it is, by the number and the word that XLA has for it.
+    error_code: ClassVar[int] = 13
+    error_code_string: ClassVar[str] = "INTERNAL"
+
+    @property
+    def error_message(self) -> str:
+        """What was wrong, without what to do about it."""
+        return self.wrong
+
 
 class CompileError(DeviceError):
     """A device's compiler refused a program.
@@ -540,6 +549,9 @@ class CompileError(DeviceError):
     Repaired: run that part on another device with ``portax.device_put``, and report the program that the message
     names to the backend's authors.
     """
+
+    error_code: ClassVar[int] = 3
+    error_code_string: ClassVar[str] = "INVALID_ARGUMENT"
 
 
 class OutOfDeviceMemory(DeviceError, MemoryError):
@@ -553,6 +565,9 @@ class OutOfDeviceMemory(DeviceError, MemoryError):
 
         step = portax.jit(step, donate_argnums=0)
     """
+
+    error_code: ClassVar[int] = 8
+    error_code_string: ClassVar[str] = "RESOURCE_EXHAUSTED"
 
 
 class DisallowedError(PortaxError, RuntimeError):

@@ -23,6 +23,7 @@ from portax.runtime.contract import (
     ForeignFunction,
     ForeignType,
     HostCallback,
+    Memory,
     ShapeDtype,
     Tiling,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "ForeignFunction",
     "ForeignType",
     "HostCallback",
+    "Memory",
     "OutOfDeviceMemory",
     "ShapeDtype",
     "Tiling",

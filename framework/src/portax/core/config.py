@@ -15,6 +15,7 @@ computed when a setting changes, also in threads other than the one that changed
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import warnings
@@ -29,6 +30,9 @@ __all__ = [
     "Override",
     "Setting",
     "SettingContext",
+    "allow_f16_reductions",
+    "array_garbage_collection_guard",
+    "auto_pcast",
     "check_tracer_leaks",
     "checking_leaks",
     "config",
@@ -39,15 +43,22 @@ __all__ = [
     "default_matmul_precision",
     "default_prng_impl",
     "disable_jit",
+    "enable_checks",
+    "enable_custom_prng",
     "enable_x64",
     "explain_cache_misses",
+    "jax2tf_associative_scan_reductions",
     "legacy_prng_key",
     "log_compiles",
+    "make_user_context",
     "no_execution",
     "no_tracing",
     "numpy_dtype_promotion",
     "numpy_rank_promotion",
     "override",
+    "remove_size_one_mesh_axis_from_type",
+    "softmax_custom_jvp",
+    "thread_guard",
     "threefry_partitionable",
     "transfer_guard",
     "transfer_guard_device_to_device",
@@ -474,3 +485,56 @@ transfer_guard = SettingContext("transfer_guard")
 transfer_guard_host_to_device = SettingContext("transfer_guard_host_to_device")
 transfer_guard_device_to_host = SettingContext("transfer_guard_device_to_host")
 transfer_guard_device_to_device = SettingContext("transfer_guard_device_to_device")
+enable_checks = SettingContext("enable_checks", when_omitted=True)
+enable_custom_prng = SettingContext("enable_custom_prng", when_omitted=True)
+allow_f16_reductions = SettingContext("allow_f16_reductions", when_omitted=True)
+array_garbage_collection_guard = SettingContext("array_garbage_collection_guard")
+auto_pcast = SettingContext("auto_pcast", when_omitted=True)
+jax2tf_associative_scan_reductions = SettingContext("jax2tf_associative_scan_reductions", when_omitted=True)
+remove_size_one_mesh_axis_from_type = SettingContext("remove_size_one_mesh_axis_from_type", when_omitted=True)
+softmax_custom_jvp = SettingContext("softmax_custom_jvp", when_omitted=True)
+thread_guard = SettingContext("thread_guard", when_omitted=True)
+
+_contexts = itertools.count()
+
+
+def _hashable(name: str, value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        raise ArgumentError(
+            wrong=f"the {name} was given {value!r}, which cannot be hashed, so programs cannot be told apart by it",
+            fix="Give a number, a string or a tuple",
+        ) from None
+    return value
+
+
+def make_user_context(default_value: Any = None) -> SettingContext:
+    """A value of the user's own that traced programs depend on: under another value a function is staged again.
+
+    Parameters
+    ----------
+    default_value : hashable
+
+    Returns
+    -------
+    SettingContext
+        ``with context(value): ...`` sets it for the block and the thread; ``context.value`` reads it.
+
+    Examples
+    --------
+    >>> import portax
+    >>> scale = portax.make_user_context(2)
+    >>> f = portax.jit(lambda x: scale.value * x)
+    >>> float(f(3.0))
+    6.0
+    >>> with scale(10):
+    ...     float(f(3.0))
+    30.0
+    """
+    name = f"user_context_{next(_contexts)}"
+    default_value = _hashable(name, default_value)
+    define(name, default_value, _hashable, traced=True, doc="A value of the user's that programs depend on.")
+    with _lock:
+        _refresh_all()
+    return SettingContext(name)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from portax.core.lazy import lazy
 from portax.core.treediff import difference, keystr
 from portax.core.treenodes import (
     BOUND,
@@ -42,6 +43,7 @@ IsLeaf = Callable[[Any], bool] | None
 _OFTEN, _MET_OFTEN = 3, 6
 """After how many uses a description writes its builder, and after how many walks its opener."""
 _TRIED = 6
+treebytes = lazy("portax.core.treebytes")
 """How many descriptions are tried on a tree before it is walked."""
 
 
@@ -202,6 +204,48 @@ class PyTreeDef:
         if self is LEAF:
             return inner
         return make(self.kind, self.data, tuple([kid.compose(inner) for kid in self.kids]))
+
+    def from_iterable_tree(self, xs: Iterable[Any], /) -> Any:
+        """The tree of this structure whose leaves are those of a tree of iterables with as many children everywhere.
+
+        Examples
+        --------
+        >>> flatten((1, {"a": 2}))[1].from_iterable_tree([5, [7]])
+        (5, {'a': 7})
+        """
+        leaves: list[Any] = []
+
+        def gather(node: PyTreeDef, x: Any) -> None:
+            if node is LEAF:
+                leaves.append(x)
+                return
+            children = list(x)
+            if len(children) != len(node.kids):
+                raise TreeError(
+                    wrong=f"from_iterable_tree was given {len(children)} children for {node}",
+                    fix=f"Give {len(node.kids)}",
+                )
+            for kid, child in zip(node.kids, children, strict=True):
+                gather(kid, child)
+
+        gather(self, xs)
+        return self.unflatten(leaves)
+
+    def serialize_using_proto(self) -> bytes:
+        """The structure as bytes, which JAX reads too: of tuples, lists, None and dictionaries with strings for keys.
+
+        Examples
+        --------
+        >>> kept = flatten((1, {"a": 2}))[1].serialize_using_proto()
+        >>> PyTreeDef.deserialize_using_proto(None, kept)
+        PyTreeDef((*, {'a': *}))
+        """
+        return treebytes.write(self)
+
+    @staticmethod
+    def deserialize_using_proto(registry: Any, data: bytes) -> PyTreeDef:
+        """The structure that `serialize_using_proto` made bytes of. There is one registry, whatever is given."""
+        return treebytes.read(data)
 
     def walk(
         self, f_node: Callable[[Any, Any], Any], f_leaf: Callable[[Any], Any] | None, leaves: Iterable[Any], /

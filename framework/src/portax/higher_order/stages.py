@@ -53,6 +53,12 @@ class ShapeDtypeStruct:
         """The struct of an aval."""
         return cls(aval.shape, aval.dtype, weak_type=aval.weak_type)
 
+    @classmethod
+    def like(cls, x: Any) -> ShapeDtypeStruct:
+        """The struct of anything with a shape and a dtype."""
+        aval = aval_of(x)
+        return cls(aval.shape, aval.dtype, sharding=getattr(x, "sharding", None), weak_type=aval.weak_type)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.aval.shape
@@ -211,6 +217,11 @@ class Traced(Stage):
     @property
     def jaxpr(self) -> ClosedJaxpr:
         return self._signature.closed
+
+    @property
+    def lojax(self) -> ClosedJaxpr:
+        """The program without types of libraries' own: itself, since there are none."""
+        return self.jaxpr
 
     @property
     def consts(self) -> list[Any]:

@@ -445,7 +445,13 @@ from portax.numpy.ufuncs import (
     true_divide,
 )
 
-__getattr__ = rooms(__name__, "fft", "linalg")
+__getattr__ = rooms(
+    __name__,
+    "fft",
+    "linalg",
+    # Where ml_dtypes is new enough to have them.
+    **dict.fromkeys(("float6_e2m3fn", "float6_e3m2fn", "int1", "uint1"), "portax.numpy.scalar_types"),
+)
 from portax.numpy.vectorizing import vectorize
 from portax.numpy.windows import (
     bartlett,

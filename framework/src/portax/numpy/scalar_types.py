@@ -66,6 +66,7 @@ float4_e2m1fn, float8_e3m4, float8_e4m3, float8_e8m0fnu = (
 float8_e4m3b11fnuz, float8_e4m3fn, float8_e4m3fnuz = (
     _narrow[n] for n in ("float8_e4m3b11fnuz", "float8_e4m3fn", "float8_e4m3fnuz")
 )
+globals().update(_narrow)  # and those that only a newer ml_dtypes has
 float8_e5m2, float8_e5m2fnuz = _narrow["float8_e5m2"], _narrow["float8_e5m2fnuz"]
 
 single, double, csingle, cdouble = float32, float64, complex64, complex128

@@ -36,6 +36,11 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from portax.core.lazy import lazy
+from portax.errors import BackendError
+
+live = lazy("portax.runtime.live")
+
 INTERFACE_VERSION = (1, 0)
 """Version of the contract in this portax. The minor number grows with additions, the major with breaks."""
 
@@ -302,6 +307,35 @@ class Executable(abc.ABC):
         return ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """A memory that a device can address.
+
+    Attributes
+    ----------
+    device : Device
+    kind : str
+        ``'device'`` for its own.
+    """
+
+    device: Device
+    kind: str = "device"
+
+    @property
+    def platform(self) -> str:
+        """That of its device."""
+        return self.device.platform
+
+    @property
+    def process_index(self) -> int:
+        """That of its device."""
+        return self.device.process_index
+
+    def addressable_by_devices(self) -> list[Device]:
+        """The devices that can address it."""
+        return [self.device]
+
+
 class Device(abc.ABC):
     """One device: where buffers live.
 
@@ -365,6 +399,73 @@ class Device(abc.ABC):
     def pointer(self, buffer: Buffer) -> int:
         """Address of the first element in the device's memory. Waits for the buffer."""
         raise NotImplementedError(f"{type(self).__name__} has no addresses")
+
+    @property
+    def device_kind(self) -> str:
+        """``kind``, by the name that it has in JAX."""
+        return self.kind
+
+    @property
+    def client(self) -> Backend:
+        """``backend``, by the name that it has in JAX."""
+        return self.backend
+
+    @property
+    def host_id(self) -> int:
+        """``process_index``, by an older name."""
+        return self.process_index
+
+    @property
+    def task_id(self) -> int:
+        """``process_index``, by an older name."""
+        return self.process_index
+
+    @property
+    def local_hardware_id(self) -> int:
+        """Its place among the devices of its process."""
+        return [d for d in self.backend.devices() if d.process_index == self.process_index].index(self)
+
+    def default_memory(self) -> Memory:
+        """The memory that its buffers lie in."""
+        return Memory(self)
+
+    def addressable_memories(self) -> list[Memory]:
+        """The memories it can address. A driver with several kinds says which."""
+        return [self.default_memory()]
+
+    def memory(self, kind: str) -> Memory:
+        """The memory of a kind.
+
+        Raises
+        ------
+        BackendError
+            It has no such memory.
+        """
+        for memory in self.addressable_memories():
+            if memory.kind == kind:
+                return memory
+        raise BackendError(
+            wrong=f"{self} has no memory of kind {kind!r}",
+            fix="Give one of: " + ", ".join(repr(m.kind) for m in self.addressable_memories()),
+        )
+
+    def live_buffers(self) -> list[Any]:
+        """The arrays that live on it."""
+        return live.arrays([self])
+
+    def get_stream_for_external_ready_events(self) -> int:
+        """The handle of the stream on which others' work may be waited for. A driver with streams gives it."""
+        raise BackendError(
+            wrong=f"{self} has no stream that work of others could be waited for on",
+            fix="Wait for the work first, and hand the array over then",
+        )
+
+    def poison_execution(self, *_: Any) -> bool:
+        """Make a running program fail. A driver that can does."""
+        raise BackendError(
+            wrong=f"a program that runs on {self} cannot be made to fail from outside",
+            fix="Let it come to its end, or end the process",
+        )
 
     def memory_stats(self) -> Mapping[str, int]:
         """Memory of this device in bytes, such as ``'bytes_in_use'`` and ``'bytes_limit'``. Empty when unknown."""
