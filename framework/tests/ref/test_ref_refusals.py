@@ -1,5 +1,7 @@
 """What references refuse: each error says what was wrong, and how to mend it."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import portax
 import portax.numpy as pnp
 from portax import lax
 from portax.errors import ArgumentError, DtypeError, IndexingError, RefError, ShapeError
+from portax.export import export
 
 
 def counter(x=0.0):
@@ -128,6 +131,23 @@ def test_a_value_with_rows_is_not_written_outside():
             portax.vmap(f)(pnp.arange(2.0))
     with refuses(RefError, "being batched"):
         portax.vmap(lambda r, x: r.addupdate(x), in_axes=(None, 0))(ref, pnp.arange(2.0))
+
+
+def test_a_compiled_function_takes_a_reference_where_it_was_compiled_for_one():
+    ref = counter(pnp.zeros(3))
+    compiled = portax.jit(lambda r, x: r.addupdate(x)).lower(ref, ref[...]).compile()
+    for args in ((ref[...], ref[...]), (ref, ref)):
+        with refuses(ArgumentError, "was compiled for .* and called with", "same shapes and dtypes"):
+            compiled(*args)
+
+
+def test_a_reference_stays_in_its_process():
+    ref = counter()
+    with refuses(RefError, "was to be pickled", "Pickle what it holds"):
+        pickle.dumps(ref)
+    for f, args in ((lambda r: r[...], (ref,)), (lambda: ref.addupdate(1.0), ())):
+        with refuses(RefError, "touches references", "Export a function that takes what they hold"):
+            export(portax.jit(f))(*args)
 
 
 def test_a_condition_does_not_write():

@@ -121,6 +121,24 @@ def test_a_program_takes_a_reference_by_value_and_gives_back_what_was_written():
     assert float(ref[...]) == 0.0
 
 
+def test_a_function_taken_apart_shows_its_own_results_and_writes_when_called():
+    ref, other = counter(pnp.zeros(3)), counter(1.0)
+
+    @portax.jit
+    def f(r, x):
+        r[...] += x * other[...]
+        other[...] += 1
+        return r[0]
+
+    traced = f.trace(ref, pnp.ones(3))
+    assert [str(a) for a in portax.tree.leaves(traced.in_avals)] == ["Ref{float32[3]}", "float32[3]"]
+    assert traced.out_info.shape == f.eval_shape(ref, pnp.ones(3)).shape == ()
+    assert portax.tree.leaves(traced.args_info)[0].donated is False
+    compiled = traced.lower().compile()
+    assert [float(compiled(ref, pnp.ones(3))) for _ in range(2)] == [1.0, 3.0]
+    assert ref[...].tolist() == [3.0] * 3 and float(other[...]) == 3.0
+
+
 # -- loops and branches ----------------------------------------------------------------------------------------------
 jitted = pytest.mark.parametrize("wrap", [lambda f: f, portax.jit], ids=["eager", "jit"])
 

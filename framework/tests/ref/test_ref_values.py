@@ -1,5 +1,7 @@
 """References without transformations: what they hold, how they are indexed, what they say of themselves."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -137,6 +139,27 @@ def test_freezing_gives_the_last_value():
     ref[...] += 1
     assert float(portax.freeze(ref)) == 2.0
     assert repr(ref) == "Ref(frozen, float32[])"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_is_another_reference(copied):
+    ref = portax.new_ref(pnp.zeros(2))
+    other = copied({"r": ref})["r"] if copied is copy.deepcopy else copied(ref)
+    other[0] = 1.0
+    assert (ref[...].tolist(), other[...].tolist()) == ([0.0, 0.0], [1.0, 0.0])
+
+
+def test_a_random_key_is_held_and_replaced():
+    ref = portax.new_ref(portax.random.key(0))
+
+    def draw():
+        ref[...], sub = portax.random.split(ref[...])
+        return portax.random.normal(sub)
+
+    a, b = portax.jit(draw)(), draw()
+    one, first = portax.random.split(portax.random.key(0))
+    _, second = portax.random.split(one)
+    assert [float(a), float(b)] == [float(portax.random.normal(k)) for k in (first, second)]
 
 
 def test_without_jit_references_work_alike():

@@ -13,7 +13,7 @@ from portax.core.jaxpr import ClosedJaxpr
 from portax.core.refs import Cell
 from portax.core.trace import Tracer, state
 from portax.higher_order.checks import check_output
-from portax.higher_order.closures import avals_of, name_of
+from portax.higher_order.closures import name_of
 from portax.higher_order.jitted import argument_places
 from portax.higher_order.references import Inside
 from portax.higher_order.stages import ShapeDtypeStruct
@@ -29,7 +29,7 @@ def _stage(
     dynamic = tuple(x for i, x in enumerate(args) if i not in fixed)
     leaves, structure = tree.flatten((dynamic, kwargs))
     inside = Inside(leaves)
-    avals = [x.aval if i in inside.given else avals_of([x], name_of(fun))[0] for i, x in enumerate(leaves)]
+    avals = inside.avals_of(leaves, name_of(fun))
     out_tree: list[Any] = []
 
     def flat(*xs: Any) -> list[Any]:
@@ -42,7 +42,7 @@ def _stage(
         out_tree.append(out)
         return [*outs, *inside.values()]
 
-    jaxpr, consts = stage(flat, inside.avals(avals), name_of(fun), inside.scope if refs else None)
+    jaxpr, consts = stage(flat, avals, name_of(fun), inside.scope if refs else None)
     return jaxpr, consts, out_tree[0]
 
 

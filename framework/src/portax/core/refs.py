@@ -149,6 +149,19 @@ class Cell:
         """A cell of the same kind whose home is the current trace: what a traced function gets for an argument."""
         return type(self)(self.aval.update(inner), value)
 
+    def __copy__(self) -> Cell:
+        """Another cell that holds the same value now."""
+        return self.again(self.aval.inner_aval, self.read())
+
+    def __deepcopy__(self, memo: Any) -> Cell:
+        return self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        raise errors.RefError(
+            wrong=f"a reference ({self.aval}) was to be pickled, and it means something in this process only",
+            fix="Pickle what it holds, ref[...], and make another with new_ref",
+        )
+
     def read(self) -> Any:
         """The value, as the current trace may use it.
 

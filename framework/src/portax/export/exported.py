@@ -347,6 +347,11 @@ def export(
 
     def exporter(*args: Any, **kwargs: Any) -> Exported:
         traced = fun_jit.trace(*args, **kwargs)
+        if traced.refs is not None:
+            raise errors.RefError(
+                wrong=f"{traced.fun_name} touches references, and they mean something in this process only",
+                fix="Export a function that takes what they hold, and returns what is to be written",
+            )
         closed = _whole(traced)
         return Exported(
             traced.fun_name,

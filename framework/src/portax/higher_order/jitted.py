@@ -312,11 +312,11 @@ class JitFunction:
                 stacklevel=4,
             )
         donated = self._donated(structure, statics, count)
-        refs, results = inside.found(), out_tree[0]
+        refs, results = inside.found(out_tree[0]), out_tree[0]
         if refs is not None:  # what a reference held may be held by others too
             donated = tuple(d and i not in inside.given for i, d in enumerate(donated))
             donated = (*[False] * len(refs.captured), *donated)
-            results = refs.out_tree(results)
+            results = refs.out_tree
         params = {
             "jaxpr": closed, "name": name, "donated_invars": (False,) * len(consts) + donated,
             "keep_unused": self.keep_unused, "inline": self.inline, "effort": self.effort,

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from portax.core import tree
+from portax.core.aval import Aval
 from portax.core.refs import Cell, Scope
 from portax.core.trace import State
-from portax.higher_order.closures import check_distinct, write_all
+from portax.higher_order.closures import avals_of, check_distinct, write_all
 
 
 class References:
@@ -20,26 +21,29 @@ class References:
 
     Attributes
     ----------
+    results : PyTreeDef
+        The tree of what the function itself returns.
     captured : list of (Cell, bool)
         Those it closes over, and whether they are written. Their values are the program's first operands.
     written : list of int
         The places, among the leaves of the arguments, of those that are written.
     """
 
-    __slots__ = ("captured", "written")
+    __slots__ = ("captured", "results", "written")
 
-    def __init__(self, captured: list[tuple[Cell, bool]], written: list[int]) -> None:
-        self.captured, self.written = captured, written
+    def __init__(self, captured: list[tuple[Cell, bool]], written: list[int], results: Any) -> None:
+        self.captured, self.written, self.results = captured, written, results
 
     @property
     def lasting(self) -> bool:
         """Whether the signature holds for later calls too: what it closes over belongs to no trace."""
         return all(cell.home is State.trace for cell, _ in self.captured)
 
-    def out_tree(self, results: Any) -> Any:
+    @property
+    def out_tree(self) -> Any:
         """The tree of all that the program gives: the function's results, then the values that were written."""
         count = len(self.written) + sum(written for _, written in self.captured)
-        return tree.treedef_tuple([results, *[tree.LEAF] * count])
+        return tree.treedef_tuple([self.results, *[tree.LEAF] * count])
 
     def around(self, leaves: Sequence[Any], name: str, run: Callable[[list[Any]], Any]) -> Any:
         """Call the program with the values of all references, and write back what comes out of it."""
@@ -68,6 +72,12 @@ class Inside:
             return avals
         return [a.inner_aval if i in self.given else a for i, a in enumerate(avals)]
 
+    def avals_of(self, leaves: Sequence[Any], name: str) -> list[Aval]:
+        """The same of arguments whose avals are not known yet; errors name the function."""
+        if not self.given:
+            return avals_of(leaves, name)
+        return [x.aval.inner_aval if i in self.given else avals_of([x], name)[0] for i, x in enumerate(leaves)]
+
     def arguments(self, xs: Sequence[Any]) -> Sequence[Any]:
         """What the function gets: a reference of its own for each one given."""
         if not self.given:
@@ -79,8 +89,9 @@ class Inside:
         """What the arguments that were written hold in the end."""
         return [cell.value for cell in self.cells.values() if cell.written]
 
-    def found(self) -> References | None:
+    def found(self, results: Any) -> References | None:
         """What the function did to references; None where it met none."""
         if not self.given and not self.scope.found:
             return None
-        return References(self.scope.cells, [i for i, cell in self.cells.items() if cell.written])
+        written = [i for i, cell in self.cells.items() if cell.written]
+        return References(self.scope.cells, written, results)

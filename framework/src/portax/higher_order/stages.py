@@ -14,6 +14,7 @@ from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.dtypes import user_dtype
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.refs import Cell
 from portax.core.trace import Tracer
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
@@ -21,6 +22,7 @@ from portax.runtime.programs import Program, prepare, program_text
 
 if TYPE_CHECKING:
     from portax.higher_order.jitted import Signature
+    from portax.higher_order.references import References
 
 
 class ShapeDtypeStruct:
@@ -166,7 +168,8 @@ class Stage:
 
     @property
     def out_tree(self) -> Any:
-        return self._traced._signature.out_tree
+        signature = self._traced._signature
+        return signature.out_tree if signature.refs is None else signature.refs.results
 
     @property
     def in_avals(self) -> Any:
@@ -176,12 +179,16 @@ class Stage:
     @property
     def out_avals(self) -> Any:
         """The avals of the results, as their tree."""
-        return tree.unflatten(self.out_tree, self._traced._signature.out_avals)
+        return tree.unflatten(self.out_tree, self._flat_out_avals())
+
+    def _flat_out_avals(self) -> list[Aval]:
+        """Without those of references that the program writes, which come last."""
+        return list(self._traced._signature.out_avals[: self.out_tree.num_leaves])
 
     @property
     def out_info(self) -> Any:
         """The results as a tree of ShapeDtypeStruct."""
-        return tree.unflatten(self.out_tree, [ShapeDtypeStruct.of(a) for a in self._traced._signature.out_avals])
+        return tree.unflatten(self.out_tree, [ShapeDtypeStruct.of(a) for a in self._flat_out_avals()])
 
     @property
     def args_info(self) -> Any:
@@ -212,7 +219,8 @@ class Traced(Stage):
 
     @property
     def _donated(self) -> Sequence[bool]:
-        return self._signature.params["donated_invars"][len(self._signature.consts) :]
+        donated = self._signature.params["donated_invars"]
+        return donated[len(donated) - len(self._flat_avals) :]
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -227,6 +235,11 @@ class Traced(Stage):
     def consts(self) -> list[Any]:
         """Values that the program takes as its first inputs, because they are large or being traced."""
         return self._signature.consts
+
+    @property
+    def refs(self) -> References | None:
+        """What the function does to mutable references; None where it touches none."""
+        return self._signature.refs
 
     @property
     def fun_name(self) -> str:
@@ -336,13 +349,17 @@ class Compiled(Stage):
                 fix="Call it with the same tree, or call the jitted function",
             )
         for x, aval in zip(leaves, traced._flat_avals, strict=True):
-            given = aval_of(x)
-            if given.shape != aval.shape or given.dtype != aval.dtype:
+            given = x.aval if isinstance(x, Cell) else aval_of(x)
+            if given.shape != aval.shape or given.dtype != aval.dtype or type(given) is not type(aval):
                 raise errors.ArgumentError(
                     wrong=f"{traced.fun_name} was compiled for {aval} and called with {given}",
                     fix="Call it with the same shapes and dtypes, or call the jitted function",
                 )
-        signature = traced._signature
+        refs = traced._signature.refs
+        return self._run(leaves) if refs is None else refs.around(leaves, traced.fun_name, self._run)
+
+    def _run(self, leaves: Sequence[Any]) -> Any:
+        signature = self._traced._signature
         arrays = [x if type(x) is ConcreteArray else eager.asarray(x, copy=True) for x in [*signature.consts, *leaves]]
         device = self._program.device
         outs = self._program(arrays)
