@@ -2,4 +2,4 @@
 
 from portax.core.lazy import rooms
 
-__getattr__ = rooms(__name__, "checkify", "ode", "sparse", io_callback="portax.higher_order.callbacks")
+__getattr__ = rooms(__name__, "checkify", "mesh_utils", "ode", "sparse", io_callback="portax.higher_order.callbacks")
