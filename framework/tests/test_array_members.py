@@ -74,6 +74,7 @@ NOT_TRACED = {
     # A traced array is in no device's memory.
     *("addressable_data", "delete", "devices", "is_deleted", "on_device_size_in_bytes", "unsafe_buffer_pointer"),
     *("committed", "is_fully_addressable", "is_fully_replicated", "traceback", "__dlpack__"),
+    *("addressable_shards", "global_shards", "sharding"),
 }
 UPDATES = {"get": (), "apply": (pnp.negative,)}
 

@@ -18,7 +18,7 @@ _ALONG_AN_AXIS = "works only along a mapped axis: framework/tests/test_vmap.py"
 LACKING = {
     "samples": {
         **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"), _ALONG_AN_AXIS
         ),
         **dict.fromkeys(_CALLBACKS, "calls a Python function, by which alone it can be judged: test_callbacks.py"),
         "custom_lin": "stands for a transpose, and never runs: tried by the samples of custom_vjp_call",
@@ -32,7 +32,7 @@ LACKING = {
     },
     "a decomposition": {
         **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"),
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"),
             "speaks to other devices, which nothing on one device can stand for",
         ),
         **dict.fromkeys(
@@ -49,7 +49,7 @@ LACKING = {
     },
     "refusals": {
         **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "ppermute", "all_to_all"), _ALONG_AN_AXIS
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"), _ALONG_AN_AXIS
         ),
         "optimization_barrier": "refuses nothing",
         **dict.fromkeys(_CALLBACKS, "the function of its name checks what a user gives: test_callbacks.py"),

@@ -118,6 +118,7 @@ __getattr__ = rooms(
     "random",
     "ref",
     "scipy",
+    "sharding",
     "stages",
     "typing",
     **dict.fromkeys(
@@ -132,4 +133,14 @@ __getattr__ = rooms(
     free_ref="portax.ref",
     freeze="portax.ref",
     new_ref="portax.ref",
+    NamedSharding="portax.sharding",
+    P="portax.sharding",
+    Shard="portax.runtime.shardings",
+    make_mesh="portax.api.meshes",
+    set_mesh="portax.sharding",
+    pmap="portax.api.spreading",
+    shard_map="portax.api.spreading",
+    make_array_from_callback="portax.api.assembling",
+    make_array_from_process_local_data="portax.api.assembling",
+    make_array_from_single_device_arrays="portax.api.assembling",
 )

@@ -16,6 +16,7 @@ from portax.runtime import eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import Device
 
+constraint = lazy("portax.higher_order.constraint")
 guards = lazy("portax.runtime.guards")
 
 
@@ -83,7 +84,7 @@ def device_put(
     Parameters
     ----------
     x : tree of arrays
-    device : Device, str or None
+    device : Device, str, Sharding, a tree of those that is a prefix of ``x``, or None
         None uses the default device and commits nothing.
 
     Returns
@@ -98,11 +99,32 @@ def device_put(
     reference:0
     """
     del src, donate, may_alias
+    if device is not None and not isinstance(device, Device | str):
+        return _put_as(x, device)
     target = None if device is None else runtime_devices.as_device(device)
     if not config.guarded:
         return tree.tree_map(lambda leaf: _put(leaf, target), x)
     with guards.explicitly():
         return tree.tree_map(lambda leaf: _put(leaf, target, told=True), x)
+
+
+def _put_as(x: Any, given: Any) -> Any:
+    """A tree of arrays, each where a sharding says: one for all, or a tree of them."""
+    leaves, structure = tree.flatten(x)
+    where = tree.prefix_to_leaves(
+        given, structure, what="the second argument of device_put",
+        is_leaf=lambda s: s is None or isinstance(s, Device | str) or hasattr(s, "device_list"),
+    )  # fmt: skip
+    outs: list[Any] = []
+    for leaf, target in zip(leaves, where, strict=True):
+        if not hasattr(target, "device_list"):
+            outs.append(_put(leaf, None if target is None else runtime_devices.as_device(target)))
+        elif isinstance(leaf, Tracer):
+            outs.append(constraint.constrain(leaf, target))
+        else:
+            array = leaf if type(leaf) is ConcreteArray else eager.asarray(leaf, copy=True)
+            outs.append(constraint.placed(array, target))
+    return tree.unflatten(structure, outs)
 
 
 def _put(x: Any, target: Device | None, told: bool = False) -> Any:

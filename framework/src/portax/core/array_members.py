@@ -374,7 +374,17 @@ class ArrayMembers:
         ...
 
     def devices(self) -> set[Any]:
-        """The devices that hold the value: one."""
+        """The devices that hold the value or parts of it."""
+        ...
+
+    @property
+    def addressable_shards(self) -> list[Any]:
+        """The parts on devices of this process, each with its device and its place in the whole."""
+        ...
+
+    @property
+    def global_shards(self) -> list[Any]:
+        """The parts on all devices; those of other processes have no data."""
         ...
 
     def is_deleted(self) -> bool:
@@ -447,7 +457,12 @@ class ArrayMembers:
 
     @property
     def device(self) -> Any:
-        """Where the value lives."""
+        """Where the value lives: a device, or the sharding of an array that lies on several."""
+        ...
+
+    @property
+    def sharding(self) -> Array:
+        """How the value lies on its devices."""
         ...
 
     def is_ready(self) -> bool:

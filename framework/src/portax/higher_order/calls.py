@@ -14,6 +14,7 @@ from portax import errors
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
+from portax.core.lazy import lazy
 from portax.core.primitive import Primitive, Sample, Undefined, registry
 from portax.core.trace import Tracer, leaked, state
 from portax.higher_order.closures import write_all
@@ -21,6 +22,7 @@ from portax.higher_order.hoisting import Hoisting, closes, hoisted
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.lowering import lower_closed
+from portax.runtime.placements import is_spread
 from portax.runtime.programs import Options, prepare
 from portax.runtime.reference import run_reference
 from portax.transforms.batch import batch_jaxpr
@@ -29,6 +31,8 @@ from portax.transforms.jvp import jvp_jaxpr
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
 from portax.transforms.stage import StageTrace, eval_closed, stage_closed
 from portax.transforms.transpose import transpose_touching
+
+spread = lazy("portax.runtime.spread")
 
 #: Compiled eager operations one primitive keeps.
 OPERATIONS = 4096
@@ -208,6 +212,8 @@ def target_device(arrays: Sequence[ConcreteArray], name: str) -> tuple[Any, bool
 
 def run(closed: ClosedJaxpr, arrays: Sequence[ConcreteArray], options: Options) -> list[ConcreteArray]:
     """Run a program on concrete arrays where they live."""
+    if is_spread(closed, arrays):
+        return spread.run_spread(closed, arrays, options)
     device, committed = target_device(arrays, options.name)
     program = prepare(closed, device, options)
     outs = program(arrays)

@@ -31,12 +31,15 @@ from portax.higher_order.stages import Lowered, Traced
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
+from portax.runtime.placements import is_spread
 from portax.runtime.programs import Options, Program, prepare
 from portax.transforms.stage import stage_open
 
+constraint = lazy("portax.higher_order.constraint")
 guards = lazy("portax.runtime.guards")
 logs = lazy("portax.runtime.logs")
 recompiles = lazy("portax.higher_order.recompiles")
+spread = lazy("portax.runtime.spread")
 
 #: Signatures one function keeps; the oldest goes first.
 SIGNATURES = 4096
@@ -64,16 +67,32 @@ class Static:
         return self._hash
 
 
+class _Same:
+    """Shardings in the key of a table: equal where they are the same object, or nothing."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 class Signature:
     """What staging at one signature gave."""
 
     __slots__ = (
-        "closed", "consts", "donated", "options", "out_avals", "out_tree", "params", "programs", "refs", "single",
+        "closed", "consts", "donated", "in_shardings", "options", "out_avals", "out_shardings", "out_tree", "params",
+        "programs", "refs", "single", "spread",
     )  # fmt: skip
 
     def __init__(
         self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any, options: Options, params: dict[str, Any],
-        refs: References | None = None,
+        refs: References | None = None, in_shardings: list[Any] | None = None, out_shardings: list[Any] | None = None,
     ) -> None:  # fmt: skip
         self.closed, self.consts, self.out_tree = closed, consts, out_tree
         self.out_avals, self.options, self.params = closed.out_avals, options, params
@@ -84,6 +103,10 @@ class Signature:
         self.programs: dict[Any, Program] = {}
         #: What it does to mutable references: None where it touches none.
         self.refs = refs
+        #: A sharding (or None) for each leaf, where the user gave any.
+        self.in_shardings, self.out_shardings = in_shardings, out_shardings
+        #: It names several devices, wherever its arguments are.
+        self.spread = in_shardings is not None or out_shardings is not None or is_spread(closed, ())
 
 
 _LEAF = tree.structure(0)
@@ -106,6 +129,8 @@ class JitFunction:
         inline: bool,
         effort: str,
         device: Any,
+        in_shardings: Any = None,
+        out_shardings: Any = None,
     ) -> None:
         functools.update_wrapper(self, fun)
         self.fun = fun
@@ -113,9 +138,13 @@ class JitFunction:
         self.donate_argnums, self.donate_argnames = donate_argnums, donate_argnames
         self.keep_unused, self.inline, self.effort = keep_unused, inline, effort
         self.device = device
+        self.in_shardings, self.out_shardings = in_shardings, out_shardings
         self._plain = not static_argnums and not static_argnames and device is None
         #: Calls with array arguments only, by epoch and avals: what to run, and how to wrap the results.
-        options = (static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, effort)
+        options = (
+            static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, effort,
+            _Same(in_shardings), _Same(out_shardings),
+        )  # fmt: skip
         self._ready: dict[Any, tuple[Any, Any, Any, Any]] = _table(fun, ("ready", *options))
         self._signatures: dict[Any, Signature] = _table(fun, options)
 
@@ -204,6 +233,8 @@ class JitFunction:
             if type(x) is ConcreteArray and x.committed:
                 committed = True
                 break
+        if signature.spread or (committed and is_spread(signature.closed, leaves)):
+            return self._run_spread(signature, leaves)
         if committed:
             arrays = [x if type(x) is ConcreteArray else _argument(x) for x in leaves]
             device, _ = target_device(arrays, signature.options.name)
@@ -248,6 +279,15 @@ class JitFunction:
         ]
         return tree.unflatten(signature.out_tree, results)
 
+    def _run_spread(self, signature: Signature, leaves: Sequence[Any]) -> Any:
+        """Run a staged program on several devices."""
+        arrays = [*signature.consts, *[_argument(x) for x in leaves]]
+        wanted = signature.in_shardings
+        if wanted is not None:
+            wanted = [*[None] * len(signature.consts), *wanted]
+        outs = spread.run_spread(signature.closed, arrays, signature.options, wanted, signature.out_shardings)
+        return outs[0] if signature.single else tree.unflatten(signature.out_tree, outs)
+
     # -- staging ------------------------------------------------------------------------------------------------------
     def _flatten(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Any], Any, Any]:
         """``(leaves, key, rebuild)``: dynamic leaves, the signature's key, and what makes arguments of leaves."""
@@ -286,8 +326,13 @@ class JitFunction:
         started = time.time()
         out_tree: list[Any] = []
         inside = Inside(leaves)
+        name = self._name()
+        ins = self._leaf_shardings(structure)
+        outs_at: list[list[Any]] = []
 
         def flat(*xs: Any) -> list[Any]:
+            if ins is not None:
+                xs = tuple([x if s is None else constraint.constrain(x, s) for x, s in zip(xs, ins, strict=True)])
             args, kwargs = tree.unflatten(structure, inside.arguments(xs))
             if statics:
                 fixed, rest = dict(statics[0]), iter(args)
@@ -296,10 +341,12 @@ class JitFunction:
             outs, out = tree.flatten(without_float0(self.fun(*args, **kwargs)))
             out_tree.append(out)
             for x in outs:
-                check_output(x, self._name())
+                check_output(x, name)
+            if self.out_shardings is not None:
+                outs_at.append(constraint.leaf_shardings(self.out_shardings, out, f"out_shardings of {name}"))
+                outs = [x if s is None else constraint.constrain(x, s) for x, s in zip(outs, outs_at[0], strict=True)]
             return [*outs, *inside.values()]
 
-        name = self._name()
         closed, consts = stage_open(flat, inside.avals(key[1]), name, inside.scope)
         monitoring.elapsed(monitoring.TRACE, started, time.time(), fun_name=name)
         if config.log_compiles:
@@ -313,6 +360,12 @@ class JitFunction:
             )
         donated = self._donated(structure, statics, count)
         refs, results = inside.found(out_tree[0]), out_tree[0]
+        outs = outs_at[0] if outs_at else None
+        if refs is not None and (ins is not None or outs is not None):
+            raise errors.GapError(
+                wrong=f"{name} changes references, and was given shardings",
+                fix="Leave in_shardings and out_shardings out, or pass values instead of references",
+            )
         if refs is not None:  # what a reference held may be held by others too
             donated = tuple(d and i not in inside.given for i, d in enumerate(donated))
             donated = (*[False] * len(refs.captured), *donated)
@@ -326,12 +379,20 @@ class JitFunction:
         lasting = not any(isinstance(c, Tracer) for c in consts)
         if lasting:
             consts = [_constant(c) for c in consts]
-        signature = Signature(closed, consts, results, options, params, refs)
+        signature = Signature(closed, consts, results, options, params, refs, ins, outs)
         if lasting and (refs is None or refs.lasting):
             if len(self._signatures) >= SIGNATURES:
                 self._signatures.pop(next(iter(self._signatures)), None)
             self._signatures[key] = signature
         return signature
+
+    def _leaf_shardings(self, structure: Any) -> list[Any] | None:
+        """What ``in_shardings`` says of each leaf; keyword arguments are left alone."""
+        if self.in_shardings is None:
+            return None
+        given, _ = tree.unflatten(structure, [0] * structure.num_leaves)
+        ins = constraint.leaf_shardings(self.in_shardings, tree.structure(given), f"in_shardings of {self._name()}")
+        return [*ins, *[None] * (structure.num_leaves - len(ins))]
 
     def _announce(self, key: Any) -> None:
         """Tell those who asked that a signature is about to be staged, or refuse to."""
@@ -497,6 +558,8 @@ def jit(
     fun : callable
         Pure: same arguments, same results, no side effects. Its arguments and results are trees of arrays.
         Left out, ``jit`` is a decorator with options.
+    in_shardings, out_shardings : trees of Sharding, PartitionSpec or None, prefixes of the arguments and of the result
+        How arguments and results lie on several devices. None leaves it to the argument, and to the compiler.
     static_argnums, static_argnames : int, str or several
         Arguments that are part of the program instead of its operands: hashable values; the function is staged anew
         for each.
@@ -534,15 +597,7 @@ def jit(
     if not callable(fun):
         raise errors.ArgumentError(wrong=f"jit needs a function, got {fun!r}", fix="Give a callable")
     if effort not in ("full", "fast", "interpret"):
-        raise errors.ArgumentError(
-            wrong=f"jit knows no effort {effort!r}", fix='Give "full", "fast" or "interpret"'
-        )
-    for given, name in ((in_shardings, "in_shardings"), (out_shardings, "out_shardings")):
-        if given is not None:
-            raise errors.ArgumentError(
-                wrong=f"jit was given {name}, and this version runs on one device at a time",
-                fix=f"Leave {name} out, and place arguments with device_put",
-            )
+        raise errors.ArgumentError(wrong=f"jit knows no effort {effort!r}", fix='Give "full", "fast" or "interpret"')
     if compiler_options:
         raise errors.ArgumentError(
             wrong=f"jit knows no compiler options, got {sorted(compiler_options)}",
@@ -567,4 +622,6 @@ def jit(
         inline,
         effort,
         None if target is None else devices.as_device(target),
+        in_shardings,
+        out_shardings,
     )

@@ -20,12 +20,16 @@ from portax.lax.collectives import (
     all_to_all,
     axis_index,
     axis_size,
+    pbroadcast,
+    pcast,
     pmax,
     pmean,
     pmin,
     ppermute,
     pshuffle,
     psum,
+    psum_scatter,
+    pswapaxes,
 )
 from portax.lax.convolution import (
     ConvGeneralDilatedDimensionNumbers,
@@ -221,4 +225,10 @@ from portax.primitives import (
     ScatterDimensionNumbers,
 )
 
-__getattr__ = rooms(__name__, "linalg", **HOMES)
+__getattr__ = rooms(
+    __name__,
+    "linalg",
+    with_sharding_constraint="portax.higher_order.constraint",
+    sharding_constraint_p="portax.higher_order.constraint",
+    **HOMES,
+)

@@ -13,6 +13,7 @@ from portax.core.aval import aval_of
 from portax.errors import ArgumentError
 from portax.lax.operands import as_operand
 from portax.primitives.collectives import size_of
+from portax.primitives.zeros import zeros
 
 Names = Any
 
@@ -139,13 +140,102 @@ def all_to_all(
         if not tiled:
             return p.all_to_all(leaf, axis_name=axis_name, split_axis=s, concat_axis=c)
         shape = leaf.shape
-        parts = p.reshape(
-            leaf, new_sizes=(*shape[:s], size, shape[s] // size, *shape[s + 1 :]), dimensions=None
-        )
+        parts = p.reshape(leaf, new_sizes=(*shape[:s], size, shape[s] // size, *shape[s + 1 :]), dimensions=None)
         out = p.all_to_all(parts, axis_name=axis_name, split_axis=s, concat_axis=c)
         wide = aval_of(out).shape
-        return p.reshape(
-            out, new_sizes=(*wide[:c], wide[c] * wide[c + 1], *wide[c + 2 :]), dimensions=None
-        )
+        return p.reshape(out, new_sizes=(*wide[:c], wide[c] * wide[c + 1], *wide[c + 2 :]), dimensions=None)
 
     return tree.tree_map(exchange, x)
+
+
+def psum_scatter(
+    x: Any, axis_name: Any, *, scatter_dimension: int = 0, axis_index_groups: Any = None, tiled: bool = False
+) -> Any:
+    """The sum over the slices of a named axis, of which each slice gets its share.
+
+    Parameters
+    ----------
+    x : tree of arrays
+    axis_name : hashable
+    scatter_dimension : int
+        The axis that is shared out.
+    tiled : bool
+        The axis is cut into as many pieces as there are slices, instead of being as long as there are slices, and gone.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> f = portax.vmap(lambda x: portax.lax.psum_scatter(x, "i"), axis_name="i")
+    >>> f(pnp.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [4.0, 6.0]
+    """
+    _no_groups("psum_scatter", axis_index_groups)
+    size = size_of(axis_name)
+
+    def scatter(leaf: Any) -> Any:
+        leaf = as_operand(leaf, "psum_scatter")
+        d = scatter_dimension % leaf.ndim
+        return p.reduce_scatter(leaf, axis_name=axis_name, scatter_dimension=d, axis_size=size, tiled=bool(tiled))
+
+    return tree.tree_map(scatter, x)
+
+
+def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
+    """The value that slice number ``source`` of a named axis has, for all slices.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.pbroadcast(x, "i", 1), axis_name="i")(pnp.arange(3.0)).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    size = size_of(axis_name)
+    if not 0 <= source < size:
+        raise ArgumentError(
+            wrong=f"pbroadcast was asked for slice {source} of the axis {axis_name!r}, which has {size}",
+            fix=f"Give 0 to {size - 1}",
+        )
+
+    def chosen(leaf: Any) -> Any:
+        leaf = as_operand(leaf, "pbroadcast")
+        here = p.eq(p.axis_index(axis_name=axis_name), np.asarray(source, np.int32))
+        mine = p.select_n(here, zeros(leaf.aval), leaf)
+        return p.psum(mine, axes=(axis_name,), axis_index_groups=None)
+
+    return tree.tree_map(chosen, x)
+
+
+def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Any = None) -> Any:
+    """A named axis and an axis of the array change places; they have one length.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> f = portax.vmap(lambda x: portax.lax.pswapaxes(x, "i", 0), axis_name="i")
+    >>> f(pnp.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)
+
+
+def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
+    """A tree of arrays, of which it is said whether slices may differ along a named axis. The values stay.
+
+    Parameters
+    ----------
+    x : tree of arrays
+    axis_name : name or tuple of names
+    to : {"varying", "reduced", "unreduced"}
+
+    Notes
+    -----
+    portax does not keep this in types, so it has nothing to change.
+    """
+    for name in _names(axis_name):
+        size_of(name)
+    if to not in ("varying", "reduced", "unreduced"):
+        raise ArgumentError(wrong=f"pcast knows no kind {to!r}", fix='Give "varying", "reduced" or "unreduced"')
+    return x

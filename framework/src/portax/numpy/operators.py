@@ -376,7 +376,8 @@ _PLACED = (
     "__dlpack__",
 )  # fmt: skip
 _PLACED_PROPERTIES = (
-    "addressable_shards", "committed", "global_shards", "is_fully_addressable", "is_fully_replicated", "traceback",
+    "addressable_shards", "committed", "global_shards", "is_fully_addressable", "is_fully_replicated", "sharding",
+    "traceback",
 )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ from portax.primitives.collectives import (
     pmin,
     ppermute,
     psum,
+    reduce_scatter,
 )
 from portax.primitives.comparison import (
     clamp,

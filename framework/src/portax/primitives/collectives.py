@@ -1,8 +1,9 @@
 """Collectives: operations along a named axis that some enclosing transformation has mapped.
 
-The operand is one slice; the operation consults the others. Whoever maps the axis (a batching trace today) owns it and
-gives the operation its meaning in ``batch_axis``, where the slices lie along axis 0 of one array. So each collective is
-an ordinary operation on that array, and is differentiated and batched like it. Outside of its axis it is refused when
+The operand is one slice; the operation consults the others. Whoever maps the axis owns it. A batching trace gives the
+operation its meaning in ``batch_axis``, where the slices lie along axis 0 of one array: there each collective is
+an ordinary operation on that array, and is differentiated and batched like it. Where the axis is one of a mesh of
+devices, each device has its slice, and ``stablehlo`` makes them talk. Outside of its axis an operation is refused when
 it is staged or run.
 """
 
@@ -18,6 +19,7 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import Effects
 from portax.core.primitive import Primitive, registry
+from portax.core.stablehlo import divided
 from portax.core.trace import state
 from portax.primitives.arithmetic import mul
 from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum, reshape, transpose
@@ -76,7 +78,14 @@ class Collective(Primitive):
         raise _outside(self, self.names(params))
 
     def stablehlo(self, b: Any, *values: Any, **params: Any) -> Any:
-        raise _outside(self, self.names(params))
+        grid, names = b.module.manual, [str(name) for name in self.names(params)]
+        if grid is None or any(name not in dict(grid.axes) for name in names):
+            raise _outside(self, self.names(params))
+        return self.between_devices(b, grid, names, *values, **params)
+
+    def between_devices(self, b: Any, grid: Any, names: list[str], *values: Any, **params: Any) -> Any:
+        """The text where the axes are of a mesh: ``names`` are those of ``grid``."""
+        raise NotImplementedError(self.name)
 
 
 class Reduction(Collective):
@@ -90,6 +99,7 @@ class Reduction(Collective):
     """
 
     combine: Any = None
+    combining: str
 
     def names(self, params: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(params["axes"])
@@ -113,6 +123,9 @@ class Reduction(Collective):
         """The result where every slice has the same value."""
         return x
 
+    def between_devices(self, b: Any, grid: Any, names: list[str], x: Any, **params: Any) -> Any:
+        return divided.all_reduce(b, x, grid.groups(names), self.combining)
+
 
 class Psum(Reduction):
     """The sum over all slices of a named axis."""
@@ -120,6 +133,7 @@ class Psum(Reduction):
     name = "psum"
     linear_in = (0,)
     combine = staticmethod(reduce_sum)
+    combining = "add"
 
     def repeated(self, x: Any, size: int) -> Any:
         return mul(x, np.asarray(size).astype(aval_of(x).dtype))
@@ -133,6 +147,7 @@ class Pmax(Reduction):
 
     name = "pmax"
     combine = staticmethod(reduce_max)
+    combining = "maximum"
 
 
 class Pmin(Reduction):
@@ -140,6 +155,7 @@ class Pmin(Reduction):
 
     name = "pmin"
     combine = staticmethod(reduce_min)
+    combining = "minimum"
 
 
 class AxisIndex(Collective):
@@ -162,6 +178,11 @@ class AxisIndex(Collective):
 
     def batch_axis(self, trace: Any, batched: Any, *, axis_name: Any) -> Any:
         return iota(dtype=dtypes.int32, shape=(trace.size,), dimension=0, sharding=None), True
+
+    def between_devices(self, b: Any, grid: Any, names: list[str], **params: Any) -> Any:
+        places = b.constant(grid.places(names))
+        here = b.dynamic_slice(places, [b.convert(divided.partition_id(b), dtypes.int32)], [1])
+        return b.reshape(here, ())
 
 
 class AllGather(Collective):
@@ -225,6 +246,75 @@ class AllGather(Collective):
             out = reshape(out, new_sizes=(*shape[:d], shape[d] * shape[d + 1], *shape[d + 2 :]), dimensions=None)
         return out, False
 
+    def between_devices(
+        self, b: Any, grid: Any, names: list[str], x: Any, *, all_gather_dimension: int, tiled: bool, **params: Any
+    ) -> Any:
+        d = all_gather_dimension
+        if not tiled:
+            x = b.reshape(x, (*x.shape[:d], 1, *x.shape[d:]))
+        return divided.all_gather(b, x, grid.groups(names), d)
+
+
+class ReduceScatter(Collective):
+    """The sum over all slices of a named axis, of which each slice gets its share.
+
+    Parameters
+    ----------
+    x : Array, whose axis ``scatter_dimension`` is cut into as many shares as there are slices
+    axis_name : hashable
+    scatter_dimension : int
+    axis_size : int
+    tiled : bool
+        Shares are pieces of the axis; otherwise the axis is as long as there are slices, and goes.
+    """
+
+    name = "reduce_scatter"
+    linear_in = (0,)
+
+    def abstract(self, x: Aval, *, axis_name: Any, scatter_dimension: int, axis_size: int, tiled: bool) -> Aval:
+        size_of(axis_name)
+        d, shape = scatter_dimension, list(x.shape)
+        if shape[d] % axis_size or not (tiled or shape[d] == axis_size):
+            raise errors.ShapeError(
+                wrong=f"psum_scatter shares out axis {d} of {x} among the {axis_size} slices of {axis_name!r}",
+                fix=f"Make that axis of length {axis_size}, or with tiled=True of a multiple of it",
+            )
+        if tiled:
+            shape[d] //= axis_size
+        else:
+            del shape[d]
+        return Aval(tuple(shape), x.dtype)
+
+    def transpose(self, ct: Any, x: Any, *, axis_name: Any, scatter_dimension: int, axis_size: int, tiled: bool) -> Any:
+        return all_gather(
+            ct, all_gather_dimension=scatter_dimension, axis_name=axis_name, axis_size=axis_size, tiled=tiled
+        )
+
+    def batch(self, batched: Any, x: Any, *, scatter_dimension: int, **params: Any) -> Any:
+        return self.bind(x, scatter_dimension=scatter_dimension + 1, **params)
+
+    def batch_axis(
+        self, trace: Any, batched: Any, x: Any, *, axis_name: Any, scatter_dimension: int, axis_size: int, tiled: bool
+    ) -> Any:
+        d = scatter_dimension
+        aval = aval_of(x)
+        total = reduce_sum(x, axes=(0,)) if batched[0] else mul(x, np.asarray(axis_size).astype(aval.dtype))
+        shape = aval_of(total).shape
+        cut = reshape(total, new_sizes=(*shape[:d], axis_size, shape[d] // axis_size, *shape[d + 1 :]), dimensions=None)
+        order = (d, *[i for i in range(len(shape) + 1) if i != d])
+        out = transpose(cut, permutation=order)
+        if not tiled:
+            out = reshape(out, new_sizes=(axis_size, *shape[:d], *shape[d + 1 :]), dimensions=None)
+        return out, True
+
+    def between_devices(
+        self, b: Any, grid: Any, names: list[str], x: Any, *, scatter_dimension: int, tiled: bool, **params: Any
+    ) -> Any:
+        out = divided.reduce_scatter(b, x, grid.groups(names), scatter_dimension, "add")
+        if not tiled:
+            out = b.reshape(out, (*out.shape[:scatter_dimension], *out.shape[scatter_dimension + 1 :]))
+        return out
+
 
 class Ppermute(Collective):
     """Slices sent along a named axis: slice ``j`` gets the value of ``i`` for each ``(i, j)`` in ``perm``, others 0.
@@ -273,6 +363,11 @@ class Ppermute(Collective):
         rows = [_row(x, source[j]) if j in source else nothing for j in range(trace.size)]
         return concatenate(*rows, dimension=0), True
 
+    def between_devices(self, b: Any, grid: Any, names: list[str], x: Any, *, perm: Any, **params: Any) -> Any:
+        groups = grid.groups(names)
+        pairs = [(group[i], group[j]) for group in groups for i, j in perm]
+        return divided.collective_permute(b, x, np.array(pairs, np.int64).reshape(-1, 2))
+
 
 class AllToAll(Collective):
     """Slices exchange parts: part ``k`` of slice ``i`` becomes part ``i`` of slice ``k``.
@@ -315,6 +410,14 @@ class AllToAll(Collective):
         rest.insert(concat_axis, 0)
         return transpose(x, permutation=(split_axis + 1, *rest)), True
 
+    def between_devices(
+        self, b: Any, grid: Any, names: list[str], x: Any, *, split_axis: int, concat_axis: int, **params: Any
+    ) -> Any:
+        out = divided.all_to_all(b, x, grid.groups(names), split_axis, split_axis)
+        order = [d for d in range(x.ndim) if d != split_axis]
+        order.insert(concat_axis, split_axis)
+        return b.transpose(out, order)
+
 
 def _row(x: Any, i: int) -> Any:
     shape = aval_of(x).shape
@@ -337,5 +440,6 @@ pmax = registry.add(Pmax())
 pmin = registry.add(Pmin())
 axis_index = registry.add(AxisIndex())
 all_gather = registry.add(AllGather())
+reduce_scatter = registry.add(ReduceScatter())
 ppermute = registry.add(Ppermute())
 all_to_all = registry.add(AllToAll())

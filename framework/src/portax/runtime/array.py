@@ -19,12 +19,14 @@ from portax.core.config import config
 from portax.core.dtypes import KeyDtype
 from portax.core.lazy import lazy
 from portax.runtime import devices
+from portax.runtime.placements import Placement
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device
 
 dlpack = lazy("portax.runtime.dlpack")
 guards = lazy("portax.runtime.guards")
+shardings = lazy("portax.runtime.shardings")
 
 
 class ConcreteArray(Array):
@@ -75,7 +77,9 @@ class ConcreteArray(Array):
             assert self._device is not None
             if config.guarded:
                 guards.transfer("device_to_device", self.aval)
-            if self._device.backend is device.backend:
+            if type(self._device) is Placement or (
+                self._device.backend is device.backend and type(device) is not Placement
+            ):
                 return self._device.copy_to(self._buffer, device)
         if config.guarded and not device.host_memory:
             guards.transfer("host_to_device", self.aval)
@@ -88,13 +92,50 @@ class ConcreteArray(Array):
         return buffer
 
     @property
-    def device(self) -> Device:
-        """Where the value lives."""
-        return self._device if self._device is not None else devices.default_device()
+    def device(self) -> Any:
+        """Where the value lives: a device, or the sharding of an array that lies on several."""
+        device = self._device
+        if device is None:
+            return devices.default_device()
+        return device.sharding if type(device) is Placement else device
 
     def devices(self) -> set[Device]:
-        """The devices that hold the value: one."""
-        return {self.device}
+        """The devices that hold the value or parts of it."""
+        return set(self._members())
+
+    @property
+    def sharding(self) -> Any:
+        """How the value lies on its devices."""
+        device = self._device
+        if type(device) is Placement:
+            return device.sharding
+        return shardings.SingleDeviceSharding(self.device)
+
+    def _members(self) -> tuple[Device, ...]:
+        device = self._device
+        return device.members if type(device) is Placement else (self.device,)
+
+    @property
+    def addressable_shards(self) -> list[Any]:
+        """The parts on devices of this process, each with its device and its place in the whole."""
+        device = self._device
+        if type(device) is not Placement:
+            return [shardings.Shard(self.device, self.sharding, self.aval.shape, self)]
+        part = self.aval.update(shape=device.sharding.shard_shape(self.aval.shape))
+        return [
+            shardings.Shard(member, device.sharding, self.aval.shape, ConcreteArray(part, None, buffer, member, True))
+            for member, buffer in zip(device.members, device.parts(self._alive()), strict=True)
+        ]
+
+    @property
+    def global_shards(self) -> list[Any]:
+        """The parts on all devices; those of other processes have no data."""
+        return self.addressable_shards
+
+    def _alive(self) -> Buffer:
+        if self._buffer is None:
+            self.host()  # raises
+        return self._buffer
 
     def is_ready(self) -> bool:
         """Whether the value is computed."""
@@ -129,21 +170,24 @@ class ConcreteArray(Array):
 
     def addressable_data(self, index: int) -> ConcreteArray:
         """The part of the array on the device number ``index`` of those of this process: all of it, on the only one."""
-        if index not in (0, -1):
+        count = len(self._members())
+        if not -count <= index < count:
+            several = f"{count} devices" if count > 1 else "one device"
             raise errors.ArgumentError(
-                wrong=f"an array on one device has no part {index}", fix="Give 0, or place the array on more devices"
+                wrong=f"an array on {several} has no part {index}",
+                fix="Give 0, or place the array on more devices" if count == 1 else f"Give 0 to {count - 1}",
             )
-        return self
+        return self if type(self._device) is not Placement else self.addressable_shards[index].data
 
     @property
     def is_fully_addressable(self) -> bool:
         """Whether all of the array is on devices of this process."""
-        return True
+        return self.sharding.is_fully_addressable if type(self._device) is Placement else True
 
     @property
     def is_fully_replicated(self) -> bool:
         """Whether every device that holds a part holds all of the array."""
-        return True
+        return all(n == 1 for n in self._device.tiling.parts) if type(self._device) is Placement else True
 
     @property
     def traceback(self) -> None:
@@ -152,7 +196,7 @@ class ConcreteArray(Array):
 
     def platform(self) -> str:
         """The name of the backend whose device holds the value."""
-        return self.device.platform
+        return self._members()[0].platform
 
     def on_device_size_in_bytes(self) -> int:
         """Bytes that the value takes on its device."""
@@ -161,6 +205,8 @@ class ConcreteArray(Array):
 
     def clone(self) -> ConcreteArray:
         """Another handle on the same value: deleting one leaves the other."""
+        if type(self._device) is Placement:
+            return ConcreteArray(self.aval, None, self._device.put(self.host(), copy=False), self._device, True)
         return ConcreteArray(self.aval, self.host(), None, self._device, self.committed)
 
     def copy_to_host_async(self) -> None:

@@ -26,6 +26,7 @@ from portax.core.primitive import MEMO_LIMIT, Primitive
 from portax.core.trace import Trace, Tracer, leaked
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
+from portax.runtime.placements import Placement
 
 if TYPE_CHECKING:
     from portax.runtime.contract import Device
@@ -205,7 +206,7 @@ def _checked(primitive: Primitive | None, out: np.ndarray, aval: Aval) -> np.nda
 
 def _same_device(primitive: Primitive, device: Device | None, x: ConcreteArray) -> Device | None:
     other = x._device  # pyright: ignore[reportPrivateUsage]
-    if other is not device:
+    if other is not device and not (type(other) is Placement and type(device) is Placement):
         raise errors.ArgumentError(
             wrong=f"{primitive.name} was given arrays committed to different devices: {device} and {other}",
             fix="Move one with device_put",
@@ -244,4 +245,3 @@ def _aval_of_concrete(x: ConcreteArray) -> Aval:
 
 
 aval_readers[ConcreteArray] = _aval_of_concrete
-

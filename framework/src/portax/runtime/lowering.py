@@ -31,6 +31,9 @@ def lower(
     platform: str = "reference",
     locations: bool = False,
     foreign: list[str] | None = None,
+    members: Sequence[Any] | None = None,
+    argument_attributes: Sequence[Any] = (),
+    result_attributes: Sequence[Any] = (),
 ) -> str:
     """The program's text.
 
@@ -53,6 +56,10 @@ def lower(
         Each operation names the user's line it comes from, and the named parts of the program it belongs to.
     foreign : list, optional
         Gets the names of the functions of other languages that the program calls.
+    members : sequence of Device, optional
+        The devices that the program is divided over; left out, it is for one.
+    argument_attributes, result_attributes : sequences of callables or None, optional
+        ``f(module) -> str`` for each: how it is divided.
     """
     avals = list(closed.in_avals)
     if constants:
@@ -66,7 +73,16 @@ def lower(
     ordered = calls_python(closed.effects)
     module = Module(f"jit_{name}" if name else "main", custom_calls=custom_calls, ordered=ordered, platform=platform)
     module.locations = f"jit({name})" if locations else None
-    text = module.main(avals, body, donate=donate)
+    if members is not None:
+        module.members = tuple(members)
+        module.attributes = {"mhlo.num_partitions": f"{len(module.members)} : i32", "mhlo.num_replicas": "1 : i32"}
+    text = module.main(
+        avals,
+        body,
+        donate=donate,
+        argument_attributes={i: f(module) for i, f in enumerate(argument_attributes) if f is not None},
+        result_attributes={i: f(module) for i, f in enumerate(result_attributes) if f is not None},
+    )
     if foreign is not None:
         foreign += module.foreign
     if callbacks is not None:

@@ -31,6 +31,7 @@ logs = lazy("portax.runtime.logs")
 if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device, Executable
 
+
 class Options:
     """What a user asked of one compilation.
 
@@ -111,8 +112,12 @@ def pruned(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[int] | None]:
 
 
 def program_text(
-    closed: ClosedJaxpr, options: Options, device: Device, callbacks: list[Any] | None = None,
-    locations: bool = False, names: list[str] | None = None,
+    closed: ClosedJaxpr,
+    options: Options,
+    device: Device,
+    callbacks: list[Any] | None = None,
+    locations: bool = False,
+    names: list[str] | None = None,
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donate)``: the StableHLO of a program, the inputs it takes, the constants passed before
     them, and which arguments give their memory to which results. ``callbacks`` gets the Python functions it calls,
@@ -120,16 +125,7 @@ def program_text(
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = pruned(closed)
-    large = [v.aval.size >= LARGE for v in closed.jaxpr.constvars]
-    extra = [c for c, big in zip(closed.consts, large, strict=True) if big]
-    if extra:
-        jaxpr = closed.jaxpr
-        first = [v for v, big in zip(jaxpr.constvars, large, strict=True) if big]
-        rest = [v for v, big in zip(jaxpr.constvars, large, strict=True) if not big]
-        closed = ClosedJaxpr(
-            jaxpr.replace(constvars=rest, invars=[*first, *jaxpr.invars]),
-            [c for c, big in zip(closed.consts, large, strict=True) if not big],
-        )
+    closed, extra = without_large(closed)
     donate = donations(closed, options, kept, len(extra))
     claimed = device.backend.capabilities.custom_calls
     text = lower(
@@ -137,6 +133,19 @@ def program_text(
         locations=locations, foreign=names,
     )  # fmt: skip
     return text, kept, extra, donate
+
+
+def without_large(closed: ClosedJaxpr) -> tuple[ClosedJaxpr, list[Any]]:
+    """The program whose first inputs are its large constants, and those."""
+    large = [v.aval.size >= LARGE for v in closed.jaxpr.constvars]
+    if not any(large):
+        return closed, []
+    jaxpr = closed.jaxpr
+    first = [v for v, big in zip(jaxpr.constvars, large, strict=True) if big]
+    rest = [v for v, big in zip(jaxpr.constvars, large, strict=True) if not big]
+    opened = jaxpr.replace(constvars=rest, invars=[*first, *jaxpr.invars])
+    small = [c for c, big in zip(closed.consts, large, strict=True) if not big]
+    return ClosedJaxpr(opened, small), [c for c, big in zip(closed.consts, large, strict=True) if big]
 
 
 def donations(closed: ClosedJaxpr, options: Options, kept: list[int] | None, extra: int) -> dict[int, int | None]:
@@ -198,7 +207,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     name = f"jit({options.name})"
     monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
     monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
-    constants = [device.put(_for_compiler(c), copy=False) for c in extra]
+    constants = [device.put(for_compiler(c), copy=False) for c in extra]
     run = _waiting(executable.run, device) if calls_python(closed.effects) else executable.run
     return Program(device, run, kept, constants, executable, text, options)
 
@@ -217,7 +226,8 @@ def _waiting(run: Callable[[list[Buffer]], list[Buffer]], device: Device) -> Cal
     return run_and_wait
 
 
-def _for_compiler(x: Any) -> Any:
+def for_compiler(x: Any) -> Any:
+    """The value of a constant as a driver stores it."""
     if not isinstance(x, ConcreteArray):
         return x
     dtype = x.aval.dtype

@@ -72,7 +72,7 @@ class ReferenceBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         names = frozenset(d.name for d in dtypes.ALL)
-        return Capabilities(dtypes=names, denormals=names, deterministic=True, multi_device=True)
+        return Capabilities(dtypes=names, denormals=names, deterministic=True)
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
         raise CompileError(

@@ -16,6 +16,7 @@ from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.primitive import Undefined
 from portax.core.refs import Cell, Scope
 from portax.core.trace import state
+from portax.errors import GapError
 from portax.primitives.zeros import add_any, zeros
 from portax.transforms.stage import stage
 
@@ -33,6 +34,13 @@ def transpose(jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Any], cts:
     list
         One entry an operand: its cotangent, None where that is zero or the operand is known.
     """
+    if state.alike:
+        raise GapError(
+            wrong="a reverse-mode derivative was taken inside of a function mapped by shard_map with check_vma=True; "
+            "which gradients are sums over devices is then JAX's to say, and portax does not tell yet",
+            fix="Take the derivative of the mapped function, or give shard_map check_vma=False and sum gradients over "
+            "devices with psum where they are partial",
+        )
     known: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     known.update((v, x) for v, x in zip(jaxpr.invars, operands, strict=True) if type(x) is not Undefined)
     linear = _run_known(jaxpr, known)
@@ -45,10 +53,7 @@ def transpose(jaxpr: Jaxpr, consts: Sequence[Any], operands: Sequence[Any], cts:
         back = [pending.pop(v, None) for v in eqn.outvars]
         if all(ct is None for ct in back):
             continue
-        given = [
-            a.val if type(a) is Literal else known[a] if a in known else Undefined(a.aval)
-            for a in eqn.invars
-        ]
+        given = [a.val if type(a) is Literal else known[a] if a in known else Undefined(a.aval) for a in eqn.invars]
         rule = eqn.primitive.transpose
         if rule is None:
             raise errors.NotDifferentiableError(

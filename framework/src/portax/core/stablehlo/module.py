@@ -57,6 +57,7 @@ class Builder(Linear):
         """
         if self.order is not None:
             operands, result_avals = [*operands, self.order], None
+        key = key if self.module.manual is None else (key, self.module.manual)
         function, avals = self.module.function(key, name, [v.aval for v in operands], body)
         if result_avals is not None:
             avals = result_avals
@@ -85,6 +86,7 @@ class Builder(Linear):
         """
         if self.order is not None:
             return self.call(key, name, operands, None, body)
+        key = key if self.module.manual is None else (key, self.module.manual)
         function, avals = self.module.function(key, name, [v.aval for v in operands], body)
         given = ", ".join([f"{k} = {_spelled(v)}" for k, v in attributes.items()])
         words = f"composite_attributes = {{{given}}}, " if given else ""
@@ -145,6 +147,14 @@ class Module:
     ----------
     callbacks : list of (function, avals of its results)
         The Python functions that the program calls.
+    meshes : dict
+        The grids of devices declared so far, and their names.
+    members : tuple of Device, or None
+        The devices that the program is divided over; None where it is for one.
+    manual : Grid or None
+        Inside of a region that sees one device's parts, the grid of devices.
+    channels : int
+        How many collectives there are.
     locations : str or None
         What the program is called in the locations of its operations; None where they have none.
     """
@@ -164,6 +174,10 @@ class Module:
         self.custom_calls = frozenset(custom_calls)
         self.ordered, self.platform = ordered, platform
         self.locations: str | None = None
+        self.meshes: dict[Hashable, str] = {}
+        self.members: tuple[Any, ...] | None = None
+        self.manual: Any = None
+        self.channels = 0
         self.callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         #: The functions of other languages that the program calls, by name.
         self.foreign: list[str] = []

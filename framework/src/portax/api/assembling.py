@@ -1,0 +1,142 @@
+"""Arrays on several devices, from their parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax import errors
+from portax.core.aval import Aval, aval_of
+from portax.core.dtypes import canonicalize_dtype
+from portax.higher_order.constraint import check
+from portax.runtime import eager
+from portax.runtime.array import ConcreteArray
+from portax.runtime.placements import Placement, placement
+
+
+def _target(shape: Sequence[int], dtype: Any, sharding: Any) -> tuple[Aval, Placement]:
+    aval = Aval(tuple(shape), np.dtype(dtype))
+    check(aval, sharding)
+    return aval, placement(sharding, aval.ndim)
+
+
+def make_array_from_callback(
+    shape: Sequence[int], sharding: Any, data_callback: Callable[[Any], Any], dtype: Any = None
+) -> ConcreteArray:
+    """An array whose parts come from a function.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the whole array.
+    sharding : Sharding
+    data_callback : callable
+        Takes the index of a part, a tuple of slices, and gives what is there. Called once for each distinct part.
+    dtype : dtype, optional
+        Default: that of what the callback gives.
+
+    Raises
+    ------
+    ShapeError
+        A part has another shape than its index, or the sharding does not fit.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import numpy as np
+    >>> from portax.sharding import NamedSharding, PartitionSpec as P
+    >>> rows = NamedSharding(portax.make_mesh((1,), ("i",)), P("i"))
+    >>> x = np.arange(4.0, dtype=np.float32)
+    >>> portax.make_array_from_callback((4,), rows, lambda index: x[index]).tolist()
+    [0.0, 1.0, 2.0, 3.0]
+    """
+    where = sharding.tiling(len(shape))
+    steps = [n // parts for n, parts in zip(shape, where.parts, strict=True)]
+
+    def part(index: Any) -> np.ndarray:
+        told = tuple([slice(None) if n == 1 else cut for n, cut in zip(where.parts, index, strict=True)])
+        piece = np.asarray(data_callback(told))
+        if piece.shape != tuple(steps):
+            raise errors.ShapeError(
+                wrong=f"data_callback gave an array of shape {piece.shape} for the part {told} of an array of shape "
+                f"{tuple(shape)}, which has {tuple(steps)}",
+                fix="Give exactly what the index selects",
+            )
+        return piece
+
+    check(Aval(tuple(shape), np.dtype(np.float32)), sharding)
+    target = placement(sharding, len(shape))
+    if dtype is None:
+        known = part(target.indices(shape)[0])
+        dtype = known.dtype
+    kept = canonicalize_dtype(dtype)
+    aval = Aval(tuple(shape), kept)
+    buffer = target.made(aval.shape, kept, lambda index: np.asarray(part(index), dtype=kept, order="C"))
+    return ConcreteArray(aval, None, buffer, target, True)
+
+
+def make_array_from_single_device_arrays(
+    shape: Sequence[int], sharding: Any, arrays: Sequence[Any], *, dtype: Any = None
+) -> ConcreteArray:
+    """An array of parts that are on their devices already.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the whole array.
+    sharding : Sharding
+    arrays : sequence of Array
+        One on each device of the sharding that is of this process, in any order.
+    dtype : dtype, optional
+        Needed where there are no arrays.
+
+    Raises
+    ------
+    ArgumentError
+        A device has no array, or two.
+    ShapeError
+        A part has the wrong shape.
+    """
+    arrays = [eager.asarray(x) for x in arrays]
+    aval, target = _target(shape, arrays[0].aval.dtype if dtype is None else dtype, sharding)
+    held = {x.device: x for x in arrays}
+    wanted = set(target.members)
+    if set(held) != wanted or len(arrays) != len(wanted):
+        raise errors.ArgumentError(
+            wrong=f"make_array_from_single_device_arrays was given arrays on {[x.device for x in arrays]} for a "
+            f"sharding over {list(target.members)}",
+            fix="Give one array on each device of the sharding",
+        )
+    steps = tuple([n // parts for n, parts in zip(aval.shape, target.tiling.parts, strict=True)])
+    for x in arrays:
+        if aval_of(x).shape != steps:
+            raise errors.ShapeError(
+                wrong=f"make_array_from_single_device_arrays was given a part {x.aval}, where parts have shape {steps}",
+                fix="Give parts of the shape sharding.shard_shape(shape)",
+            )
+    parts = [held[device].buffer_on(device) for device in target.members]
+    return ConcreteArray(aval, None, target.joined(aval.shape, aval.dtype, parts), target, True)
+
+
+def make_array_from_process_local_data(
+    sharding: Any, local_data: Any, global_shape: Sequence[int] | None = None
+) -> ConcreteArray:
+    """An array from what this process has of it; where there is one process, that is all of it.
+
+    Parameters
+    ----------
+    sharding : Sharding
+    local_data : array
+    global_shape : sequence of int, optional
+        Default: the shape of ``local_data``, its divided axes taken as many times as there are processes.
+    """
+    data = np.asarray(local_data)
+    if global_shape is not None and tuple(global_shape) != data.shape:
+        raise errors.ShapeError(
+            wrong=f"make_array_from_process_local_data was given data of shape {data.shape} for an array of shape "
+            f"{tuple(global_shape)}, and this is the only process",
+            fix="Give all of the data, or leave global_shape out",
+        )
+    return make_array_from_callback(data.shape, sharding, lambda index: data[index])

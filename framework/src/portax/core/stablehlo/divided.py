@@ -1,0 +1,199 @@
+"""Programs on several devices as text: meshes, how values are divided over them, and what devices say to each other.
+
+Two worlds. Outside of a manual region a value is a whole array, and an annotation says how it lies on the devices; the
+compiler divides the work. Inside (``manual_computation``) a value is one device's part, and collectives name the groups
+of devices that exchange parts. Invariant: a collective is written inside of a manual region only, with a channel and
+with global device numbers; XLA ends the process otherwise.
+
+The dialect is Shardy's (``sdy``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.core.aval import Aval
+from portax.core.stablehlo.emitter import as_values
+from portax.core.stablehlo.module import Builder, Module
+from portax.core.stablehlo.types import Value, joined_types, type_of
+
+Axes = tuple[tuple[str, int], ...]
+Entry = tuple[str, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Devices in a grid with named axes, as the text of a program knows them.
+
+    Attributes
+    ----------
+    axes : tuple of (name, size)
+    order : tuple of int
+        Numbers of the program's devices in the row-major order of the grid.
+    """
+
+    axes: Axes
+    order: tuple[int, ...]
+
+    def groups(self, names: Sequence[str]) -> np.ndarray:
+        """The devices that differ along the axes ``names`` only, a group to a row, in the order of those axes."""
+        known = [name for name, _ in self.axes]
+        grid = np.asarray(self.order).reshape([size for _, size in self.axes])
+        inner = [known.index(name) for name in names]
+        outer = [i for i in range(len(known)) if i not in inner]
+        count = int(np.prod([self.axes[i][1] for i in inner]))
+        return grid.transpose(outer + inner).reshape(-1, count)
+
+    def places(self, names: Sequence[str]) -> np.ndarray:
+        """For each device of the program, its number within its group of ``groups``."""
+        groups = self.groups(names)
+        places = np.empty(groups.size, np.int32)
+        places[groups] = np.arange(groups.shape[1], dtype=np.int32)
+        return places
+
+
+def mesh(module: Module, grid: Grid) -> str:
+    """The name of a mesh in the text, declared the first time it is asked for."""
+    known = module.meshes.get(grid)
+    if known is None:
+        known = module.meshes[grid] = "@mesh" if not module.meshes else f"@mesh_{len(module.meshes)}"
+        sizes = ", ".join([f'"{name}"={size}' for name, size in grid.axes])
+        plain = grid.order == tuple(range(len(grid.order)))
+        ids = "" if plain else f", device_ids=[{', '.join(map(str, grid.order))}]"
+        module.preamble.append(f"sdy.mesh {known} = <[{sizes}]{ids}>")
+    return known
+
+
+def division(module: Module, grid: Grid, entries: Sequence[Entry]) -> str:
+    """How a value is divided, ``<@mesh, [...]>``: what cuts each axis, None where the compiler may choose."""
+    axes = ["{?}" if names is None else "{" + ", ".join([f'"{n}"' for n in names]) + "}" for names in entries]
+    return f"<{mesh(module, grid)}, [{', '.join(axes)}]>"
+
+
+def attribute(module: Module, grid: Grid, entries: Sequence[Entry]) -> str:
+    """The same as an attribute of an argument or a result."""
+    return f"sdy.sharding = #sdy.sharding{division(module, grid, entries)}"
+
+
+def constraint(b: Builder, x: Value, grid: Grid, entries: Sequence[Entry]) -> Value:
+    """Append the wish that ``x`` be divided so."""
+    return b.emit(x.aval, f"sdy.sharding_constraint {x.name} {division(b.module, grid, entries)} : {x.type}")
+
+
+def manual_computation(
+    b: Builder,
+    grid: Grid,
+    manual: Sequence[str],
+    operands: Sequence[Value],
+    ins: Sequence[Sequence[Entry]],
+    part_avals: Sequence[Aval],
+    outs: Sequence[Sequence[Entry]],
+    result_avals: Sequence[Aval],
+    body: Callable[..., Any],
+) -> tuple[Value, ...]:
+    """Append a region that each device runs on its parts of the operands.
+
+    Parameters
+    ----------
+    b : Builder
+    grid : Grid
+    manual : sequence of str
+        The axes of the grid along which the region sees parts; along others the compiler divides the work.
+    operands : sequence of Value
+    ins, outs : a division for each operand and result
+    part_avals : sequence of Aval
+        Of the region's arguments.
+    result_avals : sequence of Aval
+        Of the whole results.
+    body : callable
+        ``body(b, *parts) -> parts``
+    """
+    module = b.module
+    saved, module.manual = module.manual, grid
+    try:
+        text, _ = b.region(part_avals, body)
+    finally:
+        module.manual = saved
+    # `region` begins with the arguments of a block and ends in StableHLO's return; this region has its own forms.
+    head, _, rest = text.partition("^bb0(")
+    arguments, _, lines = rest.partition("):\n") if rest else ("", "", head.partition("{\n")[2])
+    kept, _, returned = lines.rpartition("stablehlo.return")
+    listed = ", ".join([division(module, grid, e) for e in ins])
+    given = ", ".join([division(module, grid, e) for e in outs])
+    axes = ", ".join([f'"{name}"' for name in manual])
+    return b.emit_many(
+        result_avals,
+        f"sdy.manual_computation({', '.join([v.name for v in operands])}) in_shardings=[{listed}] "
+        f"out_shardings=[{given}] manual_axes={{{axes}}} ({arguments}) {{\n{kept}sdy.return{returned} : "
+        f"({joined_types(operands)}) -> ({', '.join([type_of(a) for a in result_avals])})",
+    )
+
+
+# -- collectives ----------------------------------------------------------------------------------------------------
+
+
+def _dense(groups: np.ndarray) -> str:
+    return f"dense<{groups.tolist()}> : tensor<{groups.shape[0]}x{groups.shape[1]}xi64>"
+
+
+def _channel(b: Builder) -> str:
+    b.module.channels += 1
+    return f"channel_handle = #stablehlo.channel_handle<handle = {b.module.channels}, type = 1>"
+
+
+def all_reduce(b: Builder, x: Value, groups: np.ndarray, combine: str) -> Value:
+    """Append the combination (``"add"``, ``"maximum"``, ...) of the parts of each group."""
+    scalar = Aval((), x.dtype)
+    text, _ = b.region([scalar, scalar], lambda b, x, y: b.binary(combine, x, y))
+    words = f"{_channel(b)}, replica_groups = {_dense(groups)}, use_global_device_ids"
+    [out] = b.generic("stablehlo.all_reduce", [x], [Aval(x.shape, x.dtype)], words, [text])
+    return out
+
+
+def all_gather(b: Builder, x: Value, groups: np.ndarray, axis: int) -> Value:
+    """Append the parts of each group, laid one after the other along ``axis``."""
+    shape = list(x.shape)
+    shape[axis] *= groups.shape[1]
+    words = f"all_gather_dim = {axis} : i64, {_channel(b)}, replica_groups = {_dense(groups)}, use_global_device_ids"
+    [out] = b.generic("stablehlo.all_gather", [x], [Aval(tuple(shape), x.dtype)], words)
+    return out
+
+
+def reduce_scatter(b: Builder, x: Value, groups: np.ndarray, axis: int, combine: str) -> Value:
+    """Append the combination of the parts of each group, of which each device gets its share of ``axis``."""
+    shape = list(x.shape)
+    shape[axis] //= groups.shape[1]
+    scalar = Aval((), x.dtype)
+    text, _ = b.region([scalar, scalar], lambda b, x, y: b.binary(combine, x, y))
+    words = f"{_channel(b)}, replica_groups = {_dense(groups)}, scatter_dimension = {axis} : i64, use_global_device_ids"
+    [out] = b.generic("stablehlo.reduce_scatter", [x], [Aval(tuple(shape), x.dtype)], words, [text])
+    return out
+
+
+def all_to_all(b: Builder, x: Value, groups: np.ndarray, split: int, joined: int) -> Value:
+    """Append the exchange of shares: each device's cuts of axis ``split`` become pieces of axis ``joined``."""
+    n, shape = groups.shape[1], list(x.shape)
+    shape[split] //= n
+    shape[joined] *= n
+    words = (
+        f"{_channel(b)}, concat_dimension = {joined} : i64, replica_groups = {_dense(groups)}, "
+        f"split_count = {n} : i64, split_dimension = {split} : i64"
+    )
+    [out] = as_values(b.generic("stablehlo.all_to_all", [x], [Aval(tuple(shape), x.dtype)], words))
+    return out
+
+
+def collective_permute(b: Builder, x: Value, pairs: np.ndarray) -> Value:
+    """Append the sending of parts from device to device; who gets nothing has zeros."""
+    words = f"{_channel(b)}, source_target_pairs = {_dense(pairs)}"
+    [out] = b.generic("stablehlo.collective_permute", [x], [Aval(x.shape, x.dtype)], words)
+    return out
+
+
+def partition_id(b: Builder) -> Value:
+    """Append the number of the device, among those of the program."""
+    return b.emit(Aval((), np.dtype(np.uint32)), "stablehlo.partition_id : tensor<ui32>")

@@ -1,0 +1,174 @@
+"""An array that lies on several devices, seen as an array on one.
+
+A placement is a device whose memory is that of several: what is put on it is cut as a sharding says, and each part goes
+to its device. So an array needs to know nothing of shardings: it has a buffer on a device like any other. What a buffer
+is depends on the backend: what its ``join`` gives, or where it runs programs on one device at a time, a tuple of
+the parts' buffers.
+
+Placements are interned by the sharding and the rank of the arrays on it: equal ones are the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.core.jaxpr import ClosedJaxpr
+from portax.core.lazy import lazy
+from portax.runtime.contract import Buffer, Device, Tiling
+
+spread = lazy("portax.runtime.spread")
+
+Index = tuple[slice, ...]
+
+
+class Placement(Device):
+    """Several devices as one.
+
+    Attributes
+    ----------
+    sharding : Sharding
+    tiling : Tiling
+        What the sharding is for arrays of the placement's rank.
+    members : tuple of Device
+    joins : bool
+        The backend runs programs on several devices at once, and has buffers that lie on several.
+    """
+
+    host_memory = False
+
+    def __init__(self, sharding: Any, rank: int) -> None:
+        self.sharding, self.rank = sharding, rank
+        self.members: tuple[Device, ...] = sharding.device_list
+        self.tiling: Tiling = sharding.tiling(rank)
+        first = self.members[0]
+        self.id, self.kind, self.platform, self.backend = first.id, first.kind, first.platform, first.backend
+        self.process_index = first.process_index
+        self.joins = len(self.members) > 1 and first.backend.capabilities.multi_device
+        self._places = self.tiling.places()
+        self._distinct = dict(zip(reversed(self._places), reversed(range(len(self._places))), strict=True))
+
+    # -- parts --------------------------------------------------------------------------------------------------------
+    def indices(self, shape: Sequence[int]) -> list[Index]:
+        """For each member, which part of an array of that shape it holds."""
+        steps = [n // parts for n, parts in zip(shape, self.tiling.parts, strict=True)]
+        return [tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps, strict=True)) for place in self._places]
+
+    def parts(self, buffer: Buffer) -> list[Buffer]:
+        """The buffer of each member."""
+        return self.backend.parts(buffer) if self.joins else list(buffer)
+
+    def joined(self, shape: tuple[int, ...], dtype: np.dtype, parts: list[Buffer]) -> Buffer:
+        """One buffer of what the members hold."""
+        if self.joins:
+            return self.backend.join(shape, dtype, self.tiling, self.members, parts)
+        return tuple(parts)
+
+    def made(self, shape: tuple[int, ...], dtype: np.dtype, part: Callable[[Index], np.ndarray]) -> Buffer:
+        """A buffer of an array whose parts are asked for one by one; a part that several hold is asked for once."""
+        known: dict[tuple[int, ...], np.ndarray] = {}
+        buffers = []
+        for place, index, device in zip(self._places, self.indices(shape), self.members, strict=True):
+            if place not in known:
+                known[place] = part(index)
+            buffers.append(device.put(known[place], copy=False))
+        return self.joined(shape, dtype, buffers)
+
+    # -- a device -----------------------------------------------------------------------------------------------------
+    def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
+        if copy:
+            array = array.copy()
+        return self.made(array.shape, array.dtype, lambda index: np.asarray(array[index], order="C"))
+
+    def host(self, buffer: Buffer) -> np.ndarray:
+        parts = self.parts(buffer)
+        pieces = {place: self.members[i].host(parts[i]) for place, i in self._distinct.items()}
+        if len(pieces) == 1:
+            [whole] = pieces.values()
+            return whole
+        piece = next(iter(pieces.values()))
+        shape = tuple(n * parts for n, parts in zip(piece.shape, self.tiling.parts, strict=True))
+        whole = np.empty(shape, piece.dtype)
+        for place, piece in pieces.items():
+            index = tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, piece.shape, strict=True))
+            whole[index] = piece
+        whole.flags.writeable = False
+        return whole
+
+    def wait(self, buffer: Buffer) -> None:
+        for device, part in self._held(buffer):
+            device.wait(part)
+
+    def ready(self, buffer: Buffer) -> bool:
+        return all([device.ready(part) for device, part in self._held(buffer)])
+
+    def delete(self, buffer: Buffer) -> None:
+        for device, part in self._held(buffer):
+            device.delete(part)
+
+    def deleted(self, buffer: Buffer) -> bool:
+        return any([device.deleted(part) for device, part in self._held(buffer)])
+
+    def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
+        """A copy on another placement or device: part by part where it is cut alike, else by way of the host."""
+        if isinstance(device, Placement) and device.tiling == self.tiling and device.backend is self.backend:
+            if device.members == self.members:
+                return buffer
+            if len(device.members) == len(self.members):
+                moved = [
+                    source.copy_to(part, target)
+                    for source, part, target in zip(self.members, self.parts(buffer), device.members, strict=True)
+                ]
+                piece = self.members[0].host(self.parts(buffer)[0])
+                shape = tuple(n * parts for n, parts in zip(piece.shape, self.tiling.parts, strict=True))
+                return device.joined(shape, piece.dtype, moved)
+        return device.put(self.host(buffer), copy=False)
+
+    def pointer(self, buffer: Buffer) -> int:
+        return self.members[0].pointer(self.parts(buffer)[0])
+
+    def _held(self, buffer: Buffer) -> list[tuple[Device, Buffer]]:
+        """What to ask about a buffer: itself, of any member, where it is one; else each member about its own."""
+        if self.joins:
+            return [(self.members[0], buffer)]
+        return list(zip(self.members, buffer, strict=True))
+
+    def __repr__(self) -> str:
+        return repr(self.sharding)
+
+
+class _Named:
+    """Whether any program may name a mesh: the modules of the operations that do say so when they are loaded."""
+
+    __slots__ = ("any",)
+
+    def __init__(self) -> None:
+        self.any = False
+
+
+meshes = _Named()
+
+
+def is_spread(closed: ClosedJaxpr, arrays: Sequence[Any]) -> bool:
+    """Whether a program is one for several devices: an argument lies on several, or an operation names them."""
+    return (meshes.any and spread.mesh_of(closed) is not None) or any(
+        [type(getattr(x, "_device", None)) is Placement for x in arrays]
+    )
+
+
+_placements: dict[tuple[Any, int], Placement] = {}
+
+#: Placements kept; beyond, all are made anew, and programs for them looked up again.
+KEPT = 4096
+
+
+def placement(sharding: Any, rank: int) -> Placement:
+    """The placement of arrays of that rank under a sharding: always the same object."""
+    known = _placements.get((sharding, rank))
+    if known is None:
+        if len(_placements) >= KEPT:
+            _placements.clear()
+        known = _placements[sharding, rank] = Placement(sharding, rank)
+    return known

@@ -1,0 +1,290 @@
+"""Programs on several devices at once.
+
+``run_spread`` runs a program on arrays of which some are divided over devices. On a backend that compiles for several
+devices the program is one: its text says how the arguments lie, and where the user said so, values and results; the
+compiler divides the work. On others it runs on the first device on whole arrays, and its results are cut as the user
+said. Either way each result is an array on a placement.
+
+Programs are kept with the jaxpr they came from, by where their arguments are and where their results are to be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from portax import errors, monitoring
+from portax.core.aval import Aval
+from portax.core.effects import calls_python
+from portax.core.jaxpr import ClosedJaxpr, Jaxpr
+from portax.core.lazy import lazy
+from portax.core.partition import PartitionSpec
+from portax.core.stablehlo import divided
+from portax.runtime import programs
+from portax.runtime.array import ConcreteArray
+from portax.runtime.contract import CompileOptions, Device
+from portax.runtime.dividing import division_of
+from portax.runtime.lowering import lower
+from portax.runtime.placements import Placement, placement
+from portax.runtime.programs import Options
+from portax.runtime.shardings import GSPMDSharding, Mesh, NamedSharding, SingleDeviceSharding, spec_of
+
+cache = lazy("portax.runtime.cache")
+
+
+class SpreadProgram:
+    """A program prepared for several devices.
+
+    Attributes
+    ----------
+    run : list of Buffer -> list of Buffer
+        Of the inputs that are kept, each on the placement that was asked for.
+    results : list of Placement
+    """
+
+    __slots__ = ("executable", "extra", "kept", "results", "run", "text")
+
+    def __init__(self, run: Any, kept: list[int] | None, extra: list[Any], results: list[Placement]) -> None:
+        self.run, self.kept, self.extra, self.results = run, kept, extra, results
+        self.executable: Any = None
+        self.text = ""
+
+
+def meshes_in(jaxpr: Jaxpr) -> list[Mesh]:
+    """The meshes of devices that operations of a program name, inner programs included."""
+    found: list[Mesh] = []
+    for eqn in jaxpr.eqns:
+        for value in eqn.params.values():
+            for part in value if isinstance(value, tuple | list) else (value,):
+                if isinstance(part, ClosedJaxpr):
+                    found += meshes_in(part.jaxpr)
+                elif isinstance(part, Jaxpr):
+                    found += meshes_in(part)
+                elif isinstance(part, Mesh):
+                    found.append(part)
+                elif isinstance(part, NamedSharding) and isinstance(part.mesh, Mesh):
+                    found.append(part.mesh)
+    return found
+
+
+def mesh_of(closed: ClosedJaxpr) -> Mesh | None:
+    """The first mesh of several devices that a program names; kept with the program."""
+    if "mesh" not in closed.memo:
+        closed.memo["mesh"] = next((m for m in meshes_in(closed.jaxpr) if m.size > 1), None)
+    return closed.memo["mesh"]
+
+
+def run_spread(
+    closed: ClosedJaxpr,
+    arrays: Sequence[ConcreteArray],
+    options: Options,
+    wanted_in: Sequence[Any] | None = None,
+    wanted_out: Sequence[Any] | None = None,
+) -> list[ConcreteArray]:
+    """Run a program on arrays, at least one of which lies on several devices, or which names a mesh.
+
+    Parameters
+    ----------
+    closed : ClosedJaxpr
+    arrays : sequence of ConcreteArray
+    options : Options
+    wanted_in, wanted_out : sequences of Sharding or None
+        Where inputs and results are to be; None leaves it to the array, and to the compiler.
+    """
+    mesh, members = _home(closed, arrays, options.name, [*(wanted_in or ()), *(wanted_out or ())])
+    places = [
+        _place(x, mesh, members, options.name, wanted)
+        for x, wanted in zip(arrays, wanted_in or [None] * len(arrays), strict=True)
+    ]
+    outs = tuple(wanted_out) if wanted_out is not None else (None,) * len(closed.out_avals)
+    key = ("spread", members, mesh, tuple(places), outs, *options.key())
+    program = closed.memo.get(key)
+    if program is None:
+        program = closed.memo[key] = _prepare(closed, mesh, members, places, outs, options)
+    kept = range(len(arrays)) if program.kept is None else program.kept
+    buffers = program.run([*program.extra, *[arrays[i].buffer_on(places[i]) for i in kept]])
+    for i in options.donated:
+        arrays[i].delete()
+    return [
+        ConcreteArray(aval, None, buffer, place, True)
+        for aval, buffer, place in zip(closed.out_avals, buffers, program.results, strict=True)
+    ]
+
+
+def _home(
+    closed: ClosedJaxpr, arrays: Sequence[ConcreteArray], name: str, wanted: Sequence[Any]
+) -> tuple[Mesh | None, tuple[Device, ...]]:
+    """The mesh by which results are named, and the devices the program runs on."""
+    named = mesh_of(closed)
+    mesh, members = named, None
+    if named is not None:
+        members = named.device_list
+    shardings = [
+        *[x._device.sharding for x in arrays if type(x._device) is Placement],  # pyright: ignore[reportPrivateUsage]
+        *[s for s in wanted if s is not None],
+    ]
+    for sharding in shardings:
+        if members is None:
+            members = sharding.device_list
+        elif set(members) != set(sharding.device_list):
+            what = f"names the mesh {named}, and was given" if named is not None else "was given"
+            raise errors.ArgumentError(
+                wrong=f"{name or 'a program'} {what} arrays on different sets of devices: "
+                f"{list(members)} and {list(sharding.device_list)}",
+                fix="Bring them to one set with device_put",
+            )
+        if mesh is None and isinstance(sharding, NamedSharding):
+            mesh = sharding.mesh
+    if mesh is not None:  # the order of the mesh is the order of its names
+        members = mesh.device_list
+    assert members is not None
+    return mesh, members
+
+
+def _whole(mesh: Mesh | None, members: tuple[Device, ...]) -> Any:
+    """The sharding that keeps a whole copy on every device."""
+    if len(members) == 1:
+        return SingleDeviceSharding(members[0])
+    if mesh is not None:
+        return NamedSharding(mesh, PartitionSpec())
+    return GSPMDSharding.replicated(members)
+
+
+def _place(x: ConcreteArray, mesh: Mesh | None, members: tuple[Device, ...], name: str, wanted: Any) -> Placement:
+    """Where a program takes an argument: where it is, if it was told to be there."""
+    device = x._device  # pyright: ignore[reportPrivateUsage]
+    if type(device) is Placement:
+        if wanted is not None and device.tiling != wanted.tiling(x.ndim):
+            raise errors.ArgumentError(
+                wrong=f"{name or 'a jitted function'} has in_shardings {wanted} for an argument that lies as "
+                f"{device.sharding}",
+                fix="Bring it there with device_put, or leave that sharding None",
+            )
+        if device.members == members:
+            return device
+        sharding = device.sharding
+        return placement(sharding if wanted is None else wanted, x.ndim)
+    if x.committed and device is not None and device not in members:
+        raise errors.ArgumentError(
+            wrong=f"{name or 'a program'} runs on {list(members)}, and was given an array committed to {device}",
+            fix="Bring it to those devices with device_put",
+        )
+    return placement(_whole(mesh, members) if wanted is None else wanted, x.ndim)
+
+
+def _prepare(
+    closed: ClosedJaxpr,
+    mesh: Mesh | None,
+    members: tuple[Device, ...],
+    places: Sequence[Placement],
+    outs: Sequence[Any],
+    options: Options,
+) -> SpreadProgram:
+    first = members[0]
+    if len(members) == 1 or not first.backend.capabilities.multi_device:
+        return _on_one(closed, mesh, members, places, outs, options)
+    began = time.time()
+    kept: list[int] | None = None
+    if not options.keep_unused:
+        closed, kept = programs.pruned(closed)
+    closed, extra = programs.without_large(closed)
+    whole = placement(_whole(mesh, members), 0)
+    inputs = [*[placement(whole.sharding, c.ndim) for c in extra], *[places[i] for i in kept or range(len(places))]]
+    if kept is not None and not kept:
+        inputs = inputs[: len(extra)]
+    donated = programs.donations(closed, options, kept, len(extra))
+    called: list[Any] = []
+    text = lower(
+        closed, options.name, donated, custom_calls=first.backend.capabilities.custom_calls, callbacks=called,
+        platform=first.platform, members=members,
+        argument_attributes=[_attribute(p.sharding, p.rank, members) for p in inputs],
+        result_attributes=[
+            None if s is None else _attribute(s, a.ndim, members) for s, a in zip(outs, closed.out_avals, strict=True)
+        ],
+    )  # fmt: skip
+    if called or calls_python(closed.effects):
+        raise errors.GapError(
+            wrong=f"{options.name or 'a program'} calls Python and runs on {len(members)} devices at once",
+            fix="Take callbacks and prints out of it, or run it on one device",
+        )
+    written = time.time()
+    asked = CompileOptions(
+        effort=options.effort,  # pyright: ignore[reportArgumentType]
+        donated=tuple(sorted(donated)),
+        num_partitions=len(members),
+    )
+    executable = cache.compile_cached(text, asked, list(members), cache.disk_cache())
+    name = f"jit({options.name})"
+    monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
+    monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
+    results = [
+        placement(_named(tiling, mesh, members, asked_for), aval.ndim)
+        for tiling, asked_for, aval in zip(executable.tilings, outs, closed.out_avals, strict=True)
+    ]
+    constants = [placement(whole.sharding, c.ndim).put(programs.for_compiler(c), copy=False) for c in extra]
+    program = SpreadProgram(executable.run, kept, constants, results)
+    program.executable, program.text = executable, text
+    return program
+
+
+def _attribute(sharding: Any, rank: int, members: tuple[Device, ...]) -> Any:
+    """Writes a sharding as an attribute: ``f(module) -> str``, since only the module knows its meshes."""
+    found = division_of(sharding, rank, members)
+    if found is None:
+        raise errors.ArgumentError(
+            wrong=f"the sharding {sharding} is not on the devices {list(members)} that the program runs on",
+            fix="Use shardings of one set of devices",
+        )
+    grid, entries = found
+    return lambda module: divided.attribute(module, grid, entries)
+
+
+def _named(tiling: Any, mesh: Mesh | None, members: tuple[Device, ...], asked_for: Any) -> Any:
+    """The sharding of a result: the one asked for, or what the mesh calls its division."""
+    if asked_for is not None and asked_for.device_list == members and asked_for.tiling(len(tiling.parts)) == tiling:
+        return asked_for
+    spec = None if mesh is None else spec_of(tiling, mesh)
+    return GSPMDSharding(members, tiling) if spec is None else NamedSharding(mesh, spec)
+
+
+def _on_one(
+    closed: ClosedJaxpr,
+    mesh: Mesh | None,
+    members: tuple[Device, ...],
+    places: Sequence[Placement],
+    outs: Sequence[Any],
+    options: Options,
+) -> SpreadProgram:
+    """The program on whole arrays, on the first device."""
+    first = members[0]
+    inner = programs.prepare(closed, first, Options(options.name, options.effort, (), options.keep_unused))
+    results = [
+        placement(_told(closed.jaxpr, i, aval, mesh, members, places) if s is None else s, aval.ndim)
+        for i, (s, aval) in enumerate(zip(outs, closed.out_avals, strict=True))
+    ]
+
+    def run(buffers: list[Any]) -> list[Any]:
+        kept = range(len(places)) if inner.kept is None else inner.kept
+        given = [places[i].copy_to(b, first) for i, b in zip(kept, buffers, strict=True)]
+        whole = inner.run([*inner.extra, *given])
+        return [place.put(first.host(x), copy=False) for place, x in zip(results, whole, strict=True)]
+
+    return SpreadProgram(run, inner.kept, [], results)
+
+
+def _told(
+    jaxpr: Jaxpr, index: int, aval: Aval, mesh: Mesh | None, members: tuple[Device, ...], places: Sequence[Placement]
+) -> Any:
+    """Where a result is when nobody said: as what made it says, or like an input of its shape, or whole."""
+    var = jaxpr.outvars[index]
+    for eqn in reversed(jaxpr.eqns):
+        if var in eqn.outvars:
+            says = getattr(eqn.primitive, "shardings_of_results", None)
+            if says is not None:
+                return says(eqn.params, [v.aval.ndim for v in eqn.outvars])[eqn.outvars.index(var)]
+            break
+    for place, inner in zip(places, jaxpr.invars, strict=True):
+        if inner.aval.shape == aval.shape:
+            return place.sharding
+    return _whole(mesh, members)

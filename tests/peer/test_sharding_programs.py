@@ -1,0 +1,274 @@
+"""Programs on eight devices beside JAX: where results lie, what they are, and their derivatives.
+
+Each case is a function ``f(lib, mesh, *arrays)`` of either library's names; portax runs it on XLA's virtual devices and
+on reference devices, where nothing is compiled.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import portax
+import portax.numpy as pnp
+from portax.runtime.reference_backend import ReferenceBackend
+from portax.sharding import Mesh, NamedSharding, PartitionSpec
+from portax_cpu import CPUBackend
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(len(jax.devices()) < 8, reason="JAX was started with fewer than eight devices"),
+]
+
+THEIRS = types.SimpleNamespace(
+    lib=jax, np=jnp, lax=jax.lax, P=jax.sharding.PartitionSpec, NamedSharding=jax.sharding.NamedSharding,
+    Mesh=jax.sharding.Mesh,
+)  # fmt: skip
+OURS = types.SimpleNamespace(
+    lib=portax, np=pnp, lax=portax.lax, P=PartitionSpec, NamedSharding=NamedSharding, Mesh=Mesh
+)
+DEVICES = {
+    "cpu": CPUBackend({"devices": "8"}).devices(),
+    "reference": ReferenceBackend({"devices": "8"}).devices(),
+}
+GRIDS = {"x8": ((8,), ("x",)), "x4 y2": ((4, 2), ("x", "y")), "x2 y2 z2": ((2, 2, 2), ("x", "y", "z"))}
+
+
+def meshes(grid: str, where: str) -> tuple[Any, Any]:
+    sizes, names = GRIDS[grid]
+    theirs = jax.sharding.Mesh(np.array(jax.devices()[:8]).reshape(sizes), names)
+    return theirs, Mesh(np.array(DEVICES[where], object).reshape(sizes), names)
+
+
+def numbers(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def compare(f: Any, grid: str, where: str, *arrays: np.ndarray, lies: bool = True, rtol: float = 2e-5) -> None:
+    theirs, ours = meshes(grid, where)
+    expected = f(THEIRS, theirs, *map(jnp.asarray, arrays))
+    got = f(OURS, ours, *map(pnp.asarray, arrays))
+    expected, got = jax.tree.leaves(expected), portax.tree.leaves(got)
+    assert len(expected) == len(got)
+    for e, g in zip(expected, got, strict=True):
+        assert g.shape == e.shape and g.dtype == e.dtype
+        np.testing.assert_allclose(np.asarray(g), np.asarray(e), rtol=rtol, atol=1e-5)
+        if lies:
+            theirs_at = {d.id: i for d, i in e.sharding.devices_indices_map(e.shape).items()}
+            first = min(d.id for d in g.sharding.device_list)
+            ours_at = {d.id - first: i for d, i in g.sharding.devices_indices_map(g.shape).items()}
+            assert _cuts(theirs_at, e.shape) == _cuts(ours_at, g.shape), (e.sharding, g.sharding)
+
+
+def _cuts(indices: Any, shape: Any) -> Any:
+    return {d: tuple(s.indices(n) for s, n in zip(i, shape, strict=True)) for d, i in indices.items()}
+
+
+on_both = pytest.mark.parametrize("where", DEVICES)
+
+
+# -- placing ----------------------------------------------------------------------------------------------------
+@on_both
+@pytest.mark.parametrize("spec", [(), ("x",), (None, "x"), (("x", "y"),), ("y", "x"), ("x", "y")], ids=str)
+def test_an_array_is_cut_as_told(where, spec):
+    def f(lib, mesh, x):
+        return lib.lib.device_put(x, lib.NamedSharding(mesh, lib.P(*spec)))
+
+    compare(f, "x4 y2", where, numbers(8, 16))
+
+
+@on_both
+def test_parts_know_their_place(where):
+    theirs, ours = meshes("x4 y2", where)
+    x = numbers(8, 6)
+    a = jax.device_put(x, jax.sharding.NamedSharding(theirs, jax.sharding.PartitionSpec("x")))
+    b = portax.device_put(x, NamedSharding(ours, PartitionSpec("x")))
+    for e, g in zip(a.addressable_shards, b.addressable_shards, strict=True):
+        assert (g.index, g.replica_id) == (e.index, e.replica_id)
+        np.testing.assert_array_equal(np.asarray(g.data), np.asarray(e.data))
+
+
+# -- jit ----------------------------------------------------------------------------------------------------
+def _sharded(lib, mesh, x, *spec):
+    return lib.lib.device_put(x, lib.NamedSharding(mesh, lib.P(*spec)))
+
+
+@on_both
+@pytest.mark.parametrize("how", ["elementwise", "total", "rows", "matmul"])
+def test_jit_follows_its_operands(where, how):
+    def f(lib, mesh, x):
+        x = _sharded(lib, mesh, x, "x", "y")
+        inner = {
+            "elementwise": lambda x: lib.np.sin(x) * 2,
+            "total": lambda x: x.sum(),
+            "rows": lambda x: x.sum(1),
+            "matmul": lambda x: x @ x.T,
+        }[how]
+        return lib.lib.jit(inner)(x)
+
+    compare(f, "x4 y2", where, numbers(8, 16), lies=where == "cpu" or how == "elementwise")
+
+
+@on_both
+def test_jit_places_what_it_is_told_to_place(where):
+    def f(lib, mesh, x, w):
+        at = lambda *spec: lib.NamedSharding(mesh, lib.P(*spec))
+        return lib.lib.jit(
+            lambda x, w: (x @ w, w + 1), in_shardings=(at("x"), at(None, "y")), out_shardings=(at("x", "y"), at())
+        )(x, w)
+
+    compare(f, "x4 y2", where, numbers(8, 16), numbers(16, 4, seed=1))
+
+
+@on_both
+def test_a_constraint_inside_is_obeyed(where):
+    def f(lib, mesh, x):
+        at = lib.NamedSharding(mesh, lib.P(None, "x"))
+        return lib.lib.jit(lambda x: lib.lax.with_sharding_constraint(lib.np.sin(x), at))(_sharded(lib, mesh, x, "x"))
+
+    compare(f, "x8", where, numbers(8, 16))
+
+
+@on_both
+def test_gradients_of_a_divided_loss(where):
+    def f(lib, mesh, w, x, y):
+        x, y = _sharded(lib, mesh, x, "x"), _sharded(lib, mesh, y, "x")
+        w = _sharded(lib, mesh, w)
+        loss = lambda w, x, y: ((lib.np.tanh(x @ w) - y) ** 2).mean()
+        return lib.lib.jit(lib.lib.value_and_grad(loss))(w, x, y)
+
+    compare(f, "x8", where, numbers(4, 3), numbers(16, 4, seed=1), numbers(16, 3, seed=2), lies=where == "cpu")
+
+
+@on_both
+def test_eager_operations_stay_where_their_operands_are(where):
+    compare(lambda lib, mesh, x: _sharded(lib, mesh, x, "x") * 2 + 1, "x8", where, numbers(8, 3))
+
+
+# -- shard_map ----------------------------------------------------------------------------------------------------
+BODIES = {
+    "psum": lambda lib, x: lib.lax.psum(x, "x"),
+    "psum of both": lambda lib, x: lib.lax.psum(x, ("x", "y")),
+    "pmean": lambda lib, x: lib.lax.pmean(x, "x"),
+    "all_gather": lambda lib, x: lib.lax.all_gather(x, "x"),
+    "all_gather tiled": lambda lib, x: lib.lax.all_gather(x, "x", axis=1, tiled=True),
+    "psum_scatter": lambda lib, x: lib.lax.psum_scatter(x, "x", scatter_dimension=1, tiled=True),
+    "ppermute": lambda lib, x: lib.lax.ppermute(x, "x", [(i, (i + 1) % 4) for i in range(4)]),
+    "ppermute in part": lambda lib, x: lib.lax.ppermute(x, "x", [(0, 2)]),
+    "all_to_all": lambda lib, x: lib.lax.all_to_all(x, "x", 1, 0, tiled=True),
+    "axis_index": lambda lib, x: x * lib.lax.axis_index("x") + lib.lax.axis_index("y"),
+    "local": lambda lib, x: lib.np.sin(x) * x.sum(),
+}
+DIFFERENTIABLE = [name for name in BODIES if name != "axis_index"]
+
+
+def _mapped(lib, mesh, body, out=("x", "y")):
+    return lib.lib.shard_map(
+        lambda x: body(lib, x), mesh=mesh, in_specs=lib.P("x", "y"), out_specs=lib.P(*out), check_vma=False
+    )
+
+
+@on_both
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("jitted", [False, True], ids=["eager", "jit"])
+def test_shard_map(where, body, jitted):
+    def f(lib, mesh, x):
+        mapped = _mapped(lib, mesh, BODIES[body])
+        return (lib.lib.jit(mapped) if jitted else mapped)(x)
+
+    compare(f, "x4 y2", where, numbers(8, 16), lies=body != "all_gather")
+
+
+@on_both
+@pytest.mark.parametrize("body", DIFFERENTIABLE)
+def test_derivatives_of_shard_map(where, body):
+    def f(lib, mesh, x):
+        mapped = _mapped(lib, mesh, BODIES[body])
+        loss = lambda x: lib.np.sin(mapped(x)).sum()
+        return lib.lib.grad(loss)(x), lib.lib.jvp(loss, (x,), (x,))
+
+    compare(f, "x4 y2", where, numbers(8, 16), lies=False)
+
+
+@on_both
+@pytest.mark.parametrize("body", BODIES)
+def test_vmap_of_shard_map(where, body):
+    def f(lib, mesh, x):
+        return lib.lib.vmap(_mapped(lib, mesh, BODIES[body]))(x)
+
+    compare(f, "x4 y2", where, numbers(3, 8, 16), lies=False)
+
+
+@on_both
+def test_replicated_results_and_operands(where):
+    def f(lib, mesh, x, w):
+        mapped = lib.lib.shard_map(
+            lambda x, w: lib.lax.psum((x @ w).sum(), "x"), mesh=mesh, in_specs=(lib.P("x"), lib.P()), out_specs=lib.P()
+        )
+        return mapped(x, w), lib.lib.grad(mapped, (0, 1))(x, w)
+
+    compare(f, "x8", where, numbers(16, 4), numbers(4, 3, seed=1), lies=False)
+
+
+@on_both
+def test_a_ring_inside_of_scan(where):
+    def f(lib, mesh, x):
+        def ring(x):
+            def turn(carry, _):
+                total, x = carry
+                x = lib.lax.ppermute(x, "x", [(i, (i + 1) % 8) for i in range(8)])
+                return (total + x, x), None
+
+            return lib.lax.scan(turn, (x, x), None, length=7)[0][0]
+
+        mapped = lib.lib.shard_map(ring, mesh=mesh, in_specs=lib.P("x"), out_specs=lib.P("x"), check_vma=False)
+        return lib.lib.jit(mapped)(x), lib.lib.grad(lambda x: (mapped(x) ** 2).sum())(x)
+
+    compare(f, "x8", where, numbers(8, 3), lies=False)
+
+
+@on_both
+def test_gradients_inside_without_checks(where):
+    def f(lib, mesh, w, x):
+        step = lambda w, x: lib.lax.pmean(lib.lib.grad(lambda w: (lib.np.tanh(x @ w) ** 2).mean())(w), "x")
+        return lib.lib.shard_map(
+            step, mesh=mesh, in_specs=(lib.P(), lib.P("x")), out_specs=lib.P(), check_vma=False
+        )(w, x)  # fmt: skip
+
+    compare(f, "x8", where, numbers(4, 3), numbers(16, 4, seed=1))
+
+
+# -- pmap ----------------------------------------------------------------------------------------------------
+PMAPS = {
+    "psum": (lambda lib: lambda x: x / lib.lax.psum(x, "i"), {"axis_name": "i"}),
+    "out axis": (lambda lib: lambda x: x * 2, {"out_axes": 1}),
+    "in axis": (lambda lib: lambda x: x.sum(), {"in_axes": 1}),
+    "nested": (lambda lib: lib.lib.vmap(lambda x: x * lib.lax.axis_index("i")), {"axis_name": "i"}),
+    "grad of psum": (lambda lib: lib.lib.grad(lambda x: lib.lax.psum((x**2).sum(), "i")), {"axis_name": "i"}),
+}
+
+
+@on_both
+@pytest.mark.parametrize("case", PMAPS)
+def test_pmap(where, case):
+    make, options = PMAPS[case]
+
+    def f(lib, mesh, x):
+        devices = list(mesh.devices.flat)
+        return lib.lib.pmap(make(lib), devices=devices, **options)(x)
+
+    compare(f, "x8", where, numbers(8, 8, 3))
+
+
+@on_both
+def test_grad_of_pmap(where):
+    def f(lib, mesh, x):
+        mapped = lib.lib.pmap(lambda x: lib.np.sin(x) * lib.lax.pmean(x, "i"), "i", devices=list(mesh.devices.flat))
+        return lib.lib.grad(lambda x: mapped(x).sum())(x)
+
+    compare(f, "x8", where, numbers(8, 3), lies=False)
