@@ -5,12 +5,13 @@ How it runs them stands in ``runtime.reference``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from portax.core import dtypes
-from portax.errors import CompileError
+from portax.errors import BackendError, CompileError
 from portax.runtime.contract import Backend, Buffer, Capabilities, CompileOptions, Device, Executable
 
 
@@ -55,7 +56,13 @@ class ReferenceBackend(Backend):
     Parameters
     ----------
     options : mapping
-        ``devices``: how many devices to pretend there are (default 1), for programs meant for several.
+        ``devices``: how many devices to pretend there are, for programs meant for several (default: the environment
+        variable ``PORTAX_REFERENCE_DEVICES``, else 1).
+
+    Raises
+    ------
+    BackendError
+        That is no number of devices.
     """
 
     name = "reference"
@@ -63,8 +70,13 @@ class ReferenceBackend(Backend):
     compiles = False
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        count = int(options.get("devices", "1"))
-        self._devices = tuple(ReferenceDevice(self, i) for i in range(count))
+        given = options.get("devices") or os.environ.get("PORTAX_REFERENCE_DEVICES") or "1"
+        if not (str(given).isdecimal() and int(given) > 0):
+            raise BackendError(
+                wrong=f"PORTAX_REFERENCE_DEVICES is {given!r}, not a number of devices",
+                fix="Set it to a whole number from 1, for example PORTAX_REFERENCE_DEVICES=4",
+            )
+        self._devices = tuple(ReferenceDevice(self, i) for i in range(int(given)))
 
     def devices(self) -> tuple[Device, ...]:
         return self._devices

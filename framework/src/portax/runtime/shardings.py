@@ -158,7 +158,8 @@ def make_mesh(
     if count > len(found):
         raise errors.ArgumentError(
             wrong=f"a mesh of shape {tuple(axis_shapes)} needs {count} devices, and there are {len(found)}",
-            fix="Make it smaller, or start with more devices (PORTAX_CPU_DEVICES=8 divides the cpu)",
+            fix="Make it smaller, or start with more devices (PORTAX_CPU_DEVICES=8 divides the cpu, "
+            "PORTAX_REFERENCE_DEVICES=8 the reference device)",
         )
     grid = np.empty(count, object)
     grid[:] = found[:count]
