@@ -16,7 +16,7 @@ from portax.numpy.indexing import index
 from portax.numpy.promotion import as_array
 from portax.numpy.shaping import broadcast_to, ravel, reshape
 from portax.numpy.taking import integers
-from portax.numpy.ufuncs import remainder, truth
+from portax.numpy.ufuncs import maximum, remainder, truth
 from portax.primitives import arithmetic
 from portax.primitives.comparison import select_n
 from portax.primitives.conversion import convert, convert_element_type
@@ -55,6 +55,8 @@ def put(a: Any, ind: Any, v: Any, mode: str | None = None, *, inplace: bool = Tr
     values = index(values, np.arange(places.size, dtype=_INT32) % values.size)
     if mode == "wrap":
         places = remainder(places, x.size)
+    if mode == "clip":  # which leaves no meaning to negative indices: they are below the first place
+        places = maximum(places, 0)
     return reshape(IndexUpdate(ravel(x), places).set(values, mode="clip"), x.shape)
 
 
