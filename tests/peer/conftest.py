@@ -4,6 +4,9 @@ An expression is a function ``f(lib, *arrays)``, where ``lib`` has ``np``, ``lin
 portax's; ours runs at once and compiled. Results must agree in structure, shape, dtype and value; so must derivatives,
 along a direction and back. Both call LAPACK, so signs and orders that are free are mostly the same; where they are
 not, an expression makes something of them that is determined.
+
+Here too the cases of each function are counted (`peer_cases.counting`), and the tests that ``differences.toml`` names
+are marked as expected to fail.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import sys
 import types
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,18 +22,43 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 import numpy as np
 import pytest
+from peer_cases import counting, known, summary
 
 import portax
 import portax.lax.linalg
 import portax.numpy as pnp
 import portax.scipy.linalg
 
-THEIRS = types.SimpleNamespace(
-    lib=jax, np=jnp, lin=jnp.linalg, lax=jax.lax.linalg, sp=jax.scipy.linalg
-)
+THEIRS = types.SimpleNamespace(lib=jax, np=jnp, lin=jnp.linalg, lax=jax.lax.linalg, sp=jax.scipy.linalg)
 OURS = types.SimpleNamespace(
     lib=portax, np=pnp, lin=pnp.linalg, lax=portax.lax.linalg, sp=portax.scipy.linalg
 )  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        _, here, node = item.nodeid.partition("tests/peer/")
+        for row in known.of_test(node) if here else ():
+            item.add_marker(pytest.mark.xfail(reason=row.reason, strict=True))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Count from now on: every room that a test could take a function from has been imported."""
+    if any("tests/peer/" in item.nodeid for item in session.items):
+        counting.watch(sorted({p.rpartition(".")[0] for p in summary.functions()}))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    counting.begin()
+    yield
+    counting.end()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if counting.DRAWN or counting.BY_TESTS:
+        terminalreporter.section("cases beside jax")
+        terminalreporter.write_line("\n".join(summary.lines()))
 
 
 @pytest.fixture(scope="session")

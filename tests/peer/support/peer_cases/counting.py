@@ -1,0 +1,61 @@
+"""How many cases each public function has in a run, printed at its end.
+
+A case is a test, or an example of a hypothesis test, that uses a public function in jax and in portax alike; or a
+drawn case of a table, which says so itself. Modules of both libraries note which names a test takes from them: only
+while a test runs, and only for code of the tests.
+"""
+
+from __future__ import annotations
+
+import collections
+import sys
+import types
+from collections.abc import Iterable
+from typing import Any
+
+#: Cases by path below the library: those of tests, and those that a table drew.
+BY_TESTS: collections.Counter[str] = collections.Counter()
+DRAWN: collections.Counter[str] = collections.Counter()
+LEAST = 40
+
+_seen: dict[str, set[str]] | None = None
+
+
+def add(path: str, cases: int) -> None:
+    """Note cases that a table drew."""
+    DRAWN[path] += cases
+
+
+def begin() -> None:
+    """A test, or an example of one, begins."""
+    global _seen
+    _seen = {"jax": set(), "portax": set()}
+
+
+def end() -> None:
+    """It ends: what it took from both libraries, it compared."""
+    global _seen
+    if _seen is not None:
+        BY_TESTS.update(_seen["jax"] & _seen["portax"])
+    _seen = None
+
+
+class Watched(types.ModuleType):
+    """A module that notes which of its names the code of a test takes."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if _seen is not None and name[:2] != "__":
+            code = sys._getframe(1).f_code.co_filename
+            if ("/tests/peer/" in code and "/support/" not in code) or not code.endswith(".py"):
+                library, _, path = object.__getattribute__(self, "__dict__")["__name__"].partition(".")
+                _seen[library].add(f"{path}.{name}" if path else name)
+        return super().__getattribute__(name)
+
+
+def watch(modules: Iterable[str]) -> None:
+    """Note uses of these modules' names from now on, in jax and in portax."""
+    for path in modules:
+        for library in ("jax", "portax"):
+            module = sys.modules.get(f"{library}.{path}" if path else library)
+            if type(module) is types.ModuleType:
+                module.__class__ = Watched
