@@ -303,6 +303,13 @@ def accumulated(p: Any, wrap: Any) -> Any:
     return r[...]
 
 
+def pushed(p: Any, wrap: Any) -> Any:
+    """Forward mode along another reference."""
+    r, d = p.ref([1.0, 2.0], "float32"), p.ref([0.5, -1.0], "float32")
+    f = lambda r, x: (put(r, 0, p.np.sin(r[1]) * x), r[...] * x)[1]
+    return wrap(lambda r, d: p.jvp(f, (r, 2.0), (d, 1.0)))(r, d), r[...], d[...]
+
+
 def sent(p: Any, wrap: Any) -> Any:
     """Gradients added to references, returned, and not wanted."""
     a, y = p.ref([1.0, 1.0], "float32"), p.ref(0.5, "float32")
@@ -343,6 +350,7 @@ OUTSIDE = [
     closed_over, given, in_a_tree, scanned_over, counted_while, bounded_by_values, branched, branched_on_operands,
     mapped, mapped_second_axis, read_by_all_rows, read_by_a_derivative, recorded, stashed, stashed_in_a_program,
     accumulated,
+    pushed,
     sent,
     rematerialized_outside, empty, weak,
 ]  # fmt: skip

@@ -150,6 +150,16 @@ def test_a_reference_stays_in_its_process():
             export(portax.jit(f))(*args)
 
 
+def test_the_tangent_of_a_reference_is_another():
+    ref = counter()
+    with refuses(RefError, "reference as primal and no reference as its tangent", "zeros_like"):
+        portax.jvp(lambda r: r[...], (ref,), (1.0,))
+    with refuses(RefError, "where an array is needed"):
+        portax.jvp(lambda x: x, (1.0,), (ref,))
+    with refuses(RefError, "jvp was given one reference .* twice"):
+        portax.jvp(lambda r: r[...], (ref,), (ref,))
+
+
 def test_a_condition_does_not_write():
     ref = counter()
     with refuses(RefError, "condition of while_loop, .*, writes to a reference", "Write in the body"):

@@ -264,6 +264,20 @@ def test_a_differentiated_function_writes_values_that_do_not_move(wrap):
     assert np.allclose(ref[...], np.sin(1.0), rtol=1e-6)
 
 
+@jitted
+def test_forward_mode_moves_a_reference_along_another(wrap):
+    ref, dot = counter(3.0), counter(0.5)
+
+    def f(r, x):
+        r[...] = r[...] ** 2 * x
+        return 2 * r[...]
+
+    y, t = wrap(lambda r, d: portax.jvp(f, (r, 2.0), (d, 1.0)))(ref, dot)
+    assert [float(v) for v in (y, t, ref[...], dot[...])] == [36.0, 30.0, 18.0, 15.0]
+    portax.jvp(lambda r: r.__setitem__(..., 1.0), (ref,), (dot,))
+    assert [float(ref[...]), float(dot[...])] == [1.0, 0.0]
+
+
 @portax.custom_vjp
 def stash(ref, x):
     return x

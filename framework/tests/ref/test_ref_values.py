@@ -64,7 +64,8 @@ def test_a_window_may_start_at_a_traced_place(traced, stride):
 
 
 def test_a_window_of_a_size_alone_starts_at_the_front():
-    assert portax.new_ref(pnp.arange(5))[portax.ds(2)].tolist() == [0, 1]
+    ref = portax.new_ref(pnp.arange(5))
+    assert ref[portax.ds(2)].tolist() == [0, 1] and ref[portax.ds(None)].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_a_part_is_a_reference_of_its_own():

@@ -22,6 +22,7 @@ from portax.higher_order.checks import check_output
 from portax.higher_order.closures import as_arrays, avals_of, name_of
 from portax.higher_order.custom_jvp import float0_zeros
 from portax.higher_order.jitted import jit
+from portax.higher_order.references import Inside
 from portax.primitives.zeros import zeros
 from portax.transforms.jvp import jvp as flat_jvp
 from portax.transforms.jvp import moves, tangent_aval
@@ -105,7 +106,8 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     primals : tuple or list
         Arguments of ``fun``.
     tangents : tuple or list
-        The direction: trees of the shapes and dtypes of ``primals``.
+        The direction: trees of the shapes and dtypes of ``primals``. The tangent of a reference is another, to which
+        the tangent of what is written is written.
     has_aux : bool
         ``fun`` returns a pair whose second part is not differentiated.
 
@@ -134,10 +136,17 @@ def jvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
     _check_same("jvp", primals, tangents)
     primals, tangents = tuple(primals), tuple(tangents)
     leaves, in_tree = tree.flatten(primals)
+    inside, given = Inside(leaves), tree.leaves(tangents)
+    if inside.given:
+        leaves, given = inside.read(leaves), inside.tangents(given)
     leaves = as_arrays(leaves, "jvp")
-    dots = [_tangent("jvp", aval_of(x), t) for x, t in zip(leaves, tree.leaves(tangents), strict=True)]
+    dots = [_tangent("jvp", aval_of(x), t) for x, t in zip(leaves, given, strict=True)]
     flat, seen = flat_function(fun, in_tree, has_aux)
-    outs, out_dots = flat_jvp(flat, leaves, dots)
+    if inside.given:
+        outs, out_dots = flat_jvp(inside.around(flat), leaves, dots)
+        outs, out_dots = inside.written_back(outs, out_dots)
+    else:
+        outs, out_dots = flat_jvp(flat, leaves, dots)
     out_tree, n, aux_tree = seen
     result = (
         tree.unflatten(out_tree, outs[:n]),

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval
 from portax.core.refs import Cell, Scope
 from portax.core.trace import State
 from portax.higher_order.closures import avals_of, check_distinct, write_all
+from portax.transforms.jvp import instantiate, moves
 
 
 class References:
@@ -59,12 +61,14 @@ class References:
 class Inside:
     """The arguments of a function that is being staged, of which some are references."""
 
-    __slots__ = ("cells", "given", "scope")
+    __slots__ = ("cells", "given", "moving", "scope")
 
     def __init__(self, leaves: Sequence[Any]) -> None:
         self.given = {i: x for i, x in enumerate(leaves) if isinstance(x, Cell)}
         self.scope = Scope()
         self.cells: dict[int, Cell] = {}
+        #: Where they are differentiated, the references that hold the tangents.
+        self.moving: dict[int, Cell] = {}
 
     def avals(self, avals: Sequence[Any]) -> Sequence[Any]:
         """What the program takes in the place of each argument."""
@@ -95,3 +99,33 @@ class Inside:
             return None
         written = [i for i, cell in self.cells.items() if cell.written]
         return References(self.scope.cells, written, results)
+
+    # -- forward mode -------------------------------------------------------------------------------------------------
+    def read(self, leaves: Sequence[Any]) -> list[Any]:
+        """The leaves, with what the references among them hold in their place."""
+        return [x.read() if i in self.given else x for i, x in enumerate(leaves)]
+
+    def tangents(self, leaves: Sequence[Any]) -> list[Any]:
+        """The same of the tangents, of which those of references are references."""
+        self.moving = {i: x for i, x in enumerate(leaves) if isinstance(x, Cell)}
+        if self.moving.keys() != self.given.keys():
+            raise errors.RefError(
+                wrong="jvp was given a reference as primal and no reference as its tangent, or the other way round",
+                fix="Give a reference to the tangent for each reference: new_ref(zeros_like(ref[...]))",
+            )
+        check_distinct("jvp", [*self.given.values(), *self.moving.values()])
+        return [self.moving[i].read() if i in self.moving else x for i, x in enumerate(leaves)]
+
+    def around(self, flat: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        """The flat function that takes what references hold, and gives besides what was written to them."""
+        return lambda *xs: [*flat(*self.arguments(xs)), *self.values()]
+
+    def written_back(self, outs: Sequence[Any], dots: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """The function's own results and their tangents; the others are written to the references."""
+        written = [i for i, cell in self.cells.items() if cell.written]
+        n = len(outs) - len(written)
+        for i, x, t in zip(written, outs[n:], dots[n:], strict=True):
+            write_all([self.given[i]], [x])
+            if moves(self.moving[i].aval.inner_aval):
+                write_all([self.moving[i]], [instantiate(t, self.moving[i].aval.inner_aval)])
+        return outs[:n], dots[:n]

@@ -33,12 +33,12 @@ class Slice:
         return f"Slice(start={self.start}, size={self.size}, stride={self.stride})"
 
 
-def ds(start: Any, size: int | None = None, stride: int | None = None) -> Slice:
+def ds(start: Any, size: int | None = None, stride: int | None = None) -> Slice | slice:
     """A window of an axis, as an index of a reference: its start may be traced.
 
     Parameters
     ----------
-    start : int or Array of an integer dtype, shape ()
+    start : int or Array of an integer dtype, shape (), or None for all of the axis
     size : int, optional
         Number of elements; given alone, ``ds(size)`` starts at 0.
     stride : int, optional
@@ -56,6 +56,8 @@ def ds(start: Any, size: int | None = None, stride: int | None = None) -> Slice:
     >>> ref[portax.ds(1, 3)].tolist()
     [1, 2, 3]
     """
+    if start is None:
+        return slice(None)
     if size is None:
         start, size = 0, start
     stride = 1 if stride is None else stride
