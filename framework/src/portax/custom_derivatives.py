@@ -10,3 +10,5 @@ from portax.higher_order.custom_vjp import CustomVJPPrimal as CustomVJPPrimal
 from portax.higher_order.custom_vjp import custom_vjp as custom_vjp
 from portax.higher_order.custom_vjp import custom_vjp_call_p as custom_vjp_call_p
 from portax.higher_order.custom_vjp import custom_vjp_primal_tree_values as custom_vjp_primal_tree_values
+from portax.higher_order.linear_call import linear_call as linear_call
+from portax.higher_order.linear_call import remat_opt_p as remat_opt_p

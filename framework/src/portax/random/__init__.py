@@ -16,7 +16,7 @@ from portax.random.continuous import (
 )
 from portax.random.counts import binomial, multinomial, poisson
 from portax.random.discrete import bernoulli, categorical, choice, geometric, permutation, rademacher
-from portax.random.gamma import beta, chisquare, dirichlet, f, gamma, loggamma, t
+from portax.random.gamma import beta, chisquare, dirichlet, f, gamma, loggamma, random_gamma_p, t
 from portax.random.keys import PRNGKey, clone, fold_in, key, key_data, key_dtype, key_impl, split, wrap_key_data
 from portax.random.normal import lognormal, normal, truncated_normal
 from portax.random.uniform import bits, randint, uniform

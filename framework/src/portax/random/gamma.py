@@ -13,8 +13,10 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.aval import aval_of
 from portax.errors import ShapeError
 from portax.higher_order import custom_jvp, while_loop
+from portax.higher_order.composed import Composed
 from portax.numpy.promotion import as_array
 from portax.primitives.arithmetic import add, div, max_, mul, neg, sqrt, sub
 from portax.primitives.barriers import stop_gradient
@@ -42,6 +44,7 @@ from portax.random.sampling import (
     unsharded,
 )
 from portax.random.uniform import split_key, unit
+from portax.transforms.batch import batch
 
 
 def _split_each(keys: Any, n: int) -> list[Any]:
@@ -273,3 +276,16 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
         raise ShapeError(wrong="dirichlet needs alpha of at least one axis, got a scalar", fix="Give a vector")
     lead = common_shape(shape, "dirichlet", alpha.shape[:-1])
     return _dirichlet(key, alpha, shape=(*lead, alpha.shape[-1]), dtype=dtype)
+
+
+def _gammas_of_keys(key: Any, a: Any, *, log_space: bool = False) -> Any:
+    """Gamma numbers of orders ``a``, or their logarithms, with one key, or one for each along the first axes."""
+    shape, leading = aval_of(a).shape, aval_of(key).ndim
+    if not leading:
+        return gamma_of(key, a, shape, aval_of(a).dtype, log_space)
+    rows = lambda key, a: [_gammas_of_keys(key, a, log_space=log_space)]
+    [out], _ = batch(rows, [key, a], [True, True], shape[0])
+    return out
+
+
+random_gamma_p = Composed("random_gamma", _gammas_of_keys)
