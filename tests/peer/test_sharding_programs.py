@@ -272,3 +272,42 @@ def test_grad_of_pmap(where):
         return lib.lib.grad(lambda x: mapped(x).sum())(x)
 
     compare(f, "x8", where, numbers(8, 3), lies=False)
+
+
+# -- stages ------------------------------------------------------------------------------------------------------------
+@on_both
+def test_stages_tell_where_things_are(where):
+    theirs, ours = meshes("x4 y2", where)
+
+    def told(lib, mesh):
+        x = _sharded(lib, mesh, numbers(8, 16), "x", "y")
+        compiled = lib.lib.jit(lambda x: {"same": x * 2}).lower(x).compile()
+        return compiled, compiled(x)
+
+    (a, x), (b, y) = told(THEIRS, theirs), told(OURS, ours)
+    np.testing.assert_allclose(np.asarray(y["same"]), np.asarray(x["same"]))
+    [[mine], named] = b.input_shardings
+    assert str(mine.spec) == str(a.input_shardings[0][0].spec)
+    assert named == a.input_shardings[1] == {}
+    assert str(b.output_shardings["same"].spec) == str(a.output_shardings["same"].spec)
+
+
+@on_both
+def test_meshes_of_the_same_devices_in_another_order(where):
+    _, ours = meshes("x8", where)
+    other = Mesh(ours.devices[::-1], ("y",))
+    x, y = numbers(8, 3), numbers(8, 3, seed=1)
+    total = portax.jit(pnp.add)(
+        portax.device_put(x, NamedSharding(ours, PartitionSpec("x"))),
+        portax.device_put(y, NamedSharding(other, PartitionSpec("y"))),
+    )
+    np.testing.assert_array_equal(np.asarray(total), x + y)
+
+
+def test_the_text_of_a_program_says_how_it_is_divided():
+    _, ours = meshes("x4 y2", "cpu")
+    x = portax.device_put(numbers(8, 16), NamedSharding(ours, PartitionSpec("x", "y")))
+    text = portax.jit(lambda x: x * 2).lower(x).as_text()
+    assert 'sdy.mesh @mesh = <["x"=4, "y"=2]>' in text
+    assert '[{"x"}, {"y"}]' in text
+    assert "mhlo.num_partitions = 8" in text

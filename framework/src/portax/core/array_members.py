@@ -378,6 +378,11 @@ class ArrayMembers:
         ...
 
     @property
+    def sharding(self) -> Array:
+        """How the value lies on its devices."""
+        ...
+
+    @property
     def addressable_shards(self) -> list[Any]:
         """The parts on devices of this process, each with its device and its place in the whole."""
         ...
@@ -458,11 +463,6 @@ class ArrayMembers:
     @property
     def device(self) -> Any:
         """Where the value lives: a device, or the sharding of an array that lies on several."""
-        ...
-
-    @property
-    def sharding(self) -> Array:
-        """How the value lies on its devices."""
         ...
 
     def is_ready(self) -> bool:

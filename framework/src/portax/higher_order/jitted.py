@@ -427,7 +427,8 @@ class JitFunction:
         """Stage for these arguments (arrays, or ShapeDtypeStructs) and show the program; nothing runs."""
         leaves, key, rebuild = self._flatten(args, kwargs)
         signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
-        return Traced(signature, rebuild[0], key[1])
+        where = [spread.sharding_of(x) for x in leaves] if any(hasattr(x, "sharding") for x in leaves) else ()
+        return Traced(signature, rebuild[0], key[1], where)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Stage for these arguments and write the program as StableHLO."""
@@ -485,7 +486,12 @@ def _table(fun: Callable[..., Any], options: Any) -> dict[Any, Any]:
 
 
 def clear_caches() -> None:
-    """Forget all staged programs of all jitted functions."""
+    """Forget all staged programs of all jitted functions.
+
+    Examples
+    --------
+    >>> portax.clear_caches()
+    """
     for tables in list(_tables.values()):
         for table in tables.values():
             table.clear()

@@ -14,11 +14,15 @@ from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.dtypes import user_dtype
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.lazy import lazy
 from portax.core.refs import Cell
 from portax.core.trace import Tracer
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
-from portax.runtime.programs import Program, prepare, program_text
+from portax.runtime.programs import prepare, program_text
+
+shardings = lazy("portax.runtime.shardings")
+spread = lazy("portax.runtime.spread")
 
 if TYPE_CHECKING:
     from portax.higher_order.jitted import Signature
@@ -212,8 +216,10 @@ class Traced(Stage):
     fun_name : str
     """
 
-    def __init__(self, signature: Signature, in_tree: Any, in_avals: Sequence[Aval]) -> None:
+    def __init__(self, signature: Signature, in_tree: Any, in_avals: Sequence[Aval], where: Sequence[Any] = ()) -> None:
         self._traced = self
+        #: How each argument lies on its devices, if it was told to.
+        self._where = list(where) or [None] * len(in_avals)
         self._signature = signature
         self._in_tree, self._flat_avals = in_tree, list(in_avals)
 
@@ -260,6 +266,18 @@ class Traced(Stage):
             )
         return Lowered(self)
 
+    def _arranged(self) -> Any:
+        """Where the program runs, if on several devices; else None."""
+        signature = self._signature
+        where = [*[spread.sharding_of(c) for c in signature.consts], *self._where]
+        several = signature.spread or any(s is not None and len(s.device_list) > 1 for s in where)
+        if not several or signature.refs is not None:
+            return None
+        wanted = signature.in_shardings
+        if wanted is not None:
+            wanted = [*[None] * len(signature.consts), *wanted]
+        return spread.arrange(signature.closed, where, self.fun_name, wanted, signature.out_shardings)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Lower, compile and run the program with these arguments."""
         return self.lower().compile()(*args, **kwargs)
@@ -271,7 +289,11 @@ class Lowered(Stage):
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
         signature = traced._signature
-        self._text, *_ = program_text(signature.closed, signature.options, devices.default_device(), [])
+        self._arrangement = traced._arranged()
+        if self._arrangement is not None and spread.on_several(self._arrangement.members):
+            self._text, *_ = spread.text_of(signature.closed, self._arrangement, signature.options)
+        else:
+            self._text, *_ = program_text(signature.closed, signature.options, devices.default_device(), [])
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The StableHLO text.
@@ -301,6 +323,8 @@ class Lowered(Stage):
             raise errors.ArgumentError(
                 wrong=f"compile knows no options, got {sorted(compiler_options)}", fix="Choose with jit(effort=...)"
             )
+        if self._arrangement is not None:
+            return self._compiled_for_several()
         if device_assignment is not None and len(tuple(device_assignment)) != 1:
             raise errors.ArgumentError(
                 wrong=f"compile was given {len(tuple(device_assignment))} devices, and the program is for one",
@@ -310,16 +334,41 @@ class Lowered(Stage):
         signature = self._traced._signature
         return Compiled(self._traced, prepare(signature.closed, device, signature.options))
 
+    def _compiled_for_several(self) -> Compiled:
+        signature = self._traced._signature
+        program = spread.prepare_spread(signature.closed, self._arrangement, signature.options)
+        return Compiled(self._traced, program, self._arrangement)
+
     def cost_analysis(self) -> Mapping[str, float]:
         """Estimated costs by name, such as ``flops``; the program is compiled to know them."""
         return self.compile().cost_analysis()
 
 
 class Compiled(Stage):
-    """A program compiled for one device. Calling it runs it, with arguments of just the avals it was made for."""
+    """A program compiled for its devices. Calling it runs it, with arguments of just the avals it was made for."""
 
-    def __init__(self, traced: Traced, program: Program) -> None:
-        self._traced, self._program = traced, program
+    def __init__(self, traced: Traced, program: Any, arrangement: Any = None) -> None:
+        self._traced, self._program, self._arrangement = traced, program, arrangement
+
+    def _on(self) -> Any:
+        return shardings.SingleDeviceSharding(self._program.device)
+
+    @property
+    def input_shardings(self) -> tuple[Any, dict[str, Any]]:
+        """``(args, kwargs)``: how the arguments lie on their devices."""
+        traced = self._traced
+        if self._arrangement is None:
+            found = [self._on()] * len(traced._flat_avals)
+        else:
+            found = [p.sharding for p in self._arrangement.places[len(traced._signature.consts) :]]
+        return tree.unflatten(traced.in_tree, found)
+
+    @property
+    def output_shardings(self) -> Any:
+        """How the results lie on their devices."""
+        count = len(self._traced._signature.out_avals)
+        found = [self._on()] * count if self._arrangement is None else [p.sharding for p in self._program.results]
+        return tree.unflatten(self._traced.out_tree, found)
 
     def as_text(self) -> str:
         """The optimised program, as the compiler shows it; StableHLO where it shows nothing."""
@@ -361,14 +410,15 @@ class Compiled(Stage):
     def _run(self, leaves: Sequence[Any]) -> Any:
         signature = self._traced._signature
         arrays = [x if type(x) is ConcreteArray else eager.asarray(x, copy=True) for x in [*signature.consts, *leaves]]
+        if self._arrangement is not None:
+            outs = spread.execute(signature.closed, self._arrangement, self._program, arrays, signature.options)
+            return tree.unflatten(signature.out_tree, outs)
         device = self._program.device
         outs = self._program(arrays)
         for i in signature.donated:
             arrays[i].delete()
         committed = any(a.committed for a in arrays)
-        results = [
-            ConcreteArray(a, None, b, device, committed) for a, b in zip(signature.out_avals, outs, strict=True)
-        ]
+        results = [ConcreteArray(a, None, b, device, committed) for a, b in zip(signature.out_avals, outs, strict=True)]
         return tree.unflatten(signature.out_tree, results)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:

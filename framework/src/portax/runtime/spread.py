@@ -23,7 +23,7 @@ from portax.core.partition import PartitionSpec
 from portax.core.stablehlo import divided
 from portax.runtime import programs
 from portax.runtime.array import ConcreteArray
-from portax.runtime.contract import CompileOptions, Device
+from portax.runtime.contract import CompileOptions, Device, Tiling
 from portax.runtime.dividing import division_of
 from portax.runtime.lowering import lower
 from portax.runtime.placements import Placement, placement
@@ -75,6 +75,70 @@ def mesh_of(closed: ClosedJaxpr) -> Mesh | None:
     return closed.memo["mesh"]
 
 
+class Arrangement:
+    """Where a program runs, and where its arguments and results are.
+
+    Attributes
+    ----------
+    mesh : Mesh or None
+        By which results are named.
+    members : tuple of Device
+        In the order of the mesh.
+    places : tuple of Placement
+        Of the arguments.
+    outs : tuple of Sharding or None
+        Of the results; None leaves it to the compiler.
+    """
+
+    __slots__ = ("members", "mesh", "outs", "places")
+
+    def __init__(self, mesh: Mesh | None, members: tuple[Device, ...], places: Any, outs: Any) -> None:
+        self.mesh, self.members, self.places, self.outs = mesh, members, tuple(places), tuple(outs)
+
+    def key(self) -> Any:
+        """Equal for equal arrangements."""
+        return self.members, self.mesh, self.places, self.outs
+
+
+def arrange(
+    closed: ClosedJaxpr,
+    where: Sequence[Any],
+    name: str,
+    wanted_in: Sequence[Any] | None = None,
+    wanted_out: Sequence[Any] | None = None,
+) -> Arrangement:
+    """Where a program runs whose arguments lie as ``where`` says (None: on the host, or wherever).
+
+    Parameters
+    ----------
+    closed : ClosedJaxpr
+    where : sequence of Sharding or None
+        Where arguments are that were told to be there.
+    name : str
+        Of the function, for errors.
+    wanted_in, wanted_out : sequences of Sharding or None, optional
+        Where inputs and results are to be; None leaves it to the argument, and to the compiler.
+    """
+    wanted_in = wanted_in or [None] * len(where)
+    wanted_out = wanted_out or [None] * len(closed.out_avals)
+    mesh, members = _home(closed, [s for s in where if s is not None and s.num_devices > 1], name,
+                          [s for s in [*wanted_in, *wanted_out] if s is not None])  # fmt: skip
+    places = [
+        placement(_place(s, aval.ndim, mesh, members, name, wanted), aval.ndim)
+        for s, aval, wanted in zip(where, closed.in_avals, wanted_in, strict=True)
+    ]
+    return Arrangement(mesh, members, places, wanted_out)
+
+
+def prepare_spread(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
+    """The program for an arrangement; compiled if it was not before."""
+    key = ("spread", *arrangement.key(), *options.key())
+    program = closed.memo.get(key)
+    if program is None:
+        program = closed.memo[key] = _prepare(closed, arrangement, options)
+    return program
+
+
 def run_spread(
     closed: ClosedJaxpr,
     arrays: Sequence[ConcreteArray],
@@ -82,26 +146,21 @@ def run_spread(
     wanted_in: Sequence[Any] | None = None,
     wanted_out: Sequence[Any] | None = None,
 ) -> list[ConcreteArray]:
-    """Run a program on arrays, at least one of which lies on several devices, or which names a mesh.
+    """Run a program on arrays, at least one of which lies on several devices, or which names a mesh."""
+    where = [sharding_of(x) for x in arrays]
+    arrangement = arrange(closed, where, options.name, wanted_in, wanted_out)
+    return execute(closed, arrangement, prepare_spread(closed, arrangement, options), arrays, options)
 
-    Parameters
-    ----------
-    closed : ClosedJaxpr
-    arrays : sequence of ConcreteArray
-    options : Options
-    wanted_in, wanted_out : sequences of Sharding or None
-        Where inputs and results are to be; None leaves it to the array, and to the compiler.
-    """
-    mesh, members = _home(closed, arrays, options.name, [*(wanted_in or ()), *(wanted_out or ())])
-    places = [
-        _place(x, mesh, members, options.name, wanted)
-        for x, wanted in zip(arrays, wanted_in or [None] * len(arrays), strict=True)
-    ]
-    outs = tuple(wanted_out) if wanted_out is not None else (None,) * len(closed.out_avals)
-    key = ("spread", members, mesh, tuple(places), outs, *options.key())
-    program = closed.memo.get(key)
-    if program is None:
-        program = closed.memo[key] = _prepare(closed, mesh, members, places, outs, options)
+
+def execute(
+    closed: ClosedJaxpr,
+    arrangement: Arrangement,
+    program: SpreadProgram,
+    arrays: Sequence[ConcreteArray],
+    options: Options,
+) -> list[ConcreteArray]:
+    """Run a prepared program on arrays, which are moved to where it takes them."""
+    places = arrangement.places
     kept = range(len(arrays)) if program.kept is None else program.kept
     buffers = program.run([*program.extra, *[arrays[i].buffer_on(places[i]) for i in kept]])
     for i in options.donated:
@@ -112,19 +171,23 @@ def run_spread(
     ]
 
 
+def sharding_of(x: Any) -> Any:
+    """Where an argument was told to be: the sharding of a committed array; None for what may go anywhere."""
+    if type(x) is not ConcreteArray:
+        return getattr(x, "sharding", None)
+    device = x._device  # pyright: ignore[reportPrivateUsage]
+    if type(device) is Placement:
+        return device.sharding
+    return SingleDeviceSharding(device) if x.committed and device is not None else None
+
+
 def _home(
-    closed: ClosedJaxpr, arrays: Sequence[ConcreteArray], name: str, wanted: Sequence[Any]
+    closed: ClosedJaxpr, where: Sequence[Any], name: str, wanted: Sequence[Any]
 ) -> tuple[Mesh | None, tuple[Device, ...]]:
     """The mesh by which results are named, and the devices the program runs on."""
     named = mesh_of(closed)
-    mesh, members = named, None
-    if named is not None:
-        members = named.device_list
-    shardings = [
-        *[x._device.sharding for x in arrays if type(x._device) is Placement],  # pyright: ignore[reportPrivateUsage]
-        *[s for s in wanted if s is not None],
-    ]
-    for sharding in shardings:
+    mesh, members = named, None if named is None else named.device_list
+    for sharding in [*where, *wanted]:
         if members is None:
             members = sharding.device_list
         elif set(members) != set(sharding.device_list):
@@ -151,48 +214,42 @@ def _whole(mesh: Mesh | None, members: tuple[Device, ...]) -> Any:
     return GSPMDSharding.replicated(members)
 
 
-def _place(x: ConcreteArray, mesh: Mesh | None, members: tuple[Device, ...], name: str, wanted: Any) -> Placement:
-    """Where a program takes an argument: where it is, if it was told to be there."""
-    device = x._device  # pyright: ignore[reportPrivateUsage]
-    if type(device) is Placement:
-        if wanted is not None and device.tiling != wanted.tiling(x.ndim):
+def _place(at: Any, rank: int, mesh: Mesh | None, members: tuple[Device, ...], name: str, wanted: Any) -> Any:
+    """The sharding under which a program takes an argument: where it is, if it was told to be there."""
+    if at is None or (at.num_devices == 1 and len(members) > 1):
+        if at is not None and at.device_list[0] not in members:
             raise errors.ArgumentError(
-                wrong=f"{name or 'a jitted function'} has in_shardings {wanted} for an argument that lies as "
-                f"{device.sharding}",
-                fix="Bring it there with device_put, or leave that sharding None",
+                wrong=f"{name or 'a program'} runs on {list(members)}, and was given an array committed to "
+                f"{at.device_list[0]}",
+                fix="Bring it to those devices with device_put",
             )
-        if device.members == members:
-            return device
-        sharding = device.sharding
-        return placement(sharding if wanted is None else wanted, x.ndim)
-    if x.committed and device is not None and device not in members:
+        return _whole(mesh, members) if wanted is None else wanted
+    if wanted is not None and not at.is_equivalent_to(wanted, rank):
         raise errors.ArgumentError(
-            wrong=f"{name or 'a program'} runs on {list(members)}, and was given an array committed to {device}",
-            fix="Bring it to those devices with device_put",
+            wrong=f"{name or 'a jitted function'} has in_shardings {wanted} for an argument that lies as {at}",
+            fix="Bring it there with device_put, or leave that sharding None",
         )
-    return placement(_whole(mesh, members) if wanted is None else wanted, x.ndim)
+    if at.device_list == members:
+        return at
+    # The same devices in another order: parts stay where they are, and are counted as the program counts.
+    tiling = at.tiling(rank)
+    order = tuple([members.index(at.device_list[i]) for i in tiling.order])
+    return GSPMDSharding(members, Tiling(tiling.parts, order))
 
 
-def _prepare(
-    closed: ClosedJaxpr,
-    mesh: Mesh | None,
-    members: tuple[Device, ...],
-    places: Sequence[Placement],
-    outs: Sequence[Any],
-    options: Options,
-) -> SpreadProgram:
-    first = members[0]
-    if len(members) == 1 or not first.backend.capabilities.multi_device:
-        return _on_one(closed, mesh, members, places, outs, options)
-    began = time.time()
+def text_of(
+    closed: ClosedJaxpr, arrangement: Arrangement, options: Options
+) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
+    """``(text, kept, extra, donated)``: as ``programs.program_text``, of a program on several devices."""
+    mesh, members = arrangement.mesh, arrangement.members
+    first, places = members[0], arrangement.places
     kept: list[int] | None = None
     if not options.keep_unused:
         closed, kept = programs.pruned(closed)
     closed, extra = programs.without_large(closed)
-    whole = placement(_whole(mesh, members), 0)
-    inputs = [*[placement(whole.sharding, c.ndim) for c in extra], *[places[i] for i in kept or range(len(places))]]
-    if kept is not None and not kept:
-        inputs = inputs[: len(extra)]
+    whole = _whole(mesh, members)
+    inputs = [placement(whole, c.ndim) for c in extra]
+    inputs += places if kept is None else [places[i] for i in kept]
     donated = programs.donations(closed, options, kept, len(extra))
     called: list[Any] = []
     text = lower(
@@ -200,7 +257,8 @@ def _prepare(
         platform=first.platform, members=members,
         argument_attributes=[_attribute(p.sharding, p.rank, members) for p in inputs],
         result_attributes=[
-            None if s is None else _attribute(s, a.ndim, members) for s, a in zip(outs, closed.out_avals, strict=True)
+            None if s is None else _attribute(s, a.ndim, members)
+            for s, a in zip(arrangement.outs, closed.out_avals, strict=True)
         ],
     )  # fmt: skip
     if called or calls_python(closed.effects):
@@ -208,6 +266,20 @@ def _prepare(
             wrong=f"{options.name or 'a program'} calls Python and runs on {len(members)} devices at once",
             fix="Take callbacks and prints out of it, or run it on one device",
         )
+    return text, kept, extra, donated
+
+
+def on_several(members: Sequence[Device]) -> bool:
+    """Whether programs on these devices are compiled as one."""
+    return len(members) > 1 and members[0].backend.capabilities.multi_device
+
+
+def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
+    mesh, members, outs = arrangement.mesh, arrangement.members, arrangement.outs
+    if not on_several(members):
+        return _on_one(closed, arrangement, options)
+    began = time.time()
+    text, kept, extra, donated = text_of(closed, arrangement, options)
     written = time.time()
     asked = CompileOptions(
         effort=options.effort,  # pyright: ignore[reportArgumentType]
@@ -222,7 +294,8 @@ def _prepare(
         placement(_named(tiling, mesh, members, asked_for), aval.ndim)
         for tiling, asked_for, aval in zip(executable.tilings, outs, closed.out_avals, strict=True)
     ]
-    constants = [placement(whole.sharding, c.ndim).put(programs.for_compiler(c), copy=False) for c in extra]
+    whole = _whole(mesh, members)
+    constants = [placement(whole, c.ndim).put(programs.for_compiler(c), copy=False) for c in extra]
     program = SpreadProgram(executable.run, kept, constants, results)
     program.executable, program.text = executable, text
     return program
@@ -248,15 +321,9 @@ def _named(tiling: Any, mesh: Mesh | None, members: tuple[Device, ...], asked_fo
     return GSPMDSharding(members, tiling) if spec is None else NamedSharding(mesh, spec)
 
 
-def _on_one(
-    closed: ClosedJaxpr,
-    mesh: Mesh | None,
-    members: tuple[Device, ...],
-    places: Sequence[Placement],
-    outs: Sequence[Any],
-    options: Options,
-) -> SpreadProgram:
+def _on_one(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
     """The program on whole arrays, on the first device."""
+    mesh, members, places, outs = arrangement.mesh, arrangement.members, arrangement.places, arrangement.outs
     first = members[0]
     inner = programs.prepare(closed, first, Options(options.name, options.effort, (), options.keep_unused))
     results = [
@@ -270,7 +337,9 @@ def _on_one(
         whole = inner.run([*inner.extra, *given])
         return [place.put(first.host(x), copy=False) for place, x in zip(results, whole, strict=True)]
 
-    return SpreadProgram(run, inner.kept, [], results)
+    program = SpreadProgram(run, inner.kept, [], results)
+    program.executable, program.text = inner.executable, inner.text
+    return program
 
 
 def _told(
