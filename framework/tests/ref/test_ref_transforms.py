@@ -139,6 +139,25 @@ def test_a_function_taken_apart_shows_its_own_results_and_writes_when_called():
     assert ref[...].tolist() == [3.0] * 3 and float(other[...]) == 3.0
 
 
+def test_nothing_of_a_trace_outlives_it_for_the_sake_of_references():
+    ref, rows, dot = counter(), counter(pnp.zeros(3)), counter(1.0)
+
+    def f(r, x):
+        r.addupdate(x)
+        ref.addupdate(1.0)
+        lax.fori_loop(0, 2, lambda i, _: r.addupdate(ref[...]), None)
+        return x
+
+    with portax.check_tracer_leaks(True):
+        portax.jit(f)(dot, 1.0)
+        portax.vmap(f)(rows, pnp.arange(3.0))
+        portax.jvp(lambda r, x: f(r, x), (counter(), 1.0), (dot, 1.0))
+        portax.make_jaxpr(f)(dot, 1.0)
+        lax.scan(lambda c, r: (c, f(r, 1.0)), None, rows)
+        lax.cond(True, lambda: f(dot, 1.0), lambda: 2.0)
+        portax.checkpoint(f)(dot, 1.0)
+
+
 # -- loops and branches ----------------------------------------------------------------------------------------------
 jitted = pytest.mark.parametrize("wrap", [lambda f: f, portax.jit], ids=["eager", "jit"])
 

@@ -112,6 +112,7 @@ def vmap(
         if mapped:
             check_distinct(f"vmap({name})", list(refs.values()))
         inside: dict[int, Cell] = {}
+        written: list[int] = []
         out_trees: list[Any] = []
 
         def flat(*xs: Any) -> list[Any]:
@@ -123,12 +124,15 @@ def vmap(
             for x in outs:
                 check_output(x, name)
             out_trees.append(out_tree)
-            return [*outs, *(ref.value for ref in inside.values())]
+            rows_of = [ref.value for ref in inside.values()]
+            written.extend(i for i, ref in inside.items() if ref.written)
+            inside.clear()  # they are the trace's, which is about to end
+            return [*outs, *rows_of]
 
         outs, rows = batch(flat, values, flags, size, axis_name, spmd_axis_name)
         n = len(outs) - len(mapped)
         for (i, ref), x, b in zip(mapped.items(), outs[n:], rows[n:], strict=True):
-            if inside[i].written:
+            if i in written:
                 ref.write(move_axis(materialize(x, b, size), 0, axes[i] % ref.aval.ndim))
         outs, rows = outs[:n], rows[:n]
         targets = _spread(out_axes, out_trees[0], "out_axes", name)

@@ -240,6 +240,11 @@ class Scope:
         """The program's last outputs: what the cells that are written hold in the end."""
         return [c.value for c in self.captured() if c.written]
 
+    def close(self) -> None:
+        """Forget all values: they are the trace's, which is about to end."""
+        for c in self.found.values():
+            c.input = c.value = None
+
 
 def _program_of(trace: Any) -> Any:
     """The trace at the foot of derivatives and batches: the program that is being staged, or the bottom."""

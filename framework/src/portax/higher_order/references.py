@@ -61,12 +61,14 @@ class References:
 class Inside:
     """The arguments of a function that is being staged, of which some are references."""
 
-    __slots__ = ("cells", "given", "moving", "scope")
+    __slots__ = ("cells", "given", "moving", "scope", "written")
 
     def __init__(self, leaves: Sequence[Any]) -> None:
         self.given = {i: x for i, x in enumerate(leaves) if isinstance(x, Cell)}
         self.scope = Scope()
         self.cells: dict[int, Cell] = {}
+        #: The places of those that the function wrote, once it has run.
+        self.written: list[int] = []
         #: Where they are differentiated, the references that hold the tangents.
         self.moving: dict[int, Cell] = {}
 
@@ -90,15 +92,17 @@ class Inside:
         return [self.cells.get(i, x) for i, x in enumerate(xs)]
 
     def values(self) -> list[Any]:
-        """What the arguments that were written hold in the end."""
-        return [cell.value for cell in self.cells.values() if cell.written]
+        """What the arguments that were written hold in the end; the function has run."""
+        self.written = [i for i, cell in self.cells.items() if cell.written]
+        values = [self.cells[i].value for i in self.written]
+        self.cells = {}  # they are the trace's, which is about to end
+        return values
 
     def found(self, results: Any) -> References | None:
         """What the function did to references; None where it met none."""
         if not self.given and not self.scope.found:
             return None
-        written = [i for i, cell in self.cells.items() if cell.written]
-        return References(self.scope.cells, written, results)
+        return References(self.scope.cells, self.written, results)
 
     # -- forward mode -------------------------------------------------------------------------------------------------
     def read(self, leaves: Sequence[Any]) -> list[Any]:
@@ -122,9 +126,8 @@ class Inside:
 
     def written_back(self, outs: Sequence[Any], dots: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """The function's own results and their tangents; the others are written to the references."""
-        written = [i for i, cell in self.cells.items() if cell.written]
-        n = len(outs) - len(written)
-        for i, x, t in zip(written, outs[n:], dots[n:], strict=True):
+        n = len(outs) - len(self.written)
+        for i, x, t in zip(self.written, outs[n:], dots[n:], strict=True):
             write_all([self.given[i]], [x])
             if moves(self.moving[i].aval.inner_aval):
                 write_all([self.moving[i]], [instantiate(t, self.moving[i].aval.inner_aval)])

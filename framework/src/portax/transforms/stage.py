@@ -147,6 +147,7 @@ def stage(
             outputs = f(*inputs)
             if refs is not None and refs.found:
                 inputs, outputs = [*refs.inputs(), *inputs], [*outputs, *refs.outputs()]
+                refs.close()
             jaxpr, consts = trace.jaxpr(inputs, outputs)
     finally:
         trace.invalidate()
