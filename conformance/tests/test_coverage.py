@@ -74,6 +74,13 @@ def test_every_difference_has_a_reason_and_names_something():
         assert any(coverage.fnmatch.fnmatchcase(p, pattern) for p in paths), f"{pattern} names nothing"
 
 
+def test_there_are_few_reasons_and_no_two_are_alike():
+    reasons = [reason for _, reason in coverage.reasons()]
+    assert len(reasons) < 15 and len(set(reasons)) == len(reasons)
+    paths = [path for some, _ in coverage.reasons() for path in some]
+    assert len(set(paths)) == len(paths)
+
+
 def test_the_page_about_differences_is_what_the_table_says(capsys):
     assert coverage.main(["--differences"]) == 0
     printed = capsys.readouterr().out

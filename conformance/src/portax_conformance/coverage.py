@@ -87,10 +87,15 @@ def table() -> list[Row]:
     return [Row(**r) for r in csv.DictReader(text.splitlines(), delimiter="\t")]
 
 
+def reasons() -> list[tuple[list[str], str]]:
+    """The rows of ``differences.toml``: patterns of paths, and the reason that is theirs."""
+    text = importlib.resources.files("portax_conformance").joinpath("differences.toml").read_text("utf-8")
+    return [(row.get("paths") or [row["path"]], row["reason"]) for row in tomllib.loads(text).get("difference", [])]
+
+
 def differences() -> dict[str, str]:
     """Patterns of paths that portax leaves out or does otherwise on purpose, with the reason."""
-    text = importlib.resources.files("portax_conformance").joinpath("differences.toml").read_text("utf-8")
-    return {d["path"]: d["reason"] for d in tomllib.loads(text).get("difference", [])}
+    return {path: reason for paths, reason in reasons() for path in paths}
 
 
 def owner(module: str) -> Any:
@@ -209,12 +214,12 @@ def findings(rows: Sequence[Row]) -> Iterator[Found]:
 
 def page() -> str:
     """The page about differences, ``docs/reference/differences.md``."""
-    rows = "\n".join(f"| `{path}` | {reason} |" for path, reason in differences().items())
+    rows = "\n".join(f"| {', '.join(f'`{path}`' for path in paths)} | {reason} |" for paths, reason in reasons())
     return (
         "# Differences from JAX\n\n"
         "Names of JAX's documented API that portax leaves out, or gives other arguments, on purpose. A `*`\n"
         "stands for any letters. This page is made from `differences.toml` of portax-conformance, by\n"
-        "`python -m portax_conformance.coverage --differences`.\n\n| name | why |\n|---|---|\n" + rows + "\n"
+        "`python -m portax_conformance.coverage --differences`.\n\n| names | why |\n|---|---|\n" + rows + "\n"
     )
 
 

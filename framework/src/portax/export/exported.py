@@ -146,7 +146,7 @@ class Exported:
         del mesh
         return self.out_shardings_hlo
 
-    def mlir_module(self, *, serialized: bool = False) -> Any:
+    def mlir_module(self, serialized: bool = False) -> Any:
         """The program as StableHLO text, or its bytes if ``serialized``."""
         text = lower(self.program, self.fun_name)
         return text.encode() if serialized else text
