@@ -38,6 +38,8 @@ OURS = types.SimpleNamespace(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         _, here, node = item.nodeid.partition("tests/peer/")
+        if here:
+            counting.each_example(getattr(item, "obj", None))
         for row in known.of_test(node) if here else ():
             item.add_marker(pytest.mark.xfail(reason=row.reason, strict=True))
 

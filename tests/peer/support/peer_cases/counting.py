@@ -8,6 +8,7 @@ while a test runs, and only for code of the tests.
 from __future__ import annotations
 
 import collections
+import functools
 import sys
 import types
 from collections.abc import Iterable
@@ -38,6 +39,25 @@ def end() -> None:
     if _seen is not None:
         BY_TESTS.update(_seen["jax"] & _seen["portax"])
     _seen = None
+
+
+def each_example(test: Any) -> None:
+    """Let every example of a hypothesis test be a case; of other tests this changes nothing."""
+    handle = getattr(test, "hypothesis", None)
+    if handle is None or hasattr(handle.inner_test, "counted"):
+        return
+    inner = handle.inner_test
+
+    @functools.wraps(inner)
+    def one(*args: Any, **named: Any) -> Any:
+        begin()
+        try:
+            return inner(*args, **named)
+        finally:
+            end()
+
+    one.counted = True  # pyright: ignore[reportFunctionMemberAccess]
+    handle.inner_test = one
 
 
 class Watched(types.ModuleType):
