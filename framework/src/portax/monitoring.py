@@ -55,65 +55,191 @@ def record_event(event: str, **kwargs: Any) -> None:
 
 
 def record_event_duration_secs(event: str, duration: float, **kwargs: Any) -> None:
-    """Something took ``duration`` seconds."""
+    """Something took ``duration`` seconds.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_event_duration_secs_listener(listener)
+    >>> portax.monitoring.record_event_duration_secs("/app/step", 0.5)
+    >>> seen
+    [('/app/step', 0.5)]
+    >>> portax.monitoring.unregister_event_duration_listener(listener)
+    """
     for listener in tuple(_durations):
         listener(event, duration, **kwargs)
 
 
 def record_event_time_span(event: str, start_time: float, end_time: float, **kwargs: Any) -> None:
-    """Something began and ended, at times in seconds as ``time.time`` gives them."""
+    """Something began and ended, at times in seconds as ``time.time`` gives them.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_event_time_span_listener(listener)
+    >>> portax.monitoring.record_event_time_span("/app/step", 1.0, 1.5)
+    >>> seen
+    [('/app/step', 1.0, 1.5)]
+    >>> portax.monitoring.unregister_event_time_span_listener(listener)
+    """
     for listener in tuple(_spans):
         listener(event, start_time, end_time, **kwargs)
 
 
 def record_scalar(event: str, value: float, **kwargs: Any) -> None:
-    """Something was measured."""
+    """Something was measured.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_scalar_listener(listener)
+    >>> portax.monitoring.record_scalar("/app/loss", 0.5)
+    >>> seen
+    [('/app/loss', 0.5)]
+    >>> portax.monitoring.unregister_scalar_listener(listener)
+    """
     for listener in tuple(_scalars):
         listener(event, value, **kwargs)
 
 
 def register_event_listener(callback: Callable[..., None]) -> None:
-    """Call ``callback(event, **known)`` with each event."""
+    """Call ``callback(event, **known)`` with each event.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda event, **keywords: seen.append(event)
+    >>> portax.monitoring.register_event_listener(listener)
+    >>> portax.monitoring.record_event("/app/started")
+    >>> seen
+    ['/app/started']
+    >>> portax.monitoring.unregister_event_listener(listener)
+    """
     _events.append(callback)
 
 
 def register_event_duration_secs_listener(callback: Callable[..., None]) -> None:
-    """Call ``callback(event, seconds, **known)`` with each duration."""
+    """Call ``callback(event, seconds, **known)`` with each duration.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_event_duration_secs_listener(listener)
+    >>> portax.monitoring.record_event_duration_secs("/app/step", 0.5)
+    >>> seen
+    [('/app/step', 0.5)]
+    >>> portax.monitoring.unregister_event_duration_listener(listener)
+    """
     _durations.append(callback)
 
 
 def register_event_time_span_listener(callback: Callable[..., None]) -> None:
-    """Call ``callback(event, start, end, **known)`` with each span of time."""
+    """Call ``callback(event, start, end, **known)`` with each span of time.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_event_time_span_listener(listener)
+    >>> portax.monitoring.record_event_time_span("/app/step", 1.0, 1.5)
+    >>> seen
+    [('/app/step', 1.0, 1.5)]
+    >>> portax.monitoring.unregister_event_time_span_listener(listener)
+    """
     _spans.append(callback)
 
 
 def register_scalar_listener(callback: Callable[..., None]) -> None:
-    """Call ``callback(event, value, **known)`` with each scalar."""
+    """Call ``callback(event, value, **known)`` with each scalar.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_scalar_listener(listener)
+    >>> portax.monitoring.record_scalar("/app/loss", 0.5)
+    >>> seen
+    [('/app/loss', 0.5)]
+    >>> portax.monitoring.unregister_scalar_listener(listener)
+    """
     _scalars.append(callback)
 
 
 def unregister_event_listener(callback: Callable[..., None]) -> None:
-    """Call it no more. Does nothing if it was not registered."""
+    """Call it no more. Does nothing if it was not registered.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda event, **keywords: seen.append(event)
+    >>> portax.monitoring.register_event_listener(listener)
+    >>> portax.monitoring.unregister_event_listener(listener)
+    >>> portax.monitoring.record_event("/app/started")
+    >>> seen
+    []
+    """
     _forget(_events, callback)
 
 
 def unregister_event_duration_listener(callback: Callable[..., None]) -> None:
-    """Call it no more. Does nothing if it was not registered."""
+    """Call it no more. Does nothing if it was not registered.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_event_duration_secs_listener(listener)
+    >>> portax.monitoring.unregister_event_duration_listener(listener)
+    >>> portax.monitoring.record_event_duration_secs("/app/step", 0.5)
+    >>> seen
+    []
+    """
     _forget(_durations, callback)
 
 
 def unregister_event_time_span_listener(callback: Callable[..., None]) -> None:
-    """Call it no more. Does nothing if it was not registered."""
+    """Call it no more. Does nothing if it was not registered.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_event_time_span_listener(listener)
+    >>> portax.monitoring.unregister_event_time_span_listener(listener)
+    >>> portax.monitoring.record_event_time_span("/app/step", 1.0, 1.5)
+    >>> seen
+    []
+    """
     _forget(_spans, callback)
 
 
 def unregister_scalar_listener(callback: Callable[..., None]) -> None:
-    """Call it no more. Does nothing if it was not registered."""
+    """Call it no more. Does nothing if it was not registered.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> listener = lambda *given, **keywords: seen.append(given)
+    >>> portax.monitoring.register_scalar_listener(listener)
+    >>> portax.monitoring.unregister_scalar_listener(listener)
+    >>> portax.monitoring.record_scalar("/app/loss", 0.5)
+    >>> seen
+    []
+    """
     _forget(_scalars, callback)
 
 
 def clear_event_listeners() -> None:
-    """Forget all listeners, of every kind."""
+    """Forget all listeners, of every kind.
+
+    Examples
+    --------
+    >>> portax.monitoring.clear_event_listeners()
+    """
     for listeners in (_events, _durations, _spans, _scalars):
         listeners.clear()
 

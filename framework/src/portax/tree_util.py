@@ -84,12 +84,24 @@ __all__ = [
 
 
 def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
-    """The structures of the root's children."""
+    """The structures of the root's children.
+
+    Examples
+    --------
+    >>> len(portax.tree_util.treedef_children(portax.tree_util.tree_structure((1, [2, 3]))))
+    2
+    """
     return treedef.children()
 
 
 def treedef_is_leaf(treedef: PyTreeDef) -> bool:
-    """Whether the structure is a single leaf, or a node without children."""
+    """Whether the structure is a single leaf, or a node without children.
+
+    Examples
+    --------
+    >>> portax.tree_util.treedef_is_leaf(portax.tree.structure(1))
+    True
+    """
     return treedef.num_nodes == 1
 
 

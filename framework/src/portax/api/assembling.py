@@ -98,6 +98,12 @@ def make_array_from_single_device_arrays(
         A device has no array, or two.
     ShapeError
         A part has the wrong shape.
+
+    Examples
+    --------
+    >>> x = pnp.arange(3)
+    >>> portax.make_array_from_single_device_arrays((3,), x.sharding, [x])
+    Array([0, 1, 2], dtype=int32)
     """
     arrays = [eager.asarray(x) for x in arrays]
     aval, target = _target(shape, arrays[0].aval.dtype if dtype is None else dtype, sharding)
@@ -131,6 +137,12 @@ def make_array_from_process_local_data(
     local_data : array
     global_shape : sequence of int, optional
         Default: the shape of ``local_data``, its divided axes taken as many times as there are processes.
+
+    Examples
+    --------
+    >>> x = pnp.arange(3)
+    >>> portax.make_array_from_process_local_data(x.sharding, np.arange(3, dtype=np.int32))
+    Array([0, 1, 2], dtype=int32)
     """
     data = np.asarray(local_data)
     if global_shape is not None and tuple(global_shape) != data.shape:

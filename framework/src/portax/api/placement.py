@@ -45,34 +45,70 @@ def devices(backend: str | None = None) -> list[Device]:
 def local_devices(
     process_index: int | None = None, backend: str | None = None, host_id: int | None = None
 ) -> list[Device]:
-    """The devices of one process: this one, or the one with the number given. ``host_id`` is its older name."""
+    """The devices of one process: this one, or the one with the number given. ``host_id`` is its older name.
+
+    Examples
+    --------
+    >>> len(portax.local_devices()) == portax.local_device_count()
+    True
+    """
     found = devices(backend)
     mine = next((number for number in (process_index, host_id) if number is not None), 0)
     return [d for d in found if d.process_index == mine]
 
 
 def device_count(backend: str | None = None) -> int:
-    """How many devices a backend has."""
+    """How many devices a backend has.
+
+    Examples
+    --------
+    >>> portax.device_count() >= 1
+    True
+    """
     return len(devices(backend))
 
 
 def local_device_count(backend: str | None = None) -> int:
-    """How many devices of a backend belong to this process."""
+    """How many devices of a backend belong to this process.
+
+    Examples
+    --------
+    >>> portax.local_device_count() >= 1
+    True
+    """
     return len(local_devices(backend=backend))
 
 
 def process_index(backend: str | None = None) -> int:
-    """The number of this process among those that work together: 0 where there is one."""
+    """The number of this process among those that work together: 0 where there is one.
+
+    Examples
+    --------
+    >>> portax.process_index()
+    0
+    """
     return 0
 
 
 def process_count(backend: str | None = None) -> int:
-    """How many processes work together."""
+    """How many processes work together.
+
+    Examples
+    --------
+    >>> portax.process_count()
+    1
+    """
     return 1
 
 
 def default_backend() -> str:
-    """The name of the backend where computations go by default."""
+    """The name of the backend where computations go by default.
+
+    Examples
+    --------
+    >>> isinstance(portax.default_backend(), str)
+    True
+    """
     return runtime_devices.default_device().platform
 
 
@@ -158,7 +194,13 @@ def device_get(x: Any) -> Any:
 
 
 def block_until_ready(x: Any) -> Any:
-    """Wait until every array of a tree is computed; gives the tree."""
+    """Wait until every array of a tree is computed; gives the tree.
+
+    Examples
+    --------
+    >>> portax.block_until_ready({"x": pnp.ones(2)})
+    {'x': Array([1., 1.], dtype=float32)}
+    """
     for leaf in tree.leaves(x):
         wait = getattr(leaf, "block_until_ready", None)
         if wait is not None:
@@ -167,7 +209,12 @@ def block_until_ready(x: Any) -> Any:
 
 
 def copy_to_host_async(x: Any) -> None:
-    """Begin to copy a tree of arrays to the host; on host memory there is nothing to copy."""
+    """Begin to copy a tree of arrays to the host; on host memory there is nothing to copy.
+
+    Examples
+    --------
+    >>> portax.copy_to_host_async(pnp.ones(2))
+    """
     for leaf in tree.leaves(x):
         if isinstance(leaf, ConcreteArray) and leaf.is_ready():
             leaf.host()

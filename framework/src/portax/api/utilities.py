@@ -44,6 +44,11 @@ def named_scope(name: str) -> Iterator[None]:
     Parameters
     ----------
     name : str
+
+    Examples
+    --------
+    >>> with portax.named_scope("encoder"):
+    ...     y = pnp.sin(1.0)
     """
     if not isinstance(name, str):
         raise errors.ArgumentError(wrong=f"named_scope needs a name, got {name!r}", fix="Give a string")

@@ -268,6 +268,11 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     """Whether a dtype is of one of the array API's kinds, such as ``"real floating"``, or equals a dtype given.
 
     ``kind`` may be a tuple of kinds and dtypes: whether any of them fits.
+
+    Examples
+    --------
+    >>> pnp.isdtype(pnp.float32, "real floating"), pnp.isdtype("int8", ("bool", "unsigned integer"))
+    (True, False)
     """
     own = dtype if type(dtype) is KeyDtype else np.dtype(dtype)
     for k in kind if isinstance(kind, tuple) else (kind,):

@@ -120,6 +120,12 @@ def unflatten(treedef: PyTreeDef, leaves: Iterable[Leaf]) -> Any:
     ------
     TreeError
         There are too few leaves, or too many.
+
+    Examples
+    --------
+    >>> leaves, treedef = portax.tree.flatten({"a": 1, "b": 2})
+    >>> portax.tree.unflatten(treedef, [10, 20])
+    {'a': 10, 'b': 20}
     """
     return treedef.unflatten(leaves)
 
@@ -138,7 +144,13 @@ def all_leaves(iterable: Iterable[Any], is_leaf: IsLeaf = None) -> bool:
 
 
 def is_tree_node(typ: type) -> bool:
-    """Whether values of this type are nodes."""
+    """Whether values of this type are nodes.
+
+    Examples
+    --------
+    >>> portax.tree_util.is_tree_node(list), portax.tree_util.is_tree_node(int)
+    (True, False)
+    """
     return kinds[typ] is not None
 
 
@@ -247,7 +259,14 @@ def tree_transpose(outer_treedef: PyTreeDef, inner_treedef: PyTreeDef | None, py
 
 
 def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
-    """The structure of a tuple of trees."""
+    """The structure of a tuple of trees.
+
+    Examples
+    --------
+    >>> one, many = portax.tree.structure(0), portax.tree.structure([0])
+    >>> portax.tree.unflatten(portax.tree_util.treedef_tuple([one, many]), [1, 2])
+    (1, [2])
+    """
     return make(TUPLE, None, tuple(treedefs))
 
 
@@ -373,7 +392,13 @@ def flatten_with_path(
 def leaves_with_path(
     tree: Any, is_leaf: Callable[..., bool] | None = None, is_leaf_takes_path: bool = False
 ) -> list[tuple[KeyPath, Any]]:
-    """The leaves of a tree, each with the keys that lead to it."""
+    """The leaves of a tree, each with the keys that lead to it.
+
+    Examples
+    --------
+    >>> [leaf for path, leaf in portax.tree.leaves_with_path({"a": 1, "b": 2})]
+    [1, 2]
+    """
     return flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
 
@@ -389,14 +414,26 @@ def map_with_path(
     is_leaf: Callable[..., bool] | None = None,
     is_leaf_takes_path: bool = False,
 ) -> Any:
-    """`tree_map` of a function whose first argument is the key path of the leaf."""
+    """`tree_map` of a function whose first argument is the key path of the leaf.
+
+    Examples
+    --------
+    >>> portax.tree.map_with_path(lambda path, x: portax.tree_util.keystr(path) + str(x), {"a": 1})
+    {'a': "['a']1"}
+    """
     own, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     columns = [_up_to(treedef, other, i) for i, other in enumerate(rest, 2)]
     return treedef.unflatten([f(path, x, *xs) for (path, x), *xs in zip(own, *columns, strict=True)])
 
 
 def flatten_one_level_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any]:
-    """The children of a tree's root, each with its key, and its metadata."""
+    """The children of a tree's root, each with its key, and its metadata.
+
+    Examples
+    --------
+    >>> list(portax.tree_util.flatten_one_level_with_keys({"a": 1})[0])
+    [(DictKey(key='a'), 1)]
+    """
     children, data = flatten_one_level(tree)
     children = list(children)
     kind = kinds[type(tree)]

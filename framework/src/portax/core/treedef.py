@@ -478,6 +478,11 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Leaf], PyTreeDef]:
         None (a node without children) and registered types are nodes; anything else is a leaf.
     is_leaf : function, optional
         True for a subtree that shall count as a leaf.
+
+    Examples
+    --------
+    >>> portax.tree.flatten({"a": 1, "b": (2, 3)})[0]
+    [1, 2, 3]
     """
     if is_leaf is not None:
         leaves: list[Any] = []
@@ -520,6 +525,11 @@ def flatten_one_level(tree: Any) -> tuple[Iterable[Any], Any]:
     ------
     TreeError
         The tree is a leaf.
+
+    Examples
+    --------
+    >>> list(portax.tree_util.flatten_one_level({"a": 1, "b": [2]})[0])
+    [1, [2]]
     """
     kind = kinds[type(tree)]
     if kind is None:

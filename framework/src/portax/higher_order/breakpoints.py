@@ -120,6 +120,16 @@ def breakpoint(
         Kept for programs that give it.
     stdin, stdout : file, optional
         Where commands are read from and answers go.
+
+    Examples
+    --------
+    >>> import io
+    >>> def f(x):
+    ...     y = 2 * x
+    ...     portax.debug.breakpoint(stdin=io.StringIO("p y\\ncontinue\\n"), stdout=io.StringIO())
+    ...     return y
+    >>> float(portax.jit(f)(3.0))
+    6.0
     """
     frames: list[tuple[str, int, str, dict[str, Any]]] = []
     frame = sys._getframe(1)

@@ -546,6 +546,10 @@ def effects_barrier() -> None:
     """Return when the effects of all programs called so far have happened.
 
     They have: a call of a program with effects returns when they have happened.
+
+    Examples
+    --------
+    >>> portax.effects_barrier()
     """
 
 

@@ -387,6 +387,11 @@ def checkpoint_name(x: Any, name: str) -> Any:
     ----------
     x : tree of arrays
     name : str
+
+    Examples
+    --------
+    >>> portax.ad_checkpoint.checkpoint_name(pnp.ones(2), "activations")
+    Array([1., 1.], dtype=float32)
     """
     return tree.tree_map(lambda leaf: name_p.bind(leaf, name=name), x)
 

@@ -239,7 +239,13 @@ def float0_zeros(aval: Aval) -> np.ndarray:
 
 
 def zero_from_primal(val: Any, symbolic_zeros: bool = False) -> Any:
-    """The zero tangent of a value: an array, or a ``SymbolicZero`` where ``symbolic_zeros``."""
+    """The zero tangent of a value: an array, or a ``SymbolicZero`` where ``symbolic_zeros``.
+
+    Examples
+    --------
+    >>> zero_from_primal(pnp.ones(2))
+    Array([0., 0.], dtype=float32)
+    """
     return given_tangent(None, val, symbolic_zeros)
 
 

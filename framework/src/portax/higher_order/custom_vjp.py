@@ -257,7 +257,20 @@ class CustomVJPPrimal:
 
 
 def custom_vjp_primal_tree_values(tree: Any) -> Any:
-    """A tree of arguments of a ``fwd`` rule with symbolic zeros, as the values alone."""
+    """A tree of arguments of a ``fwd`` rule with symbolic zeros, as the values alone.
+
+    Examples
+    --------
+    >>> @portax.custom_vjp
+    ... def product(x, y):
+    ...     return x * y
+    >>> def fwd(x, y):
+    ...     x, y = custom_vjp_primal_tree_values((x, y))
+    ...     return x * y, (x, y)
+    >>> product.defvjp(fwd, lambda kept, ct: (ct * kept[1], ct * kept[0]), symbolic_zeros=True)
+    >>> float(portax.grad(product)(2.0, 3.0))
+    3.0
+    """
     return tree_map(lambda x: x.value, tree)
 
 

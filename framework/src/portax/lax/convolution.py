@@ -208,7 +208,13 @@ def conv(
     lhs: Operand, rhs: Operand, window_strides: Sequence[int], padding: str, precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Any:  # fmt: skip
-    """A convolution with batch and features first and nothing dilated: `conv_general_dilated` has the parameters."""
+    """A convolution with batch and features first and nothing dilated: `conv_general_dilated` has the parameters.
+
+    Examples
+    --------
+    >>> lax.conv(np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32), (1, 1), "VALID").shape
+    (1, 1, 2, 2)
+    """
     return conv_general_dilated(
         lhs, rhs, window_strides, padding, precision=precision, preferred_element_type=preferred_element_type
     )
@@ -218,7 +224,14 @@ def conv_with_general_padding(
     lhs: Operand, rhs: Operand, window_strides: Sequence[int], padding: Pads, lhs_dilation: Sequence[int] | None,
     rhs_dilation: Sequence[int] | None, precision: Any = None, preferred_element_type: Any = None,
 ) -> Any:  # fmt: skip
-    """A convolution with batch and features first: `conv_general_dilated` has the parameters."""
+    """A convolution with batch and features first: `conv_general_dilated` has the parameters.
+
+    Examples
+    --------
+    >>> image, kernel = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32)
+    >>> lax.conv_with_general_padding(image, kernel, (1, 1), "SAME", None, None).shape
+    (1, 1, 4, 4)
+    """
     return conv_general_dilated(
         lhs, rhs, window_strides, padding, lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation, precision=precision,
         preferred_element_type=preferred_element_type,
@@ -355,6 +368,12 @@ def conv_general_dilated_local(
         The window's length along each spatial axis.
     lhs_dilation, rhs_dilation, dimension_numbers, precision
         As for `conv_general_dilated`.
+
+    Examples
+    --------
+    >>> signal, kernels = np.ones((1, 1, 4), np.float32), np.ones((1, 2, 3), np.float32)
+    >>> lax.conv_general_dilated_local(signal, kernels, (1,), "VALID", (2,))
+    Array([[[2., 2., 2.]]], dtype=float32)
     """
     x, w = as_operand(lhs, "conv_general_dilated_local"), as_operand(rhs, "conv_general_dilated_local")
     numbers = conv_dimension_numbers(x.shape, w.shape, dimension_numbers)
@@ -376,7 +395,13 @@ def conv_general_dilated_local(
 def conv_shape_tuple(
     lhs_shape: Sequence[int], rhs_shape: Sequence[int], strides: Sequence[int], pads: Pads, batch_group_count: int = 1
 ) -> tuple[int, ...]:
-    """The shape of a convolution with batch and features first."""
+    """The shape of a convolution with batch and features first.
+
+    Examples
+    --------
+    >>> lax.conv_shape_tuple((1, 1, 4, 4), (8, 1, 3, 3), (1, 1), "VALID")
+    (1, 8, 2, 2)
+    """
     return _general_shape(lhs_shape, rhs_shape, strides, pads, None, batch_group_count)
 
 
@@ -384,7 +409,13 @@ def conv_general_shape_tuple(
     lhs_shape: Sequence[int], rhs_shape: Sequence[int], window_strides: Sequence[int], padding: Pads,
     dimension_numbers: DimensionNumbers,
 ) -> tuple[int, ...]:  # fmt: skip
-    """The shape of a convolution without dilation."""
+    """The shape of a convolution without dilation.
+
+    Examples
+    --------
+    >>> lax.conv_general_shape_tuple((1, 4, 4, 1), (3, 3, 1, 8), (1, 1), "SAME", ("NHWC", "HWIO", "NHWC"))
+    (1, 4, 4, 8)
+    """
     return _general_shape(lhs_shape, rhs_shape, window_strides, padding, dimension_numbers, 1)
 
 
@@ -402,7 +433,13 @@ def conv_transpose_shape_tuple(
     lhs_shape: Sequence[int], rhs_shape: Sequence[int], window_strides: Sequence[int], padding: Pads,
     dimension_numbers: DimensionNumbers,
 ) -> tuple[int, ...]:  # fmt: skip
-    """The shape of a transposed convolution."""
+    """The shape of a transposed convolution.
+
+    Examples
+    --------
+    >>> lax.conv_transpose_shape_tuple((1, 4, 4, 1), (3, 3, 1, 8), (2, 2), "SAME", ("NHWC", "HWIO", "NHWC"))
+    (1, 8, 8, 8)
+    """
     numbers = conv_dimension_numbers(lhs_shape, rhs_shape, dimension_numbers)
     steps = shape_of(window_strides)
     pads = _transposed_pads([rhs_shape[d] for d in numbers.rhs_spec[2:]], steps, padding, False)

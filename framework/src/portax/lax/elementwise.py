@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from portax.core import dtypes
 from portax.core.dtypes import user_dtype
 from portax.core.primitive import Primitive, registry
 from portax.errors import ArgumentError
+from portax.lax.examples import example_of
 from portax.lax.operands import as_operand, operands
 
 Operand = Any
@@ -17,12 +19,12 @@ Operand = Any
 
 def _documented(function: Callable[..., Any], name: str, primitive: Primitive, arity: int) -> Callable[..., Any]:
     function.__name__ = function.__qualname__ = name
-    meaning = (primitive.__doc__ or "").strip()
+    meaning = inspect.cleandoc(primitive.__doc__ or "")
     letters = ", ".join(function.__code__.co_varnames[:arity])
     function.__doc__ = (
         f"{meaning}\n\nBinds the primitive ``{primitive.name}`` to ``{letters}``: arrays of one dtype and shape, or "
         "scalars.\n"
-    )
+    ) + example_of(name)
     return function
 
 
@@ -44,7 +46,7 @@ def _accurate(name: str) -> Callable[..., Any]:
     bound = registry[name]
 
     def function(x: Operand, *, accuracy: Any = None) -> Any:
-        return bound(as_operand(x, name), accuracy=accuracy)
+        return bound(as_operand(x, name))  # there is one accuracy: a request for another is dropped
 
     return _documented(function, name, bound, 1)
 
@@ -166,6 +168,11 @@ def mul(x: Operand, y: Operand, *, out_dtype: Any = None) -> Any:
     x, y : arrays of one dtype and shape, or scalars
     out_dtype : dtype, optional
         The dtype to multiply in and to give.
+
+    Examples
+    --------
+    >>> lax.mul(np.float32([1.0, 2.0]), np.float32([10.0, 20.0]))
+    Array([10., 40.], dtype=float32)
     """
     x, y = operands("mul", x, y)
     if out_dtype is not None:
@@ -174,7 +181,13 @@ def mul(x: Operand, y: Operand, *, out_dtype: Any = None) -> Any:
 
 
 def reciprocal(x: Operand) -> Any:
-    """``1 / x``, for floating point and complex ``x``."""
+    """``1 / x``, for floating point and complex ``x``.
+
+    Examples
+    --------
+    >>> lax.reciprocal(np.float32([2.0, 4.0]))
+    Array([0.5 , 0.25], dtype=float32)
+    """
     return integer_pow(x, -1)
 
 
@@ -186,6 +199,11 @@ def integer_pow(x: Operand, y: int) -> Any:
     x : array of a numeric dtype
     y : int
         Not negative for integer ``x``.
+
+    Examples
+    --------
+    >>> lax.integer_pow(np.float32([2.0, 3.0]), 3)
+    Array([ 8., 27.], dtype=float32)
     """
     x = as_operand(x, "integer_pow")
     if y < 0 and dtypes.is_integer(x.dtype):
@@ -203,6 +221,11 @@ def pow(x: Operand, y: Operand) -> Any:
     ----------
     x : floating point or complex array
     y : array of the same dtype, or of integers
+
+    Examples
+    --------
+    >>> lax.pow(np.float32([2.0, 3.0]), np.float32([3.0, 2.0]))
+    Array([8., 9.], dtype=float32)
     """
     if isinstance(y, int) and not isinstance(y, bool):
         return integer_pow(x, y)
@@ -221,12 +244,23 @@ def round(x: Operand, rounding_method: Any = 0) -> Any:
     x : floating point array
     rounding_method : RoundingMethod
         At ties away from zero (0, the default) or to the even neighbour (1).
+
+    Examples
+    --------
+    >>> lax.round(np.float32([0.5, 1.4, -1.6]))
+    Array([ 1.,  1., -2.], dtype=float32)
     """
     return p.round_(as_operand(x, "round"), rounding_method=int(getattr(rounding_method, "value", rounding_method)))
 
 
 def conj(x: Operand) -> Any:
-    """The complex conjugate of ``x``; a real ``x`` becomes complex."""
+    """The complex conjugate of ``x``; a real ``x`` becomes complex.
+
+    Examples
+    --------
+    >>> lax.conj(np.complex64([1 + 2j]))
+    Array([1.-2.j], dtype=complex64)
+    """
     x = as_operand(x, "conj")
     return registry["conj"](x, input_dtype=x.dtype)
 
@@ -238,6 +272,11 @@ def clamp(min: Operand, x: Operand, max: Operand) -> Any:
     ----------
     min, max : scalars, or arrays of the shape of ``x``
     x : array
+
+    Examples
+    --------
+    >>> lax.clamp(np.float32(0.0), np.float32([-1.0, 0.5, 2.0]), np.float32(1.0))
+    Array([0. , 0.5, 1. ], dtype=float32)
     """
     min, x, max = operands("clamp", min, x, max)
     if x.dtype == dtypes.bool_:
@@ -251,6 +290,11 @@ def betainc(a: Operand, b: Operand, x: Operand) -> Any:
     Parameters
     ----------
     a, b, x : floating point arrays of one dtype and shape, or scalars; ``a, b > 0``, ``0 <= x <= 1``
+
+    Examples
+    --------
+    >>> lax.betainc(np.float32(2.0), np.float32(2.0), np.float32([0.25, 0.5])).round(3)
+    Array([0.156, 0.5  ], dtype=float32)
     """
     return registry["regularized_incomplete_beta"](*operands("betainc", a, b, x))
 
@@ -262,6 +306,11 @@ def select(pred: Operand, on_true: Operand, on_false: Operand) -> Any:
     ----------
     pred : array of bool, of the cases' shape or a scalar
     on_true, on_false : arrays of one dtype and shape
+
+    Examples
+    --------
+    >>> lax.select(np.array([True, False]), np.float32([1.0, 2.0]), np.float32([-1.0, -2.0]))
+    Array([ 1., -2.], dtype=float32)
     """
     return select_n(pred, on_false, on_true)
 
@@ -273,6 +322,11 @@ def select_n(which: Operand, *cases: Operand) -> Any:
     ----------
     which : array of bool (two cases) or int32, of the cases' shape or a scalar
     *cases : arrays of one dtype and shape
+
+    Examples
+    --------
+    >>> lax.select_n(np.array([0, 2, 1]), np.int32([1, 2, 3]), np.int32([4, 5, 6]), np.int32([7, 8, 9]))
+    Array([1, 8, 6], dtype=int32)
     """
     if not cases:
         raise ArgumentError(wrong="select_n was given no cases", fix="Give at least one")
@@ -287,6 +341,11 @@ def convert_element_type(operand: Operand, new_dtype: Any) -> Any:
     operand : array or number
     new_dtype : dtype
         Floats are cut off towards zero on their way to integers; complex numbers lose their imaginary part.
+
+    Examples
+    --------
+    >>> lax.convert_element_type(np.float32([1.5, -2.5]), "int32")
+    Array([ 1, -2], dtype=int32)
     """
     x = as_operand(operand, "convert_element_type")
     dtype = user_dtype(new_dtype, "convert_element_type")
@@ -303,6 +362,11 @@ def bitcast_convert_type(operand: Operand, new_dtype: Any) -> Any:
     operand : array
     new_dtype : dtype
         A wider one takes the last axis away, a narrower one adds one.
+
+    Examples
+    --------
+    >>> lax.bitcast_convert_type(np.float32([1.0]), "int32")
+    Array([1065353216], dtype=int32)
     """
     return p.bitcast_convert_type(
         as_operand(operand, "bitcast_convert_type"), new_dtype=user_dtype(new_dtype, "bitcast_convert_type")
@@ -316,6 +380,11 @@ def reduce_precision(operand: Operand, exponent_bits: int, mantissa_bits: int) -
     ----------
     operand : floating point array
     exponent_bits, mantissa_bits : int
+
+    Examples
+    --------
+    >>> lax.reduce_precision(np.float32([1.2345678]), exponent_bits=8, mantissa_bits=7).round(3)
+    Array([1.234], dtype=float32)
     """
     return p.reduce_precision(
         as_operand(operand, "reduce_precision"), exponent_bits=int(exponent_bits), mantissa_bits=int(mantissa_bits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from portax.core.primitive import registry
 from portax.higher_order import while_loop
 from portax.lax.elementwise import add, convert_element_type, gt, lt, rem, select, sub
+from portax.lax.examples import example_of
 from portax.lax.operands import as_operand
 from portax.lax.shaping import axis_of, full, full_like, reduce_max, shape_of, stack
 from portax.primitives.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
@@ -33,6 +35,13 @@ def gather(
         "promise_in_bounds" (the default) says that there are none.
     fill_value : scalar, optional
         NaN, or the least value of a signed and the greatest of an unsigned dtype.
+
+    Examples
+    --------
+    >>> numbers = lax.GatherDimensionNumbers(offset_dims=(1,), collapsed_slice_dims=(0,), start_index_map=(0,))
+    >>> lax.gather(np.arange(6).reshape(3, 2), np.int32([[2], [0]]), numbers, slice_sizes=(1, 2))
+    Array([[4, 5],
+           [0, 1]], dtype=int32)
     """
     mode = GatherScatterMode.PROMISE_IN_BOUNDS if mode is None else GatherScatterMode.from_any(mode)
     return registry["gather"](
@@ -70,6 +79,7 @@ def _scatter(name: str, primitive_name: str, what: str) -> Any:
     mode : GatherScatterMode or str, optional
         What happens to windows out of bounds: "drop" (the default), "clip", "promise_in_bounds".
     """
+    function.__doc__ = inspect.cleandoc(function.__doc__ or "") + "\n" + example_of(name)
     return function
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from portax.core.dtypes import user_dtype
 from portax.core.primitive import registry
 from portax.errors import ArgumentError, AxisError, DtypeError, ShapeError
 from portax.lax.elementwise import convert_element_type
+from portax.lax.examples import example_of
 from portax.lax.operands import as_operand, operands
 from portax.primitives.contraction import fits, product_dtype
 
@@ -39,12 +41,25 @@ def shape_of(shape: Any) -> tuple[int, ...]:
 
 # -- making arrays ----------------------------------------------------------------------------------------------------
 def iota(dtype: Any, size: int) -> Any:
-    """``[0, 1, ..., size - 1]`` of a dtype."""
+    """``[0, 1, ..., size - 1]`` of a dtype.
+
+    Examples
+    --------
+    >>> lax.iota("int32", 3)
+    Array([0, 1, 2], dtype=int32)
+    """
     return broadcasted_iota(dtype, (size,), 0)
 
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Any:
-    """An array of ``shape`` in which each element is its index along ``dimension``."""
+    """An array of ``shape`` in which each element is its index along ``dimension``.
+
+    Examples
+    --------
+    >>> lax.broadcasted_iota("int32", (2, 3), 1)
+    Array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
+    """
     shape = shape_of(shape)
     return p.iota(
         dtype=user_dtype(dtype, "iota"), shape=shape, dimension=axis_of("iota", dimension, len(shape)), sharding=None
@@ -52,7 +67,13 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
 
 
 def full(shape: Sequence[int], fill_value: Operand, dtype: Any = None, *, sharding: Any = None) -> Any:
-    """An array of ``shape`` with one value everywhere."""
+    """An array of ``shape`` with one value everywhere.
+
+    Examples
+    --------
+    >>> lax.full((2,), 1.5)
+    Array([1.5, 1.5], dtype=float32, weak_type=True)
+    """
     value = as_operand(fill_value, "full")
     if value.ndim:
         raise ShapeError(wrong=f"full takes one value, got {value.aval}", fix="Give a scalar, or use broadcast_in_dim")
@@ -69,6 +90,11 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, shape: Any = N
     x : array, or anything with shape and dtype
     fill_value : scalar
     dtype, shape : optional, in place of those of ``x``
+
+    Examples
+    --------
+    >>> lax.full_like(np.float32([3.0, 1.0, 2.0]), 7)
+    Array([7., 7., 7.], dtype=float32)
     """
     aval = aval_of(x)
     if dtypes.is_key(aval.dtype) and dtype is None:
@@ -87,7 +113,13 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, shape: Any = N
 
 
 def empty(shape: Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:
-    """An array of ``shape``; its elements are zero."""
+    """An array of ``shape``; its elements are zero.
+
+    Examples
+    --------
+    >>> lax.empty((2, 3), "float32").shape
+    (2, 3)
+    """
     return full(shape, 0, dtype)
 
 
@@ -95,7 +127,13 @@ def empty(shape: Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:
 def broadcast_in_dim(
     operand: Operand, shape: Sequence[int], broadcast_dimensions: Sequence[int], *, out_sharding: Any = None
 ) -> Any:
-    """``operand`` repeated to ``shape``, its axis ``i`` becoming axis ``broadcast_dimensions[i]``."""
+    """``operand`` repeated to ``shape``, its axis ``i`` becoming axis ``broadcast_dimensions[i]``.
+
+    Examples
+    --------
+    >>> lax.broadcast_in_dim(np.float32([3.0, 1.0, 2.0]), (2, 3), (1,)).shape
+    (2, 3)
+    """
     x = as_operand(operand, "broadcast_in_dim")
     shape, dims = shape_of(shape), shape_of(broadcast_dimensions)
     if x.shape == shape and dims == tuple(range(len(shape))):
@@ -104,20 +142,38 @@ def broadcast_in_dim(
 
 
 def broadcast(operand: Operand, sizes: Sequence[int], *, out_sharding: Any = None) -> Any:
-    """``operand`` with new leading axes of ``sizes``."""
+    """``operand`` with new leading axes of ``sizes``.
+
+    Examples
+    --------
+    >>> lax.broadcast(np.float32([3.0, 1.0, 2.0]), (2,)).shape
+    (2, 3)
+    """
     x = as_operand(operand, "broadcast")
     lead = shape_of(sizes)
     return broadcast_in_dim(x, (*lead, *x.shape), range(len(lead), len(lead) + x.ndim))
 
 
 def broadcast_like(arr: Operand, like_arr: Operand) -> Any:
-    """``arr`` spread to the shape of ``like_arr``, axes aligned at the end."""
+    """``arr`` spread to the shape of ``like_arr``, axes aligned at the end.
+
+    Examples
+    --------
+    >>> lax.broadcast_like(np.float32(1.0), np.float32([3.0, 1.0, 2.0]))
+    Array([1., 1., 1.], dtype=float32)
+    """
     x, shape = as_operand(arr, "broadcast_like"), aval_of(like_arr).shape
     return broadcast_in_dim(x, shape, range(len(shape) - x.ndim, len(shape)))
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape that arrays of ``shapes`` broadcast to."""
+    """The shape that arrays of ``shapes`` broadcast to.
+
+    Examples
+    --------
+    >>> lax.broadcast_shapes((3, 1), (1, 4))
+    (3, 4)
+    """
     try:
         return tuple(int(n) for n in np.broadcast_shapes(*[tuple(s) for s in shapes]))
     except ValueError:
@@ -128,13 +184,25 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 
 
 def broadcast_to_rank(x: Operand, rank: int) -> Any:
-    """``x`` with leading axes of length 1 up to ``rank``."""
+    """``x`` with leading axes of length 1 up to ``rank``.
+
+    Examples
+    --------
+    >>> lax.broadcast_to_rank(np.float32([3.0, 1.0, 2.0]), 3).shape
+    (1, 1, 3)
+    """
     x = as_operand(x, "broadcast_to_rank")
     return expand_dims(x, range(rank - x.ndim)) if rank > x.ndim else x
 
 
 def reshape(operand: Operand, new_sizes: Any, dimensions: Any = None, *, out_sharding: Any = None) -> Any:
-    """The elements of ``operand``, in row-major order, in another shape; one size may be -1."""
+    """The elements of ``operand``, in row-major order, in another shape; one size may be -1.
+
+    Examples
+    --------
+    >>> lax.reshape(np.arange(6).reshape(2, 3), (3, 2)).shape
+    (3, 2)
+    """
     x = as_operand(operand, "reshape")
     sizes = shape_of(new_sizes) if np.iterable(new_sizes) else (operator.index(new_sizes),)
     if dimensions is not None and tuple(dimensions) != tuple(range(x.ndim)):
@@ -151,14 +219,26 @@ def reshape(operand: Operand, new_sizes: Any, dimensions: Any = None, *, out_sha
 
 
 def transpose(operand: Operand, permutation: Sequence[int]) -> Any:
-    """``operand`` with its axes in the order ``permutation``."""
+    """``operand`` with its axes in the order ``permutation``.
+
+    Examples
+    --------
+    >>> lax.transpose(np.ones((2, 3), np.float32), (1, 0)).shape
+    (3, 2)
+    """
     x = as_operand(operand, "transpose")
     order = tuple(int(d) for d in permutation)
     return x if order == tuple(range(x.ndim)) else p.transpose(x, permutation=order)
 
 
 def expand_dims(array: Operand, dimensions: Sequence[int]) -> Any:
-    """``array`` with axes of length 1 at ``dimensions`` of the result."""
+    """``array`` with axes of length 1 at ``dimensions`` of the result.
+
+    Examples
+    --------
+    >>> lax.expand_dims(np.float32([3.0, 1.0, 2.0]), (0,)).shape
+    (1, 3)
+    """
     x = as_operand(array, "expand_dims")
     ndim = x.ndim + len(tuple(dimensions))
     new = {axis_of("expand_dims", d, ndim) for d in dimensions}
@@ -170,14 +250,26 @@ def expand_dims(array: Operand, dimensions: Sequence[int]) -> Any:
 
 
 def squeeze(array: Operand, dimensions: Sequence[int]) -> Any:
-    """``array`` without the axes ``dimensions``, each of length 1."""
+    """``array`` without the axes ``dimensions``, each of length 1.
+
+    Examples
+    --------
+    >>> lax.squeeze(np.ones((1, 3), np.float32), (0,)).shape
+    (3,)
+    """
     x = as_operand(array, "squeeze")
     dims = tuple(sorted(axis_of("squeeze", d, x.ndim) for d in dimensions))
     return p.squeeze(x, dimensions=dims) if dims else x
 
 
 def collapse(operand: Operand, start_dimension: int, stop_dimension: int | None = None) -> Any:
-    """``operand`` with the axes from ``start_dimension`` up to ``stop_dimension`` made one (of length 1, if none)."""
+    """``operand`` with the axes from ``start_dimension`` up to ``stop_dimension`` made one (of length 1, if none).
+
+    Examples
+    --------
+    >>> lax.collapse(np.ones((2, 3, 4), np.float32), 0, 2).shape
+    (6, 4)
+    """
     x = as_operand(operand, "collapse")
     start, stop, _ = slice_type(start_dimension, stop_dimension).indices(x.ndim)
     if stop < start:
@@ -194,7 +286,13 @@ slice_type = slice
 
 
 def concatenate(operands: Any, dimension: int) -> Any:
-    """Arrays one after the other along an axis."""
+    """Arrays one after the other along an axis.
+
+    Examples
+    --------
+    >>> lax.concatenate([np.int32([1, 2]), np.int32([3])], 0)
+    Array([1, 2, 3], dtype=int32)
+    """
     xs = [as_operand(x, "concatenate") for x in operands]
     if not xs:
         raise ArgumentError(wrong="concatenate was given no arrays", fix="Give at least one")
@@ -204,7 +302,14 @@ def concatenate(operands: Any, dimension: int) -> Any:
 
 
 def stack(operands: Sequence[Operand], axis: int = 0) -> Any:
-    """Arrays of one shape along a new axis."""
+    """Arrays of one shape along a new axis.
+
+    Examples
+    --------
+    >>> lax.stack([np.int32([1, 2]), np.int32([3, 4])])
+    Array([[1, 2],
+           [3, 4]], dtype=int32)
+    """
     xs = [as_operand(x, "stack") for x in operands]
     if not xs:
         raise ArgumentError(wrong="stack was given no arrays", fix="Give at least one")
@@ -213,20 +318,38 @@ def stack(operands: Sequence[Operand], axis: int = 0) -> Any:
 
 
 def unstack(x: Operand, axis: int = 0) -> tuple[Any, ...]:
-    """The slices of ``x`` along an axis, without it."""
+    """The slices of ``x`` along an axis, without it.
+
+    Examples
+    --------
+    >>> lax.unstack(np.int32([[1, 2], [3, 4]]))
+    (Array([1, 2], dtype=int32), Array([3, 4], dtype=int32))
+    """
     x = as_operand(x, "unstack")
     axis = axis_of("unstack", axis, x.ndim)
     return tuple(index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis]))
 
 
 def split(operand: Operand, sizes: Sequence[int], axis: int = 0) -> list[Any]:
-    """``operand`` cut along an axis into parts of ``sizes``."""
+    """``operand`` cut along an axis into parts of ``sizes``.
+
+    Examples
+    --------
+    >>> lax.split(np.int32([1, 2, 3]), (1, 2))
+    [Array([1], dtype=int32), Array([2, 3], dtype=int32)]
+    """
     x = as_operand(operand, "split")
     return list(p.split(x, sizes=shape_of(sizes), axis=axis_of("split", axis, x.ndim)))
 
 
 def tile(operand: Operand, reps: Sequence[int]) -> Any:
-    """``operand`` repeated ``reps[i]`` times along axis ``i``."""
+    """``operand`` repeated ``reps[i]`` times along axis ``i``.
+
+    Examples
+    --------
+    >>> lax.tile(np.int32([1, 2]), (2,))
+    Array([1, 2, 1, 2], dtype=int32)
+    """
     x, reps = as_operand(operand, "tile"), shape_of(reps)
     if len(reps) != x.ndim:
         raise ShapeError(wrong=f"tile needs one number for each axis of {x.aval}, got {reps}", fix="Give one for each")
@@ -237,14 +360,26 @@ def tile(operand: Operand, reps: Sequence[int]) -> Any:
 
 
 def pad(operand: Operand, padding_value: Operand, padding_config: Sequence[tuple[int, int, int]]) -> Any:
-    """``operand`` with ``(low, high, interior)`` elements of ``padding_value`` around and between, for each axis."""
+    """``operand`` with ``(low, high, interior)`` elements of ``padding_value`` around and between, for each axis.
+
+    Examples
+    --------
+    >>> lax.pad(np.int32([1, 2]), np.int32(0), [(1, 0, 1)])
+    Array([0, 1, 0, 2], dtype=int32)
+    """
     x = as_operand(operand, "pad")
     _, value = operands("pad", x, padding_value)
     return p.pad(x, value, padding_config=tuple(shape_of(c) for c in padding_config))
 
 
 def rev(operand: Operand, dimensions: Sequence[int]) -> Any:
-    """``operand`` backwards along ``dimensions``."""
+    """``operand`` backwards along ``dimensions``.
+
+    Examples
+    --------
+    >>> lax.rev(np.int32([1, 2, 3]), (0,))
+    Array([3, 2, 1], dtype=int32)
+    """
     return p.rev(as_operand(operand, "rev"), dimensions=shape_of(dimensions))
 
 
@@ -252,7 +387,13 @@ def rev(operand: Operand, dimensions: Sequence[int]) -> Any:
 def slice(
     operand: Operand, start_indices: Sequence[int], limit_indices: Sequence[int], strides: Sequence[int] | None = None
 ) -> Any:
-    """Elements from ``start_indices`` up to ``limit_indices``, every ``strides``-th, along each axis."""
+    """Elements from ``start_indices`` up to ``limit_indices``, every ``strides``-th, along each axis.
+
+    Examples
+    --------
+    >>> lax.slice(np.float32([3.0, 1.0, 2.0]), (1,), (3,))
+    Array([1., 2.], dtype=float32)
+    """
     return p.slice_(
         as_operand(operand, "slice"),
         start_indices=shape_of(start_indices),
@@ -264,7 +405,13 @@ def slice(
 def slice_in_dim(
     operand: Operand, start_index: int | None, limit_index: int | None, stride: int = 1, axis: int = 0
 ) -> Any:
-    """A slice along one axis; negative and missing bounds as in Python."""
+    """A slice along one axis; negative and missing bounds as in Python.
+
+    Examples
+    --------
+    >>> lax.slice_in_dim(np.float32([3.0, 1.0, 2.0]), 0, 3, stride=2)
+    Array([3., 2.], dtype=float32)
+    """
     x = as_operand(operand, "slice_in_dim")
     axis = axis_of("slice_in_dim", axis, x.ndim)
     n = x.shape[axis]
@@ -276,7 +423,13 @@ def slice_in_dim(
 
 
 def index_in_dim(operand: Operand, index: int, axis: int = 0, keepdims: bool = True) -> Any:
-    """One slice along an axis."""
+    """One slice along an axis.
+
+    Examples
+    --------
+    >>> lax.index_in_dim(np.float32([3.0, 1.0, 2.0]), 1, keepdims=False)
+    Array(1., dtype=float32)
+    """
     x = as_operand(operand, "index_in_dim")
     axis = axis_of("index_in_dim", axis, x.ndim)
     n = x.shape[axis]
@@ -329,7 +482,13 @@ def _starts(name: str, x: Any, indices: Any, wrap: Any) -> list[Any]:
 def dynamic_slice(
     operand: Operand, start_indices: Any, slice_sizes: Sequence[int], *, allow_negative_indices: Any = True
 ) -> Any:
-    """A window of fixed size at a place known when the program runs; moved inside where it would stick out."""
+    """A window of fixed size at a place known when the program runs; moved inside where it would stick out.
+
+    Examples
+    --------
+    >>> lax.dynamic_slice(np.float32([3.0, 1.0, 2.0]), (1,), (2,))
+    Array([1., 2.], dtype=float32)
+    """
     x = as_operand(operand, "dynamic_slice")
     starts = _starts("dynamic_slice", x, start_indices, allow_negative_indices)
     return registry["dynamic_slice"](x, *starts, slice_sizes=shape_of(slice_sizes))
@@ -338,7 +497,13 @@ def dynamic_slice(
 def dynamic_slice_in_dim(
     operand: Operand, start_index: Operand, slice_size: int, axis: int = 0, *, allow_negative_indices: bool = True
 ) -> Any:
-    """A window along one axis; see ``dynamic_slice``."""
+    """A window along one axis; see ``dynamic_slice``.
+
+    Examples
+    --------
+    >>> lax.dynamic_slice_in_dim(np.float32([3.0, 1.0, 2.0]), 1, 2)
+    Array([1., 2.], dtype=float32)
+    """
     x = as_operand(operand, "dynamic_slice_in_dim")
     axis = axis_of("dynamic_slice_in_dim", axis, x.ndim)
     starts: list[Any] = [0] * x.ndim
@@ -350,7 +515,13 @@ def dynamic_slice_in_dim(
 def dynamic_index_in_dim(
     operand: Operand, index: Operand, axis: int = 0, keepdims: bool = True, *, allow_negative_indices: bool = True
 ) -> Any:
-    """One slice along an axis, at a place known when the program runs."""
+    """One slice along an axis, at a place known when the program runs.
+
+    Examples
+    --------
+    >>> lax.dynamic_index_in_dim(np.float32([3.0, 1.0, 2.0]), 2)
+    Array([2.], dtype=float32)
+    """
     x = as_operand(operand, "dynamic_index_in_dim")
     axis = axis_of("dynamic_index_in_dim", axis, x.ndim)
     cut = dynamic_slice_in_dim(x, index, 1, axis, allow_negative_indices=allow_negative_indices)
@@ -360,7 +531,13 @@ def dynamic_index_in_dim(
 def dynamic_update_slice(
     operand: Operand, update: Operand, start_indices: Any, *, allow_negative_indices: Any = True
 ) -> Any:
-    """``operand`` with a window replaced by ``update`` at a place known when the program runs."""
+    """``operand`` with a window replaced by ``update`` at a place known when the program runs.
+
+    Examples
+    --------
+    >>> lax.dynamic_update_slice(np.float32([3.0, 1.0, 2.0]), np.float32([9.0]), (1,))
+    Array([3., 9., 2.], dtype=float32)
+    """
     x, update = as_operand(operand, "dynamic_update_slice"), as_operand(update, "dynamic_update_slice")
     starts = _starts("dynamic_update_slice", x, start_indices, allow_negative_indices)
     return registry["dynamic_update_slice"](x, update, *starts)
@@ -369,7 +546,13 @@ def dynamic_update_slice(
 def dynamic_update_slice_in_dim(
     operand: Operand, update: Operand, start_index: Operand, axis: int, *, allow_negative_indices: bool = True
 ) -> Any:
-    """``operand`` with a window along one axis replaced; see ``dynamic_update_slice``."""
+    """``operand`` with a window along one axis replaced; see ``dynamic_update_slice``.
+
+    Examples
+    --------
+    >>> lax.dynamic_update_slice_in_dim(np.float32([3.0, 1.0, 2.0]), np.float32([9.0]), 1, 0)
+    Array([3., 9., 2.], dtype=float32)
+    """
     x = as_operand(operand, "dynamic_update_slice_in_dim")
     starts: list[Any] = [0] * x.ndim
     starts[axis_of("dynamic_update_slice_in_dim", axis, x.ndim)] = start_index
@@ -379,7 +562,13 @@ def dynamic_update_slice_in_dim(
 def dynamic_update_index_in_dim(
     operand: Operand, update: Operand, index: Operand, axis: int, *, allow_negative_indices: bool = True
 ) -> Any:
-    """``operand`` with one slice along an axis replaced."""
+    """``operand`` with one slice along an axis replaced.
+
+    Examples
+    --------
+    >>> lax.dynamic_update_index_in_dim(np.float32([3.0, 1.0, 2.0]), np.float32(9.0), 1, 0)
+    Array([3., 9., 2.], dtype=float32)
+    """
     x, update = as_operand(operand, "dynamic_update_index_in_dim"), as_operand(update, "dynamic_update_index_in_dim")
     axis = axis_of("dynamic_update_index_in_dim", axis, x.ndim)
     if update.ndim != x.ndim:
@@ -396,7 +585,7 @@ def _reduction(name: str) -> Any:
         return primitive(x, axes=tuple(axis_of(name, d, x.ndim) for d in axes))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = primitive.__doc__
+    function.__doc__ = inspect.cleandoc(primitive.__doc__ or "") + "\n" + example_of(name)
     return function
 
 
@@ -409,7 +598,13 @@ reduce_xor = _reduction("reduce_xor")
 
 
 def reduce_sum(operand: Operand, axes: Sequence[int], *, out_sharding: Any = None) -> Any:
-    """The sum of ``operand`` over ``axes``, in its own dtype."""
+    """The sum of ``operand`` over ``axes``, in its own dtype.
+
+    Examples
+    --------
+    >>> lax.reduce_sum(np.float32([3.0, 1.0, 2.0]), (0,))
+    Array(6., dtype=float32)
+    """
     x = as_operand(operand, "reduce_sum")
     if x.dtype == dtypes.bool_:
         raise DtypeError(
@@ -420,13 +615,25 @@ def reduce_sum(operand: Operand, axes: Sequence[int], *, out_sharding: Any = Non
 
 
 def argmax(operand: Operand, axis: int, index_dtype: Any) -> Any:
-    """The place of the greatest element along an axis, the first of equals; NaN counts as greatest."""
+    """The place of the greatest element along an axis, the first of equals; NaN counts as greatest.
+
+    Examples
+    --------
+    >>> lax.argmax(np.float32([3.0, 1.0, 2.0]), 0, "int32")
+    Array(0, dtype=int32)
+    """
     x = as_operand(operand, "argmax")
     return p.argmax(x, axes=(axis_of("argmax", axis, x.ndim),), index_dtype=user_dtype(index_dtype, "argmax"))
 
 
 def argmin(operand: Operand, axis: int, index_dtype: Any) -> Any:
-    """The place of the least element along an axis, the first of equals; NaN counts as least."""
+    """The place of the least element along an axis, the first of equals; NaN counts as least.
+
+    Examples
+    --------
+    >>> lax.argmin(np.float32([3.0, 1.0, 2.0]), 0, "int32")
+    Array(1, dtype=int32)
+    """
     x = as_operand(operand, "argmin")
     return p.argmin(x, axes=(axis_of("argmin", axis, x.ndim),), index_dtype=user_dtype(index_dtype, "argmin"))
 
@@ -439,7 +646,7 @@ def _cumulative(name: str) -> Any:
         return primitive(x, axis=axis_of(name, axis, x.ndim), reverse=bool(reverse))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = primitive.__doc__
+    function.__doc__ = inspect.cleandoc(primitive.__doc__ or "") + "\n" + example_of(name)
     return function
 
 
@@ -452,7 +659,13 @@ cumsum = _cumulative("cumsum")
 
 # -- order ------------------------------------------------------------------------------------------------------------
 def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: int = 1) -> Any:
-    """Sort along an axis; of several arrays the first ``num_keys`` decide, and the others follow."""
+    """Sort along an axis; of several arrays the first ``num_keys`` decide, and the others follow.
+
+    Examples
+    --------
+    >>> lax.sort(np.float32([3.0, 1.0, 2.0]))
+    Array([1., 2., 3.], dtype=float32)
+    """
     many = isinstance(operand, tuple | list)
     xs = [as_operand(x, "sort") for x in (operand if many else [operand])]
     axis = axis_of("sort", dimension, xs[0].ndim)
@@ -461,12 +674,24 @@ def sort(operand: Any, dimension: int = -1, is_stable: bool = True, num_keys: in
 
 
 def sort_key_val(keys: Operand, values: Operand, dimension: int = -1, is_stable: bool = True) -> tuple[Any, Any]:
-    """Sort ``keys`` along an axis, and put ``values`` in the same order."""
+    """Sort ``keys`` along an axis, and put ``values`` in the same order.
+
+    Examples
+    --------
+    >>> lax.sort_key_val(np.int32([3, 1]), np.float32([0.3, 0.1]))
+    (Array([1, 3], dtype=int32), Array([0.1, 0.3], dtype=float32))
+    """
     return sort((keys, values), dimension, is_stable, 1)
 
 
 def top_k(operand: Operand, k: int, *, axis: int = -1) -> list[Any]:
-    """The ``k`` greatest elements along an axis, greatest first, and their places."""
+    """The ``k`` greatest elements along an axis, greatest first, and their places.
+
+    Examples
+    --------
+    >>> lax.top_k(np.float32([3.0, 1.0, 2.0]), 2)
+    [Array([3., 2.], dtype=float32), Array([0, 2], dtype=int32)]
+    """
     x = as_operand(operand, "top_k")
     return list(p.top_k(x, k=operator.index(k), axis=axis_of("top_k", axis, x.ndim)))
 
@@ -490,6 +715,12 @@ def dot_general(
         None is the precision of the dtypes.
     preferred_element_type : dtype, optional
         Of the result and of the sums; one of a lesser kind than theirs is only the result's.
+
+    Examples
+    --------
+    >>> x, y = np.ones((4, 2, 3), np.float32), np.ones((4, 3, 5), np.float32)
+    >>> lax.dot_general(x, y, (((2,), (1,)), ((0,), (0,)))).shape
+    (4, 2, 5)
     """
     x, y = as_operand(lhs, "dot_general"), as_operand(rhs, "dot_general")
     (xc, yc), (xb, yb) = dimension_numbers
@@ -515,7 +746,13 @@ def dot(
     lhs: Operand, rhs: Operand, *args: Any, dimension_numbers: Any = None, precision: Any = None,
     preferred_element_type: Any = None, out_sharding: Any = None,
 ) -> Any:  # fmt: skip
-    """Vector and matrix products, or ``dot_general`` where ``dimension_numbers`` are given."""
+    """Vector and matrix products, or ``dot_general`` where ``dimension_numbers`` are given.
+
+    Examples
+    --------
+    >>> lax.dot(np.ones((2, 3), np.float32), np.ones(3, np.float32))
+    Array([3., 3.], dtype=float32)
+    """
     for name, value in zip(("precision", "preferred_element_type"), args, strict=False):
         if name == "precision":
             precision = value
@@ -533,7 +770,13 @@ def dot(
 
 
 def batch_matmul(lhs: Operand, rhs: Operand, precision: Any = None) -> Any:
-    """Matrix products over equal leading axes."""
+    """Matrix products over equal leading axes.
+
+    Examples
+    --------
+    >>> lax.batch_matmul(np.ones((4, 2, 3), np.float32), np.ones((4, 3, 5), np.float32)).shape
+    (4, 2, 5)
+    """
     x, y = as_operand(lhs, "batch_matmul"), as_operand(rhs, "batch_matmul")
     if x.ndim != y.ndim or x.ndim < 2:
         raise ShapeError(
@@ -564,13 +807,25 @@ def stop_gradient(x: Any) -> Any:
 
 
 def optimization_barrier(operand: Any, /) -> Any:
-    """A tree of arrays, none of them available to the compiler before all are."""
+    """A tree of arrays, none of them available to the compiler before all are.
+
+    Examples
+    --------
+    >>> lax.optimization_barrier(np.float32([1.0]))
+    Array([1.], dtype=float32)
+    """
     leaves, structure = tree.flatten(operand)
     return tree.unflatten(structure, p.optimization_barrier(*[as_operand(x, "optimization_barrier") for x in leaves]))
 
 
 def dtype(x: Any) -> Any:
-    """The dtype of an array or number."""
+    """The dtype of an array or number.
+
+    Examples
+    --------
+    >>> lax.dtype(np.float32(1.0))
+    dtype('float32')
+    """
     return aval_of(x).dtype
 
 

@@ -71,7 +71,13 @@ def reduce_window_shape_tuple(
     operand_shape: Sequence[int], window_dimensions: Sequence[int], window_strides: Sequence[int], padding: Any,
     base_dilation: Sequence[int] | None = None, window_dilation: Sequence[int] | None = None,
 ) -> tuple[int, ...]:  # fmt: skip
-    """The shape of a windowed reduction."""
+    """The shape of a windowed reduction.
+
+    Examples
+    --------
+    >>> lax.reduce_window_shape_tuple((4, 4), (2, 2), (2, 2), [(0, 0), (0, 0)])
+    (2, 2)
+    """
     shape = shape_of(operand_shape)
     plain = (1,) * len(shape)
     return p.reduce_window_sum.shape(

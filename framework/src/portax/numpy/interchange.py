@@ -12,10 +12,38 @@ from portax.numpy.promotion import as_array
 
 ComplexWarning = np.exceptions.ComplexWarning
 
-#: How arrays are printed is NumPy's setting.
-get_printoptions = np.get_printoptions
-set_printoptions = np.set_printoptions
-printoptions = np.printoptions
+
+def get_printoptions() -> dict[str, Any]:
+    """How arrays are printed: NumPy's settings, which hold for arrays here too.
+
+    Examples
+    --------
+    >>> pnp.get_printoptions()["precision"]
+    8
+    """
+    return dict(np.get_printoptions())
+
+
+def set_printoptions(*args: Any, **keywords: Any) -> None:
+    """Set how arrays are printed, here and in NumPy. The arguments are those of ``numpy.set_printoptions``.
+
+    Examples
+    --------
+    >>> pnp.set_printoptions(precision=8)
+    """
+    np.set_printoptions(*args, **keywords)
+
+
+def printoptions(*args: Any, **keywords: Any) -> Any:
+    """A context in which arrays are printed otherwise. The arguments are those of ``numpy.printoptions``.
+
+    Examples
+    --------
+    >>> with pnp.printoptions(precision=2):
+    ...     print(pnp.array([0.123456]))
+    [0.12]
+    """
+    return np.printoptions(*args, **keywords)
 
 
 def array_repr(

@@ -118,7 +118,38 @@ class finfo:
         return repr(self._limits)
 
 
-iinfo = dtypes.iinfo
+class iinfo:
+    """The limits of an integer dtype.
+
+    Parameters
+    ----------
+    int_type : dtype or array
+
+    Attributes
+    ----------
+    bits, max, min : int
+    dtype : numpy.dtype
+    kind : str
+        "i" with a sign, "u" without.
+
+    Examples
+    --------
+    >>> pnp.iinfo("int8").max, pnp.iinfo(pnp.arange(3)).bits
+    (127, 32)
+    """
+
+    __slots__ = ("_limits",)
+
+    def __init__(self, int_type: Any) -> None:
+        self._limits = dtypes.iinfo(np.dtype(getattr(int_type, "dtype", int_type)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._limits, name)
+
+    def __repr__(self) -> str:
+        return repr(self._limits)
+
+
 isdtype = dtypes.isdtype
 issubdtype = dtypes.issubdtype
 

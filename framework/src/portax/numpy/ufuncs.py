@@ -111,7 +111,7 @@ cbrt = unary(
     "cbrt",
     exponential.cbrt,
     "Real cube root of each element, which has its sign.",
-    ">>> pnp.cbrt(pnp.array([8.0, -27.0]))\nArray([ 2., -3.], dtype=float32)",
+    ">>> pnp.cbrt(pnp.array([8.0, -27.0])).round(3)\nArray([ 2., -3.], dtype=float32)",
     to=dtypes.to_inexact,
 )
 reciprocal = unary(

@@ -167,7 +167,13 @@ def _plain(name: str, draw: Any, doc: str) -> Any:
         return draw(key, shape=sizes(shape, name), dtype=dtype_for(dtype, name))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc + _COMMON.format(parameters="", optional="")
+    example = f"""
+    Examples
+    --------
+    >>> portax.random.{name}(portax.random.key(0), (2, 3)).shape
+    (2, 3)
+    """
+    function.__doc__ = doc + _COMMON.format(parameters="", optional="") + example
     return function
 
 
@@ -196,12 +202,24 @@ _run_wald = _with_one("wald", "mean", _wald, "")
 
 
 def pareto(key: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Pareto numbers of shape ``b``: the density is ``b / x**(b + 1)``, x >= 1."""
+    """Pareto numbers of shape ``b``: the density is ``b / x**(b + 1)``, x >= 1.
+
+    Examples
+    --------
+    >>> portax.random.pareto(portax.random.key(0), 2.0, (2,)).shape
+    (2,)
+    """
     return _run_pareto(key, b, shape, dtype, out_sharding)
 
 
 def rayleigh(key: Any, scale: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Rayleigh numbers, the lengths of vectors of two normal numbers, times ``scale``."""
+    """Rayleigh numbers, the lengths of vectors of two normal numbers, times ``scale``.
+
+    Examples
+    --------
+    >>> portax.random.rayleigh(portax.random.key(0), 1.0, (2,)).shape
+    (2,)
+    """
     return _run_rayleigh(key, scale, shape, dtype, out_sharding)
 
 
@@ -211,6 +229,11 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
     References
     ----------
     Michael, Schucany, Haas, Generating random variates using transformations with multiple roots, 1976.
+
+    Examples
+    --------
+    >>> portax.random.wald(portax.random.key(0), 1.0, (2,)).shape
+    (2,)
     """
     return _run_wald(key, mean, shape, dtype, out_sharding)
 
@@ -232,6 +255,11 @@ def gumbel(
     Returns
     -------
     Array of ``shape`` and ``dtype``
+
+    Examples
+    --------
+    >>> portax.random.gumbel(portax.random.key(0), (2,)).shape
+    (2,)
     """
     unsharded("gumbel", out_sharding)
     key, _ = typed_key(key, "gumbel")
@@ -243,7 +271,13 @@ def gumbel(
 
 
 def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = (), dtype: Any = None) -> Array:
-    """Weibull numbers: ``scale * e**(1 / concentration)`` of exponential numbers ``e``."""
+    """Weibull numbers: ``scale * e**(1 / concentration)`` of exponential numbers ``e``.
+
+    Examples
+    --------
+    >>> portax.random.weibull_min(portax.random.key(0), 1.0, 2.0, (2,)).shape
+    (2,)
+    """
     key, _ = typed_key(key, "weibull_min")
     scale, concentration = (as_array(x, "weibull_min") for x in (scale, concentration))
     shape = common_shape(shape, "weibull_min", scale.shape, concentration.shape)
@@ -251,7 +285,13 @@ def weibull_min(key: Any, scale: Any, concentration: Any, shape: Any = (), dtype
 
 
 def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype: Any = None) -> Array:
-    """Maxwell numbers with random signs, times ``scale`` plus ``loc``; the parameters' shape comes after ``shape``."""
+    """Maxwell numbers with random signs, times ``scale`` plus ``loc``; the parameters' shape comes after ``shape``.
+
+    Examples
+    --------
+    >>> portax.random.double_sided_maxwell(portax.random.key(0), 0.0, 1.0, (2,)).shape
+    (2,)
+    """
     key, _ = typed_key(key, "double_sided_maxwell")
     loc, scale = (as_array(x, "double_sided_maxwell") for x in (loc, scale))
     own = common_shape(None, "double_sided_maxwell", loc.shape, scale.shape)
@@ -262,7 +302,13 @@ def double_sided_maxwell(key: Any, loc: Any, scale: Any, shape: Any = (), dtype:
 def triangular(
     key: Any, left: Any, mode: Any, right: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
 ) -> Array:
-    """Triangular numbers: the density rises linearly from ``left`` to ``mode`` and falls from there to ``right``."""
+    """Triangular numbers: the density rises linearly from ``left`` to ``mode`` and falls from there to ``right``.
+
+    Examples
+    --------
+    >>> portax.random.triangular(portax.random.key(0), 0.0, 0.5, 1.0, (2,)).shape
+    (2,)
+    """
     unsharded("triangular", out_sharding)
     key, _ = typed_key(key, "triangular")
     dtype = dtype_for(dtype, "triangular")

@@ -97,6 +97,11 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: An
         A key, typed or raw.
     shape : tuple of int
     dtype : numeric dtype, optional
+
+    Examples
+    --------
+    >>> portax.random.rademacher(portax.random.key(0), (2,)).shape
+    (2,)
     """
     unsharded("rademacher", out_sharding)
     key, _ = typed_key(key, "rademacher")
@@ -122,6 +127,11 @@ def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sha
     shape : tuple of int, optional
         By default the shape of ``p``.
     dtype : integer dtype, optional
+
+    Examples
+    --------
+    >>> portax.random.geometric(portax.random.key(0), 0.5, (2,)).shape
+    (2,)
     """
     unsharded("geometric", out_sharding)
     key, _ = typed_key(key, "geometric")
@@ -191,6 +201,11 @@ def categorical(
     References
     ----------
     Kool, van Hoof, Welling, Stochastic beams and where to find them, ICML 2019.
+
+    Examples
+    --------
+    >>> portax.random.categorical(portax.random.key(0), np.zeros(3, np.float32), shape=(2,)).shape
+    (2,)
     """
     unsharded("categorical", out_sharding)
     key, _ = typed_key(key, "categorical")
@@ -364,6 +379,11 @@ def choice(
     ------
     ArgumentError
         More elements are asked for than there are.
+
+    Examples
+    --------
+    >>> portax.random.choice(portax.random.key(0), 5, (2,), replace=False).shape
+    (2,)
     """
     key, _ = typed_key(key, "choice")
     shape = sizes(shape, "choice")

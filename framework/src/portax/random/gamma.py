@@ -213,12 +213,23 @@ def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shardin
     Returns
     -------
     Array of ``shape`` and ``dtype``
+
+    Examples
+    --------
+    >>> portax.random.gamma(portax.random.key(0), 2.0, (2,)).shape
+    (2,)
     """
     return _gammas("gamma", key, a, shape, dtype, out_sharding, False)
 
 
 def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Logarithms of gamma numbers: exact where the numbers themselves would vanish, at small ``a``."""
+    """Logarithms of gamma numbers: exact where the numbers themselves would vanish, at small ``a``.
+
+    Examples
+    --------
+    >>> portax.random.loggamma(portax.random.key(0), 2.0, (2,)).shape
+    (2,)
+    """
     return _gammas("loggamma", key, a, shape, dtype, out_sharding, True)
 
 
@@ -238,22 +249,46 @@ def _parametric(name: str, draw: Any, key: Any, xs: Any, shape: Any, dtype: Any,
 
 
 def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Beta numbers: the density is proportional to ``x**(a - 1) (1 - x)**(b - 1)``, 0 <= x <= 1."""
+    """Beta numbers: the density is proportional to ``x**(a - 1) (1 - x)**(b - 1)``, 0 <= x <= 1.
+
+    Examples
+    --------
+    >>> portax.random.beta(portax.random.key(0), 2.0, 3.0, (2,)).shape
+    (2,)
+    """
     return _parametric("beta", _beta, key, (a, b), shape, dtype, out_sharding)
 
 
 def chisquare(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Chi-square numbers with ``df`` degrees of freedom."""
+    """Chi-square numbers with ``df`` degrees of freedom.
+
+    Examples
+    --------
+    >>> portax.random.chisquare(portax.random.key(0), 3.0, shape=(2,)).shape
+    (2,)
+    """
     return _parametric("chisquare", _chisquare, key, (df,), shape, dtype, out_sharding)
 
 
 def f(key: Any, dfnum: Any, dfden: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """F numbers with ``dfnum`` and ``dfden`` degrees of freedom."""
+    """F numbers with ``dfnum`` and ``dfden`` degrees of freedom.
+
+    Examples
+    --------
+    >>> portax.random.f(portax.random.key(0), 2.0, 3.0, shape=(2,)).shape
+    (2,)
+    """
     return _parametric("f", _f, key, (dfnum, dfden), shape, dtype, out_sharding)
 
 
 def t(key: Any, df: Any, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
-    """Student's t numbers with ``df`` degrees of freedom."""
+    """Student's t numbers with ``df`` degrees of freedom.
+
+    Examples
+    --------
+    >>> portax.random.t(portax.random.key(0), 3.0, (2,)).shape
+    (2,)
+    """
     return _parametric("t", _t, key, (df,), shape, dtype, out_sharding)
 
 
@@ -268,6 +303,11 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
     shape : tuple of int, optional
         Without the last axis; by default that of ``alpha``.
     dtype : floating dtype, optional
+
+    Examples
+    --------
+    >>> portax.random.dirichlet(portax.random.key(0), np.ones(3, np.float32), (2,)).shape
+    (2, 3)
     """
     unsharded("dirichlet", out_sharding)
     key, _ = typed_key(key, "dirichlet")

@@ -170,6 +170,11 @@ def fold_in(key: Any, data: Any) -> Array:
         A key, typed or raw.
     data : int or integer array of rank 0
         Its low 32 bits count.
+
+    Examples
+    --------
+    >>> portax.random.key_data(portax.random.fold_in(portax.random.key(0), 7)).shape
+    (2,)
     """
     typed, raw = typed_key(key, "fold_in")
     if type(data) is int:
@@ -207,6 +212,11 @@ def wrap_key_data(key_bits_array: Any, *, impl: Any = None, dtype: Any = None) -
     key_bits_array : Array of uint32, of shape (..., 2), or (..., 4) for ``rbg`` and ``unsafe_rbg``
     impl, dtype : optional
         The generator, as for ``key``.
+
+    Examples
+    --------
+    >>> portax.random.wrap_key_data(np.zeros(2, np.uint32)).shape
+    ()
     """
     return random_wrap(
         as_array(key_bits_array, "wrap_key_data"), impl=_generator(impl, dtype, "wrap_key_data")

@@ -169,6 +169,11 @@ def lognormal(
     shape : tuple of int, optional
         By default the shape of ``sigma``.
     dtype : floating or complex dtype, optional
+
+    Examples
+    --------
+    >>> portax.random.lognormal(portax.random.key(0), 1.0, (2,)).shape
+    (2,)
     """
     unsharded("lognormal", out_sharding)
     key, _ = typed_key(key, "lognormal")
@@ -206,6 +211,11 @@ def truncated_normal(
     References
     ----------
     Inversion of the distribution function, erf being that of the normal distribution up to scale.
+
+    Examples
+    --------
+    >>> portax.random.truncated_normal(portax.random.key(0), -1.0, 1.0, (2,)).shape
+    (2,)
     """
     unsharded("truncated_normal", out_sharding)
     key, _ = typed_key(key, "truncated_normal")
