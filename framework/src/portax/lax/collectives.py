@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from portax import primitives as p
-from portax.core import tree
+from portax.core import dtypes, tree
 from portax.core.aval import aval_of
 from portax.errors import ArgumentError
 from portax.lax.operands import as_operand
 from portax.primitives.collectives import size_of
+from portax.primitives.conversion import convert
 from portax.primitives.zeros import zeros
 
 Names = Any
@@ -57,7 +58,9 @@ def pmean(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
     size = psum(1, axis_name, axis_index_groups=axis_index_groups)
 
     def mean(leaf: Any) -> Any:
-        total = psum(as_operand(leaf, "pmean"), axis_name)
+        summand = as_operand(leaf, "pmean")
+        # The mean of integers is none.
+        total = convert(psum(summand, axis_name), dtypes.to_inexact(aval_of(summand).dtype))
         return p.div(total, np.asarray(size).astype(aval_of(total).dtype))
 
     return tree.tree_map(mean, x)
