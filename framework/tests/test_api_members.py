@@ -8,6 +8,7 @@ import pytest
 import portax
 import portax.numpy as pnp
 from portax import errors, memory, tree_util
+from portax.experimental.layout import Format, Layout
 
 
 @pytest.fixture
@@ -141,3 +142,23 @@ def test_a_rule_is_read_off_its_function():
     assert f.jvp is None and f.symbolic_zeros is False
     rule = f.defjvp(lambda primals, tangents: (primals[0], tangents[0]), symbolic_zeros=True)
     assert f.jvp is rule and f.symbolic_zeros is True
+
+
+def test_arrays_and_programs_say_how_values_lie_in_memory():
+    x = pnp.ones((2, 3))
+    assert x.format == Format(Layout((0, 1)), x.sharding)
+    assert portax.ShapeDtypeStruct.like(x).format == Format(None, x.sharding)
+    compiled = portax.jit(lambda x, *, y: {"out": x.sum() + y}).lower(x, y=1.0).compile()
+    [a], named = compiled.input_formats
+    assert (a.layout, named["y"].layout) == (Layout((0, 1)), Layout(()))
+    assert compiled.output_formats["out"] == Format(Layout(()), compiled.output_shardings["out"])
+    with pytest.raises(errors.ArgumentError, match="a Format was given the layout 3"):
+        Format(3)
+
+
+@pytest.mark.parametrize("option", [{"is_ref": True}, {"manual_axis_type": "i"}])
+def test_a_struct_stands_for_a_whole_array(option):
+    struct = portax.ShapeDtypeStruct((2,), "float32", manual_axis_type=None, is_ref=False)
+    assert struct.is_ref is False and struct.manual_axis_type is None
+    with pytest.raises(errors.ArgumentError, match=f"ShapeDtypeStruct was given {next(iter(option))}"):
+        portax.ShapeDtypeStruct((2,), "float32", **option)

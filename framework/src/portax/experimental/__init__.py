@@ -2,4 +2,6 @@
 
 from portax.core.lazy import rooms
 
-__getattr__ = rooms(__name__, "checkify", "mesh_utils", "ode", "sparse", io_callback="portax.higher_order.callbacks")
+__getattr__ = rooms(
+    __name__, "checkify", "layout", "mesh_utils", "ode", "sparse", io_callback="portax.higher_order.callbacks"
+)

@@ -21,6 +21,7 @@ from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.programs import prepare, program_text
 
+formats = lazy("portax.runtime.formats")
 shardings = lazy("portax.runtime.shardings")
 spread = lazy("portax.runtime.spread")
 
@@ -38,6 +39,8 @@ class ShapeDtypeStruct:
     dtype : dtype
     sharding : optional, kept
     weak_type : bool
+    manual_axis_type, is_ref : None and False
+        Kept for programs that give them.
 
     Examples
     --------
@@ -48,9 +51,23 @@ class ShapeDtypeStruct:
 
     __slots__ = ("aval", "sharding")
 
-    def __init__(self, shape: Sequence[int], dtype: Any, *, sharding: Any = None, weak_type: bool = False) -> None:
+    #: It never stands for a reference, which holds a value and is passed itself.
+    is_ref = False
+    #: It says nothing of the axes of a mesh along which values vary.
+    manual_axis_type = None
+
+    def __init__(
+        self, shape: Sequence[int], dtype: Any, *, sharding: Any = None, weak_type: bool = False,
+        manual_axis_type: Any = None, is_ref: bool = False,
+    ) -> None:  # fmt: skip
         if dtype is None:
             raise errors.ArgumentError(wrong="ShapeDtypeStruct was given no dtype", fix="Give a dtype")
+        if is_ref or manual_axis_type is not None:
+            what = "is_ref" if is_ref else "manual_axis_type"
+            raise errors.ArgumentError(
+                wrong=f"ShapeDtypeStruct was given {what}, and it stands for an array that is whole",
+                fix="Leave it out; pass references themselves, and say how arrays are spread by a sharding",
+            )
         self.aval = Aval(tuple(shape), user_dtype(dtype), weak_type)
         self.sharding = sharding
 
@@ -84,6 +101,11 @@ class ShapeDtypeStruct:
     @property
     def weak_type(self) -> bool:
         return self.aval.weak_type
+
+    @property
+    def format(self) -> Any:
+        """What is known of how it lies in memory: on which devices, if it was said."""
+        return formats.Format(None, self.sharding)
 
     def update(self, **changes: Any) -> ShapeDtypeStruct:
         """The struct that differs from this one in the fields given: shape, dtype, sharding, weak_type."""
@@ -344,6 +366,12 @@ class Lowered(Stage):
         return self.compile().cost_analysis()
 
 
+def _formats(avals: Sequence[Aval], spread: Any) -> Any:
+    """A tree of shardings, one for each aval, as one of formats."""
+    found, structure = tree.flatten(spread)
+    return tree.unflatten(structure, [formats.row_major(a.ndim, s) for a, s in zip(avals, found, strict=True)])
+
+
 class Compiled(Stage):
     """A program compiled for its devices. Calling it runs it, with arguments of just the avals it was made for."""
 
@@ -369,6 +397,16 @@ class Compiled(Stage):
         count = len(self._traced._signature.out_avals)
         found = [self._on()] * count if self._arrangement is None else [p.sharding for p in self._program.results]
         return tree.unflatten(self._traced.out_tree, found)
+
+    @property
+    def input_formats(self) -> tuple[Any, dict[str, Any]]:
+        """``(args, kwargs)``: how the arguments lie in memory and on their devices."""
+        return _formats(self._traced._flat_avals, self.input_shardings)
+
+    @property
+    def output_formats(self) -> Any:
+        """How the results lie in memory and on their devices."""
+        return _formats(self._traced._signature.out_avals, self.output_shardings)
 
     def as_text(self) -> str:
         """The optimised program, as the compiler shows it; StableHLO where it shows nothing."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from portax.runtime.contract import Buffer, Device
 
 dlpack = lazy("portax.runtime.dlpack")
+formats = lazy("portax.runtime.formats")
 guards = lazy("portax.runtime.guards")
 shardings = lazy("portax.runtime.shardings")
 
@@ -110,6 +111,11 @@ class ConcreteArray(Array):
         if type(device) is Placement:
             return device.sharding
         return shardings.SingleDeviceSharding(self.device)
+
+    @property
+    def format(self) -> Any:
+        """How the value lies in memory and on its devices."""
+        return formats.row_major(self.aval.ndim, self.sharding)
 
     def _members(self) -> tuple[Device, ...]:
         device = self._device
