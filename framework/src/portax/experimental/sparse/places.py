@@ -33,7 +33,11 @@ def batch_places(batch: Sequence[int], dtype: Any = np.int32) -> list[Any]:
 def places(indices: Any, batch: Sequence[int]) -> tuple[Any, ...]:
     """An index for each axis of the batch and each sparse axis, all of which broadcast to ``batch + (nse,)``."""
     columns = [indices[..., k] for k in range(indices.shape[-1])]
-    return (*batch_places(batch, indices.dtype), *columns)
+    lead = batch_places(batch, indices.dtype)
+    if lead and not columns:
+        # Without a sparse axis nothing else says how many elements there are.
+        lead[0] = pnp.broadcast_to(lead[0], (*lead[0].shape[:-1], indices.shape[-2]))
+    return (*lead, *columns)
 
 
 def present(indices: Any, shape: Sequence[int]) -> Any:
