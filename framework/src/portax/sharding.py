@@ -1,7 +1,7 @@
 """How arrays lie on several devices: meshes, specs, shardings."""
 
 from portax.api.meshes import auto_axes, explicit_axes, make_mesh, make_single_device_sharding, reshard
-from portax.core.partition import AbstractDevice, AbstractMesh, AxisType, PartitionSpec
+from portax.core.partition import AbstractDevice, AbstractMesh, AxisType, ManualAxisType, PartitionSpec
 from portax.runtime.shardings import (
     GSPMDSharding,
     Mesh,
@@ -22,6 +22,7 @@ __all__ = [
     "AbstractMesh",
     "AxisType",
     "GSPMDSharding",
+    "ManualAxisType",
     "Mesh",
     "NamedSharding",
     "P",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,12 +24,12 @@ class AxisType(enum.Enum):
     ``Manual``: the function given to ``shard_map``.
     """
 
-    Auto = "Auto"
-    Explicit = "Explicit"
-    Manual = "Manual"
+    Auto = enum.auto()
+    Explicit = enum.auto()
+    Manual = enum.auto()
 
     def __repr__(self) -> str:
-        return self.value
+        return self.name
 
 
 class _Unconstrained:
@@ -46,9 +48,45 @@ _UNCONSTRAINED = _Unconstrained()
 def _canonical(entry: Any) -> Any:
     """An entry as it is compared: a tuple of one name is the name, an empty one is None."""
     if isinstance(entry, list | tuple):
+        for name in entry:
+            if isinstance(name, list | tuple):
+                raise errors.ArgumentError(
+                    wrong=f"an entry of a PartitionSpec is {entry!r}, which has {name!r} within",
+                    fix="Give None, a mesh axis, or a flat tuple of mesh axes",
+                )
         entry = tuple(entry)
-        return None if not entry else entry[0] if len(entry) == 1 else entry
+        entry = None if not entry else entry[0] if len(entry) == 1 else entry
+    if type(entry).__hash__ is None:
+        raise errors.ArgumentError(
+            wrong=f"an entry of a PartitionSpec is {entry!r}",
+            fix="Give None, a mesh axis, or a flat tuple of mesh axes",
+        )
     return entry
+
+
+_NONE: frozenset[Any] = frozenset()
+
+
+def _axes(given: Any, what: str) -> frozenset[Name]:
+    """A set of mesh axes that a user gave."""
+    if not isinstance(given, set | frozenset) or None in given:
+        raise errors.ArgumentError(wrong=f"{what} is {given!r}", fix="Give a set of mesh axes")
+    return frozenset(given)
+
+
+def _listed(axes: Iterable[Name]) -> str:
+    """Mesh axes in an order that is the same in every process."""
+    return "{" + ", ".join(sorted(map(repr, axes))) + "}"
+
+
+def _apart(sets: Sequence[tuple[str, frozenset[Name]]], what: str) -> None:
+    """Refuse a mesh axis that is in the first of some sets and in another."""
+    (first, axes), *others = sets
+    for name, other in others:
+        if axes & other:
+            raise errors.ArgumentError(
+                wrong=f"{what} has {_listed(axes & other)} in {first} and in {name}", fix="Take it out of one of them"
+            )
 
 
 class PartitionSpec:
@@ -58,8 +96,20 @@ class PartitionSpec:
     ----------
     *partitions : None, name, tuple of names, or PartitionSpec.UNCONSTRAINED
         None: the axis is not cut. A tuple: cut by all of them, the first slowest. Later axes are not cut.
-    unreduced, reduced : set of names
-        Kept as they are given.
+    unreduced : set of names
+        Mesh axes along which what the devices hold must still be added up.
+    reduced : set of names
+        Mesh axes along which the cotangent is unreduced.
+
+    Raises
+    ------
+    ArgumentError
+        An entry is none, or a mesh axis is in two of entries, ``unreduced`` and ``reduced``.
+
+    Notes
+    -----
+    It can be indexed, iterated and added to like a tuple, but is none: trees take it for a leaf, and it equals only
+    specs.
 
     Examples
     --------
@@ -74,16 +124,25 @@ class PartitionSpec:
 
     UNCONSTRAINED: ClassVar[Any] = _UNCONSTRAINED
 
-    def __init__(self, *partitions: Any, unreduced: Iterable[Name] = (), reduced: Iterable[Name] = ()) -> None:
+    def __init__(
+        self, *partitions: Any, unreduced: Collection[Name] = _NONE, reduced: Collection[Name] = _NONE
+    ) -> None:
         self.partitions: tuple[Any, ...] = tuple([_canonical(entry) for entry in partitions])
-        self.unreduced, self.reduced = frozenset(unreduced), frozenset(reduced)
+        self.unreduced = _axes(unreduced, "unreduced of a PartitionSpec")
+        self.reduced = _axes(reduced, "reduced of a PartitionSpec")
+        if self.unreduced or self.reduced:
+            cut = ("its entries", frozenset(named(self)))
+            _apart([cut, ("unreduced", self.unreduced), ("reduced", self.reduced)], "a PartitionSpec")
+            _apart([("unreduced", self.unreduced), ("reduced", self.reduced)], "a PartitionSpec")
         self._hash = hash((self.partitions, self.unreduced, self.reduced))
 
-    def update(self, **changes: Any) -> PartitionSpec:
-        """The spec with ``partitions``, ``unreduced`` or ``reduced`` replaced."""
-        partitions = changes.pop("partitions", self.partitions)
-        kept = {"unreduced": self.unreduced, "reduced": self.reduced, **changes}
-        return PartitionSpec(*partitions, **kept)
+    def update(self, partitions: Any = None, unreduced: Any = None, reduced: Any = None) -> PartitionSpec:
+        """The spec with some of its parts replaced; None keeps what there is."""
+        return PartitionSpec(
+            *(self.partitions if partitions is None else partitions),
+            unreduced=self.unreduced if unreduced is None else unreduced,
+            reduced=self.reduced if reduced is None else reduced,
+        )
 
     def count(self, value: Any) -> int:
         """How many entries are ``value``."""
@@ -111,13 +170,19 @@ class PartitionSpec:
     def __getitem__(self, index: Any) -> Any:
         return self.partitions[index]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.partitions)
 
     def __add__(self, other: Any) -> PartitionSpec:
-        if not isinstance(other, PartitionSpec | tuple):
-            return NotImplemented
-        return PartitionSpec(*self.partitions, *other, unreduced=self.unreduced, reduced=self.reduced)
+        if isinstance(other, PartitionSpec):
+            return PartitionSpec(
+                *self.partitions, *other.partitions,
+                unreduced=self.unreduced | other.unreduced, reduced=self.reduced | other.reduced,
+            )  # fmt: skip
+        return self.update((*self.partitions, *other)) if isinstance(other, tuple) else NotImplemented
+
+    def __radd__(self, other: Any) -> PartitionSpec:
+        return self.update((*other, *self.partitions)) if isinstance(other, tuple) else NotImplemented
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PartitionSpec) and (
@@ -129,7 +194,7 @@ class PartitionSpec:
 
     def __repr__(self) -> str:
         words = [repr(entry) for entry in self.partitions]
-        words += [f"{k}={set(v)!r}" for k in ("unreduced", "reduced") if (v := getattr(self, k))]
+        words += [f"{k}={_listed(v)}" for k in ("unreduced", "reduced") if (v := getattr(self, k))]
         return f"P({words[0]},)" if len(self.partitions) == len(words) == 1 else f"P({', '.join(words)})"
 
     def __reduce__(self) -> Any:
@@ -140,11 +205,34 @@ def _spec(partitions: Any, unreduced: Any, reduced: Any) -> PartitionSpec:
     return PartitionSpec(*partitions, unreduced=unreduced, reduced=reduced)
 
 
+def cutting(spec: Iterable[Any]) -> list[tuple[Name, ...]]:
+    """For each entry of a spec the mesh axes that are told to cut: none where the compiler may choose."""
+    return [
+        () if entry is None or entry is _UNCONSTRAINED else entry if isinstance(entry, tuple) else (entry,)
+        for entry in spec
+    ]
+
+
+def named(spec: Iterable[Any]) -> list[Name]:
+    """The mesh axes that a spec names in its entries, as often as it names them."""
+    return [name for entry in cutting(spec) for name in entry]
+
+
+def names_of(given: Any) -> tuple[Name, ...]:
+    """The names of the axes of a mesh, none of them None and no two alike."""
+    names = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    if None in names or len(set(names)) < len(names):
+        raise errors.ArgumentError(
+            wrong=f"a mesh was given the names {names}", fix="Give each axis a name of its own, which is not None"
+        )
+    return names
+
+
 def axis_types_of(given: Any, names: Sequence[Name]) -> tuple[AxisType, ...]:
-    """An axis type for each name, from one, several, or None for ``Auto``."""
+    """An axis type for each name; ``Auto`` for all where nothing is given."""
     if given is None:
         return (AxisType.Auto,) * len(names)
-    types = (given,) * len(names) if isinstance(given, AxisType) else tuple(given)
+    types = (given,) if isinstance(given, AxisType) else tuple(given)
     if len(types) != len(names) or not all(isinstance(t, AxisType) for t in types):
         raise errors.ArgumentError(
             wrong=f"a mesh with the axes {tuple(names)} was given the axis types {types}",
@@ -154,16 +242,32 @@ def axis_types_of(given: Any, names: Sequence[Name]) -> tuple[AxisType, ...]:
 
 
 class Named:
-    """What meshes with and without devices share: named axes with sizes and types."""
+    """What meshes with and without devices share: named axes with sizes and types.
+
+    Meshes are values: equal ones are the same object, and a copy of one is the one.
+
+    Attributes
+    ----------
+    shape : OrderedDict
+        The size of each axis, by name.
+    """
+
+    __slots__ = ("__weakref__", "axis_names", "axis_sizes", "axis_types", "shape")
 
     axis_names: tuple[Name, ...]
     axis_sizes: tuple[int, ...]
     axis_types: tuple[AxisType, ...]
+    shape: collections.OrderedDict[Name, int]
 
-    @property
-    def shape(self) -> dict[Name, int]:
-        """The size of each axis, by name."""
-        return dict(zip(self.axis_names, self.axis_sizes, strict=True))
+    def _set_axes(self, sizes: tuple[int, ...], names: tuple[Name, ...], types: tuple[AxisType, ...]) -> None:
+        self.axis_sizes, self.axis_names, self.axis_types = sizes, names, types
+        self.shape = collections.OrderedDict(zip(names, sizes, strict=True))
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
 
     @property
     def shape_tuple(self) -> tuple[tuple[Name, int], ...]:
@@ -177,8 +281,8 @@ class Named:
 
     @property
     def empty(self) -> bool:
-        """Whether the mesh has no axes."""
-        return not self.axis_names
+        """Whether there are no devices."""
+        return self.size == 0
 
     def _of_type(self, kind: AxisType) -> tuple[Name, ...]:
         return tuple([n for n, t in zip(self.axis_names, self.axis_types, strict=True) if t is kind])
@@ -201,26 +305,27 @@ class Named:
     @property
     def are_all_axes_auto(self) -> bool:
         """Whether all axes are of type ``Auto``."""
-        return all(t is AxisType.Auto for t in self.axis_types)
+        return self._all(AxisType.Auto)
 
     @property
     def are_all_axes_explicit(self) -> bool:
         """Whether all axes are of type ``Explicit``."""
-        return all(t is AxisType.Explicit for t in self.axis_types)
+        return self._all(AxisType.Explicit)
 
     @property
     def are_all_axes_manual(self) -> bool:
         """Whether all axes are of type ``Manual``."""
-        return all(t is AxisType.Manual for t in self.axis_types)
+        return self._all(AxisType.Manual)
+
+    def _all(self, kind: AxisType) -> bool:
+        return bool(self.axis_types) and all(t is kind for t in self.axis_types)
 
     def _words(self) -> str:
-        sizes = ", ".join([f"{name!r}: {size}" for name, size in self.shape_tuple])
-        return (
-            f"{sizes}, axis_types=({', '.join(map(repr, self.axis_types))}{',' if len(self.axis_types) == 1 else ''})"
-        )
+        sizes = ", ".join([f"'{name}': {size}" for name, size in self.shape_tuple])
+        return f"{sizes}, axis_types={self.axis_types}"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False, slots=True)
 class AbstractDevice:
     """A kind of device.
 
@@ -228,12 +333,19 @@ class AbstractDevice:
     ----------
     device_kind : str
     num_cores : int or None
-    platform : str or None
+    platform : str
     """
 
     device_kind: str
-    num_cores: int | None = None
-    platform: str | None = None
+    num_cores: int | None
+    platform: str
+
+    def words(self) -> str:
+        """What is known of it, as a mesh shows it."""
+        return f"device_kind={self.device_kind}, num_cores={self.num_cores}, platform={self.platform}"
+
+    def __repr__(self) -> str:
+        return f"AbstractDevice({self.words()})"
 
 
 class AbstractMesh(Named):
@@ -250,23 +362,37 @@ class AbstractMesh(Named):
     Examples
     --------
     >>> from portax.sharding import AbstractMesh
-    >>> AbstractMesh((4, 2), ("data", "model")).shape
-    {'data': 4, 'model': 2}
+    >>> AbstractMesh((4, 2), ("data", "model")).shape["data"]
+    4
     """
 
-    def __init__(
-        self, axis_sizes: Sequence[int], axis_names: Sequence[Name], axis_types: Any = None, *,
+    __slots__ = ("abstract_device",)
+
+    abstract_device: AbstractDevice | None
+
+    def __new__(
+        cls, axis_sizes: Sequence[int], axis_names: Sequence[Name], axis_types: Any = None, *,
         abstract_device: AbstractDevice | None = None,
-    ) -> None:  # fmt: skip
-        self.axis_sizes = tuple(axis_sizes)
-        self.axis_names = (axis_names,) if isinstance(axis_names, str) else tuple(axis_names)
-        if len(self.axis_sizes) != len(self.axis_names):
+    ) -> AbstractMesh:  # fmt: skip
+        sizes, names = tuple(axis_sizes), names_of(axis_names)
+        if len(sizes) != len(names):
             raise errors.ArgumentError(
-                wrong=f"AbstractMesh was given {len(self.axis_sizes)} sizes and {len(self.axis_names)} names",
+                wrong=f"AbstractMesh was given {len(sizes)} sizes and {len(names)} names",
                 fix="Give one size for each name",
             )
-        self.axis_types = axis_types_of(axis_types, self.axis_names)
-        self.abstract_device = abstract_device
+        types = axis_types_of(axis_types, names)
+        key = (sizes, names, types, abstract_device)
+        mesh = _abstract.get(key)
+        if mesh is None:
+            mesh = object.__new__(cls)
+            mesh._set_axes(sizes, names, types)
+            mesh.abstract_device = abstract_device
+            # Of two threads that make the same mesh, both get the one that was first.
+            mesh = _abstract.setdefault(key, mesh)
+        return mesh
+
+    def __reduce__(self) -> Any:
+        return _mesh, (self.axis_sizes, self.axis_names, self.axis_types, self.abstract_device)
 
     @property
     def abstract_mesh(self) -> AbstractMesh:
@@ -281,13 +407,13 @@ class AbstractMesh(Named):
             self.axis_sizes if axis_sizes is None else axis_sizes,
             self.axis_names if axis_names is None else axis_names,
             self.axis_types if axis_types is None else axis_types,
-            abstract_device=kwargs.get("abstract_device", self.abstract_device),
+            **{"abstract_device": self.abstract_device, **kwargs},
         )
 
-    def update_axis_types(self, types: Mapping[Name, AxisType]) -> AbstractMesh:
+    def update_axis_types(self, name_to_type: Mapping[Name, AxisType]) -> AbstractMesh:
         """The mesh with the types of some axes replaced."""
         old = zip(self.axis_names, self.axis_types, strict=True)
-        return self.update(axis_types=tuple([types.get(name, kind) for name, kind in old]))
+        return self.update(axis_types=tuple([name_to_type.get(name, kind) for name, kind in old]))
 
     def _no_devices(self, what: str) -> errors.ArgumentError:
         return errors.ArgumentError(wrong=f"an AbstractMesh has no {what}", fix="Ask a Mesh, which is made of devices")
@@ -317,14 +443,86 @@ class AbstractMesh(Named):
         """Refused: it has no devices."""
         raise self._no_devices("processes")
 
+    def __repr__(self) -> str:
+        device = f", {self.abstract_device.words()}" if self.abstract_device else ""
+        return f"AbstractMesh({self._words() if self.axis_names else '(), axis_types=()'}{device})"
+
+
+_abstract: weakref.WeakValueDictionary[Any, AbstractMesh] = weakref.WeakValueDictionary()
+
+
+def _mesh(sizes: Any, names: Any, types: Any, device: Any) -> AbstractMesh:
+    return AbstractMesh(sizes, names, types, abstract_device=device)
+
+
+class ManualAxisType:
+    """How a value within ``shard_map`` is along the manual axes of its mesh.
+
+    Along an axis that is in none of the sets, all devices have the same.
+
+    Parameters
+    ----------
+    varying : set of names
+        Each device has its own.
+    unreduced : set of names
+        What the devices have must still be added up.
+    reduced : set of names
+        The same on all, and its cotangent is unreduced.
+
+    Raises
+    ------
+    ArgumentError
+        An axis is varying and in another set too.
+
+    Examples
+    --------
+    >>> from portax.sharding import ManualAxisType
+    >>> ManualAxisType(varying={"x"}, unreduced={"y"}).to_ct_mat()
+    ManualAxisType(varying=frozenset({'x'}), unreduced=frozenset(), reduced=frozenset({'y'}))
+    """
+
+    __slots__ = ("reduced", "unreduced", "varying")
+
+    def __init__(
+        self, *, varying: Collection[Name] = _NONE, unreduced: Collection[Name] = _NONE,
+        reduced: Collection[Name] = _NONE,
+    ) -> None:  # fmt: skip
+        self.varying = _axes(varying, "varying of a ManualAxisType")
+        self.unreduced = _axes(unreduced, "unreduced of a ManualAxisType")
+        self.reduced = _axes(reduced, "reduced of a ManualAxisType")
+        _apart(self._sets(), "a ManualAxisType")
+
+    def _sets(self) -> list[tuple[str, frozenset[Name]]]:
+        return [("varying", self.varying), ("unreduced", self.unreduced), ("reduced", self.reduced)]
+
+    @property
+    def vur(self) -> frozenset[Name]:
+        """The axes that are in any of the sets."""
+        return self.varying | self.unreduced | self.reduced
+
+    @property
+    def empty(self) -> bool:
+        """Whether all devices have the same along all axes."""
+        return not self.vur
+
+    def invarying(self, mesh: Named) -> frozenset[Name]:
+        """The manual axes of a mesh along which all devices have the same."""
+        return frozenset(mesh.manual_axes) - self.vur
+
+    def update(self, **kwargs: Any) -> ManualAxisType:
+        """The type with some of its sets replaced."""
+        return ManualAxisType(**{**dict(self._sets()), **kwargs})
+
+    def to_ct_mat(self) -> ManualAxisType:
+        """The type of the cotangent: unreduced where the value is reduced, and the other way round."""
+        return self.update(unreduced=self.reduced, reduced=self.unreduced)
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AbstractMesh) and (
-            (self.shape_tuple, self.axis_types, self.abstract_device)
-            == (other.shape_tuple, other.axis_types, other.abstract_device)
-        )
+        return isinstance(other, ManualAxisType) and self._sets() == other._sets()
 
     def __hash__(self) -> int:
-        return hash((self.shape_tuple, self.axis_types, self.abstract_device))
+        return hash((self.varying, self.unreduced, self.reduced))
 
     def __repr__(self) -> str:
-        return f"AbstractMesh({self._words()})"
+        words = [f"{what}=frozenset({_listed(axes) if axes else ''})" for what, axes in self._sets()]
+        return f"ManualAxisType({', '.join(words)})"

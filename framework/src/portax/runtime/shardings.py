@@ -8,33 +8,63 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from portax import errors
-from portax.core.partition import AbstractMesh, Named, PartitionSpec, axis_types_of
+from portax.core.partition import (
+    AbstractDevice,
+    AbstractMesh,
+    AxisType,
+    Named,
+    PartitionSpec,
+    axis_types_of,
+    cutting,
+    named,
+    names_of,
+)
 from portax.runtime.contract import Device, Tiling
 
 Index = tuple[slice, ...]
 
 
 class _Context(threading.local):
-    """The meshes that are set in this thread, innermost last."""
+    """The meshes that are set in this thread.
 
-    stack: tuple[Any, ...] = ()
+    Attributes
+    ----------
+    mesh : Mesh or None
+        Of ``set_mesh``.
+    abstract : AbstractMesh or None
+        Of ``set_mesh`` or ``use_abstract_mesh``.
+    entered : tuple of Mesh
+        Of ``with mesh:``, innermost last.
+    """
+
+    mesh: Mesh | None = None
+    abstract: AbstractMesh | None = None
+    entered: tuple[Mesh, ...] = ()
 
 
 _context = _Context()
 
 
 def current_mesh() -> Any:
-    """The mesh that is set, or None."""
-    return _context.stack[-1] if _context.stack else None
+    """The mesh that a PartitionSpec speaks of: a Mesh, an AbstractMesh, or None."""
+    mesh, abstract = _context.mesh, _context.abstract
+    if abstract is None:
+        return _context.entered[-1] if _context.entered else None
+    return mesh if mesh is not None and abstract is mesh.abstract_mesh else abstract
+
+
+def is_own(device: Device) -> bool:
+    """Whether a device belongs to this process."""
+    return device.process_index == 0
 
 
 class Mesh(Named):
@@ -61,30 +91,35 @@ class Mesh(Named):
     --------
     >>> import portax
     >>> import numpy as np
-    >>> portax.sharding.Mesh(np.array(portax.devices()[:1]), ("data",)).shape
-    {'data': 1}
+    >>> portax.sharding.Mesh(np.array(portax.devices()[:1]), ("data",)).shape["data"]
+    1
     """
 
-    def __init__(self, devices: Any, axis_names: Any, axis_types: Any = None) -> None:
-        self.devices = np.array(devices, dtype=object)
-        self.axis_names = (
-            tuple(axis_names) if isinstance(axis_names, Iterable) and not isinstance(axis_names, str) else (axis_names,)
-        )
-        if self.devices.ndim != len(self.axis_names) or len(set(self.axis_names)) < len(self.axis_names):
+    __slots__ = ("_abstract", "device_list", "devices")
+
+    devices: np.ndarray
+    device_list: tuple[Device, ...]
+    _abstract: AbstractMesh | None
+
+    def __new__(cls, devices: Any, axis_names: Any, axis_types: Any = None) -> Mesh:
+        grid = _grid(devices)
+        if grid is None:
+            return EMPTY
+        names = names_of(axis_names)
+        if grid.ndim != len(names):
             raise errors.ArgumentError(
-                wrong=f"a mesh of {self.devices.ndim} axes was given the names {self.axis_names}",
+                wrong=f"a mesh of {grid.ndim} axes was given the names {names}",
                 fix="Give one name for each axis of the array of devices, each another",
             )
-        self.axis_sizes = self.devices.shape
-        self.axis_types = axis_types_of(axis_types, self.axis_names)
-        self.device_list: tuple[Device, ...] = tuple(self.devices.flat)
-        self._key = (self.device_list, self.axis_sizes, self.axis_names, self.axis_types)
-        self._hash = hash(self._key)
+        types = axis_types_of(axis_types, names)
+        key = (tuple(grid.flat), grid.shape, names, types)
+        # Of two threads that make the same mesh, both get the one that was first.
+        return _meshes.get(key) or _meshes.setdefault(key, _new_mesh(grid, names, types))
 
     @property
     def size(self) -> int:
         """How many devices there are."""
-        return self.devices.size
+        return len(self.device_list)
 
     @property
     def is_scalar(self) -> bool:
@@ -104,17 +139,36 @@ class Mesh(Named):
     @property
     def local_devices(self) -> list[Device]:
         """The devices of this process."""
-        return list(self.device_list)
+        return [d for d in self.device_list if is_own(d)]
 
     @property
     def local_mesh(self) -> Mesh:
-        """The part of the mesh on devices of this process."""
-        return self
+        """The part of the mesh on devices of this process.
+
+        Raises
+        ------
+        ArgumentError
+            They are no block of the grid.
+        """
+        own = np.array([is_own(d) for d in self.device_list], bool).reshape(self.devices.shape)
+        if own.all():
+            return self
+        block = np.ix_(*[np.unique(places) for places in own.nonzero()])
+        if not own.any() or not own[block].all():
+            raise errors.ArgumentError(
+                wrong=f"the devices {self.local_devices} of this process are no block of {self}",
+                fix="Lay the devices of each process side by side",
+            )
+        return Mesh(self.devices[block], self.axis_names, self.axis_types)
 
     @property
     def abstract_mesh(self) -> AbstractMesh:
         """The mesh without its devices."""
-        return AbstractMesh(self.axis_sizes, self.axis_names, self.axis_types)
+        if self._abstract is None:
+            first = self.device_list[0]
+            kind = AbstractDevice(first.kind, getattr(first, "num_cores", None), first.platform)
+            self._abstract = AbstractMesh(self.axis_sizes, self.axis_names, self.axis_types, abstract_device=kind)
+        return self._abstract
 
     def update(self, devices: Any = None, axis_names: Any = None, axis_types: Any = None) -> Mesh:
         """The mesh with some fields replaced."""
@@ -125,20 +179,60 @@ class Mesh(Named):
         )
 
     def __enter__(self) -> Mesh:
-        _context.stack = (*_context.stack, self)
+        _context.entered = (*_context.entered, self)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _context.stack = _context.stack[:-1]
+        _context.entered = _context.entered[:-1]
 
-    def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Mesh) and self._hash == other._hash and self._key == other._key)
-
-    def __hash__(self) -> int:
-        return self._hash
+    def __reduce__(self) -> Any:
+        return Mesh, (self.devices, self.axis_names, self.axis_types)
 
     def __repr__(self) -> str:
-        return f"Mesh({self._words()})"
+        types = f", axis_types={self.axis_types}" if self.device_list else ""
+        return f"Mesh(axis_sizes={self.axis_sizes}, axis_names={self.axis_names}{types})"
+
+    def __str__(self) -> str:
+        return f"Mesh({self._words()})" if self.device_list else "Mesh()"
+
+
+_meshes: weakref.WeakValueDictionary[Any, Mesh] = weakref.WeakValueDictionary()
+
+
+def _grid(given: Any) -> np.ndarray | None:
+    """Devices as an array that nobody may write to; None where there are none."""
+    grid = np.array(given, dtype=object)
+    if grid.size == 0 or (grid.ndim == 0 and grid.item() is None):
+        return None
+    for device in grid.flat:
+        if not isinstance(device, Device):
+            raise errors.ArgumentError(
+                wrong=f"a mesh was given {device!r} for a device",
+                fix="Give an array of devices, as of portax.devices()",
+            )
+    if len(set(grid.flat)) < grid.size:
+        raise errors.ArgumentError(wrong=f"a mesh was given a device twice: {grid}", fix="Give each device once")
+    grid.flags.writeable = False
+    return grid
+
+
+def _new_mesh(grid: np.ndarray, names: tuple[Any, ...], types: tuple[AxisType, ...]) -> Mesh:
+    mesh = object.__new__(Mesh)
+    mesh.devices, mesh.device_list, mesh._abstract = grid, tuple(grid.flat), None
+    mesh._set_axes(grid.shape, names, types)
+    return mesh
+
+
+def _empty_mesh() -> Mesh:
+    grid = np.empty((), dtype=object)
+    grid.flags.writeable = False
+    mesh = _new_mesh(grid, (), ())
+    mesh.device_list, mesh._abstract = (), AbstractMesh((), ())
+    return mesh
+
+
+#: The mesh of no devices: what is set where none is.
+EMPTY = _empty_mesh()
 
 
 def mesh_of_devices(devices: Sequence[Device], names: Sequence[Any]) -> Mesh:
@@ -223,7 +317,7 @@ class Sharding:
 
     def addressable_devices_indices_map(self, global_shape: Sequence[int]) -> Mapping[Device, Index]:
         """The same for the devices of this process."""
-        return self.devices_indices_map(global_shape)
+        return {d: index for d, index in self.devices_indices_map(global_shape).items() if is_own(d)}
 
     @property
     def device_set(self) -> set[Device]:
@@ -238,17 +332,17 @@ class Sharding:
     @property
     def addressable_devices(self) -> set[Device]:
         """The devices of this process."""
-        return set(self.device_list)
+        return {d for d in self.device_list if is_own(d)}
 
     @property
     def has_addressable_devices(self) -> bool:
         """Whether any device is of this process."""
-        return True
+        return bool(self.addressable_devices)
 
     @property
     def is_fully_addressable(self) -> bool:
         """Whether all devices are of this process."""
-        return len({d.process_index for d in self.device_list}) == 1
+        return all([is_own(d) for d in self.device_list])
 
     @property
     def is_fully_replicated(self) -> bool:
@@ -268,27 +362,51 @@ class Sharding:
         ArgumentError
             The devices have no such memory.
         """
-        if kind not in ("device", "unpinned_host", "pinned_host"):
+        if _memory_of(self.device_list, kind) != self._memory_kind:
             raise errors.ArgumentError(
-                wrong=f"no device has a memory of the kind {kind!r}",
-                fix='Give "device", "pinned_host" or "unpinned_host"',
+                wrong=f"{self} was asked to be in the memory {kind!r}", fix="Use a NamedSharding, which can"
             )
-        if kind != "device" and not all(d.host_memory for d in self.device_list):
-            raise errors.GapError(
-                wrong=f"arrays on {list(self.device_list)} cannot be kept in the host's memory ({kind})",
-                fix='Leave them in "device", or bring them to a device of the host',
-            )
-        return self  # the device's memory is the host's
+        return self
 
     def is_equivalent_to(self, other: Sharding, ndim: int) -> bool:
-        """Whether arrays of ``ndim`` axes lie alike under both."""
-        if set(self.device_list) != set(other.device_list):
+        """Whether arrays of ``ndim`` axes lie alike under both, on the same devices in the same order."""
+        if self.memory_kind != other.memory_kind or self._positions() != other._positions():
             return False
+        ndim = max(ndim, self._least_rank(), other._least_rank())
         mine, theirs = self.tiling(ndim), other.tiling(ndim)
-        if mine.parts != theirs.parts:
-            return False
-        places = dict(zip(other.device_list, theirs.places(), strict=True))
-        return all(places[d] == place for d, place in zip(self.device_list, mine.places(), strict=True))
+        return mine.parts == theirs.parts and (mine.order == theirs.order or mine.places() == theirs.places())
+
+    def _positions(self) -> Any:
+        """What the positions in tilings count: the devices, or the places of a mesh that has none."""
+        return self.device_list
+
+    def _least_rank(self) -> int:
+        """Of the arrays that can lie so."""
+        return 0
+
+    # Values: a copy of one is the one.
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
+def _memory_of(devices: Sequence[Device], kind: str | None) -> str | None:
+    """A kind of memory as shardings keep it: None for that of the device."""
+    if kind not in (None, "device", "unpinned_host", "pinned_host"):
+        raise errors.ArgumentError(
+            wrong=f"no device has a memory of the kind {kind!r}",
+            fix='Give "device", "pinned_host" or "unpinned_host"',
+        )
+    if kind is None or kind == "device":
+        return None
+    if not all(d.host_memory for d in devices):
+        raise errors.GapError(
+            wrong=f"arrays on {list(devices)} cannot be kept in the host's memory ({kind})",
+            fix='Leave them in "device", or bring them to a device of the host',
+        )
+    return kind  # the device's memory is the host's
 
 
 class NamedSharding(Sharding):
@@ -314,39 +432,70 @@ class NamedSharding(Sharding):
     (4, 3)
     """
 
-    def __init__(self, mesh: Any, spec: PartitionSpec, *, memory_kind: str | None = None) -> None:
+    __slots__ = ("_hash", "_memory_kind", "_tilings", "_used", "mesh", "spec")
+
+    mesh: Any
+    spec: PartitionSpec
+
+    def __init__(self, mesh: Any, spec: PartitionSpec, memory_kind: str | None = None) -> None:
+        if not isinstance(mesh, Named):
+            raise errors.ArgumentError(
+                wrong=f"NamedSharding was given {mesh!r} for a mesh", fix="Give a Mesh, as of portax.make_mesh"
+            )
         if not isinstance(spec, PartitionSpec):
             raise errors.ArgumentError(
                 wrong=f"NamedSharding was given {spec!r} for a spec",
                 fix="Give a PartitionSpec, such as P('data', None)",
             )
-        self.mesh, self.spec, self._memory_kind = mesh, spec, memory_kind
-        used: list[Any] = []
-        for entry in spec:
-            if entry is None or entry is PartitionSpec.UNCONSTRAINED:
-                continue
-            for name in entry if isinstance(entry, tuple) else (entry,):
-                if name not in mesh.axis_names:
-                    raise errors.ArgumentError(
-                        wrong=f"the spec {spec} names the axis {name!r}, and the mesh has {tuple(mesh.axis_names)}",
-                        fix="Use the names of the mesh's axes",
-                    )
-                if name in used:
-                    raise errors.ArgumentError(
-                        wrong=f"the spec {spec} names the mesh axis {name!r} twice",
-                        fix="Cut one axis of the array with it",
-                    )
-                used.append(name)
-        self._used = used
+        self.mesh, self.spec = mesh, spec
+        self._memory_kind = _memory_of(mesh.device_list, memory_kind) if isinstance(mesh, Mesh) else memory_kind
+        self._used = named(spec)
+        _check_names(mesh, spec, self._used)
         self._tilings: dict[int, Tiling] = {}
-        self._hash = hash((mesh, spec, memory_kind))
-        if memory_kind is not None and isinstance(mesh, Mesh):
-            self.with_memory_kind(memory_kind)
+        self._hash = hash((mesh, spec, self._memory_kind))
 
     @property
     def device_list(self) -> tuple[Device, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The devices of the mesh, in its order."""
+        """The devices of the mesh, in its order.
+
+        Raises
+        ------
+        ArgumentError
+            It is an AbstractMesh, which has none.
+        """
         return tuple(self.mesh.devices.flat) if not isinstance(self.mesh, Mesh) else self.mesh.device_list
+
+    @property
+    def num_devices(self) -> int:
+        """How many devices the mesh has, or is for."""
+        return self.mesh.size
+
+    @property
+    def memory_kind(self) -> str | None:
+        """Which memory of its devices; None where there are no devices to say."""
+        return self._memory_kind or ("device" if isinstance(self.mesh, Mesh) else None)
+
+    def _positions(self) -> Any:
+        return self.mesh.device_list if isinstance(self.mesh, Mesh) else self.mesh
+
+    def _least_rank(self) -> int:
+        return len(self.spec)
+
+    def check_compatible_aval(self, aval_shape: Sequence[int]) -> None:
+        """Refuse an array of fewer axes than the spec has entries.
+
+        Raises
+        ------
+        ShapeError
+        """
+        if len(self.spec) > len(aval_shape):
+            raise self._too_long(len(aval_shape))
+
+    def _too_long(self, ndim: int) -> errors.ShapeError:
+        return errors.ShapeError(
+            wrong=f"the spec {self.spec} has {len(self.spec)} entries, and the array {ndim} axes",
+            fix="Give a spec no longer than the array has axes",
+        )
 
     def tiling(self, ndim: int) -> Tiling:
         """How arrays of ``ndim`` axes are cut.
@@ -360,41 +509,48 @@ class NamedSharding(Sharding):
         if known is not None:
             return known
         if len(self.spec) > ndim:
-            raise errors.ShapeError(
-                wrong=f"the spec {self.spec} has {len(self.spec)} entries, and the array {ndim} axes",
-                fix="Give a spec no longer than the array has axes",
+            raise self._too_long(ndim)
+        if self.spec.unreduced:
+            raise errors.GapError(
+                wrong=f"under {self} what the devices hold must still be added up, which arrays of portax never do",
+                fix="Use a spec without unreduced",
             )
-        names, sizes = list(self.mesh.axis_names), self.mesh.shape
-        entries = [
-            () if e is None or e is PartitionSpec.UNCONSTRAINED else e if isinstance(e, tuple) else (e,)
-            for e in self.spec
-        ]
-        entries += [()] * (ndim - len(entries))
-        first = [names.index(name) for entry in entries for name in entry]
-        rest = [i for i in range(len(names)) if i not in first]
-        grid = np.arange(self.mesh.size).reshape(tuple(sizes.values())).transpose(first + rest)
-        parts = tuple([math.prod([sizes[name] for name in entry]) for entry in entries])
-        known = self._tilings[ndim] = Tiling(parts, tuple(grid.ravel().tolist()))
+        known = self._tilings[ndim] = _divided(self.mesh.shape_tuple, tuple(cutting(self.spec)), ndim)
         return known
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Refuse to cut an array of that shape where its axes do not divide.
+
+        Raises
+        ------
+        ShapeError
+        """
+        for axis, (n, parts) in enumerate(zip(shape, self.tiling(len(shape)).parts, strict=True)):
+            if n % parts:
+                by = " and ".join([f"{name!r} of size {self.mesh.shape[name]}" for name in cutting(self.spec)[axis]])
+                raise errors.ShapeError(
+                    wrong=f"axis {axis} of an array of shape {tuple(shape)} is to be cut into {parts} parts by {self} "
+                    f"(by the mesh axis {by}), and {n} does not divide by it",
+                    fix="Make the axis a multiple of it, or cut another axis",
+                )
 
     @property
     def is_fully_replicated(self) -> bool:
         """Whether every device holds all of an array."""
-        return all(self.mesh.shape[name] == 1 for name in self._used)
+        return not self.spec.unreduced and all(self.mesh.shape[name] == 1 for name in self._used)
 
+    @property
     def replicated_axes(self) -> frozenset[Any]:
-        """The mesh axes that cut nothing."""
-        return frozenset(self.mesh.axis_names) - set(self._used)
+        """The mesh axes along which all devices hold the same."""
+        return frozenset(self.mesh.axis_names) - {*self._used, *self.spec.unreduced, *self.spec.reduced}
 
-    def update(self, **changes: Any) -> NamedSharding:
+    def update(self, **kwargs: Any) -> NamedSharding:
         """The sharding with ``mesh``, ``spec`` or ``memory_kind`` replaced."""
-        fields = {"mesh": self.mesh, "spec": self.spec, "memory_kind": self._memory_kind, **changes}
-        return NamedSharding(fields["mesh"], fields["spec"], memory_kind=fields["memory_kind"])
+        return NamedSharding(**{"mesh": self.mesh, "spec": self.spec, "memory_kind": self._memory_kind, **kwargs})
 
     def with_memory_kind(self, kind: str) -> NamedSharding:
         """The same in another memory of the devices."""
-        super().with_memory_kind(kind)
-        return self if kind == self._memory_kind else self.update(memory_kind=kind)
+        return self.update(memory_kind=kind)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
@@ -407,7 +563,42 @@ class NamedSharding(Sharding):
         return self._hash
 
     def __repr__(self) -> str:
-        return f"NamedSharding(mesh={self.mesh}, spec={self.spec}, memory_kind={self.memory_kind})"
+        memory = f", memory_kind={self.memory_kind}" if self.memory_kind else ""
+        return f"NamedSharding(mesh={self.mesh}, spec={self.spec}{memory})"
+
+
+def _check_names(mesh: Named, spec: PartitionSpec, used: Sequence[Any]) -> None:
+    """Refuse a spec with an axis that the mesh does not have, or one twice."""
+    for name in (*used, *spec.unreduced, *spec.reduced):
+        if name not in mesh.shape:
+            raise errors.ArgumentError(
+                wrong=f"the spec {spec} names the axis {name!r}, and the mesh has {tuple(mesh.axis_names)}",
+                fix="Use the names of the mesh's axes",
+            )
+    if len(set(used)) < len(used):
+        twice = next(name for name in used if used.count(name) > 1)
+        raise errors.ArgumentError(
+            wrong=f"the spec {spec} names the mesh axis {twice!r} twice", fix="Cut one axis of the array with it"
+        )
+    wrong = (spec.unreduced | spec.reduced) - set(mesh.explicit_axes)
+    if wrong:
+        raise errors.ArgumentError(
+            wrong=f"the spec {spec} has {sorted(map(str, wrong))} in unreduced or reduced, which are no Explicit axes "
+            f"of {mesh}",
+            fix="Leave them out",
+        )
+
+
+@functools.lru_cache(4096)
+def _divided(shape: tuple[tuple[Any, int], ...], entries: tuple[tuple[Any, ...], ...], ndim: int) -> Tiling:
+    """How the axes of a mesh of that shape cut an array of ``ndim`` axes."""
+    names, sizes = [name for name, _ in shape], dict(shape)
+    entries += ((),) * (ndim - len(entries))
+    first = [names.index(name) for entry in entries for name in entry]
+    rest = [i for i in range(len(names)) if i not in first]
+    grid = np.arange(math.prod(sizes.values())).reshape(tuple(sizes.values())).transpose(first + rest)
+    parts = tuple([math.prod([sizes[name] for name in entry]) for entry in entries])
+    return Tiling(parts, tuple(grid.ravel().tolist()))
 
 
 class SingleDeviceSharding(Sharding):
@@ -420,7 +611,15 @@ class SingleDeviceSharding(Sharding):
     """
 
     def __init__(self, device: Device, *, memory_kind: str | None = None) -> None:
-        self.device_list, self._memory_kind = (device,), memory_kind
+        if not isinstance(device, Device):
+            raise errors.ArgumentError(
+                wrong=f"SingleDeviceSharding was given {device!r}", fix="Give a device, as of portax.devices()"
+            )
+        self.device_list, self._memory_kind = (device,), _memory_of((device,), memory_kind)
+
+    def with_memory_kind(self, kind: str) -> SingleDeviceSharding:
+        """The same in another memory of the device."""
+        return SingleDeviceSharding(self.device_list[0], memory_kind=kind)
 
     def tiling(self, ndim: int) -> Tiling:
         """How arrays of ``ndim`` axes are cut: not at all."""
@@ -432,10 +631,12 @@ class SingleDeviceSharding(Sharding):
         return True
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SingleDeviceSharding) and self.device_list == other.device_list
+        return isinstance(other, SingleDeviceSharding) and (
+            (self.device_list, self._memory_kind) == (other.device_list, other._memory_kind)
+        )
 
     def __hash__(self) -> int:
-        return hash(self.device_list)
+        return hash((self.device_list, self._memory_kind))
 
     def __repr__(self) -> str:
         return f"SingleDeviceSharding(device={self.device_list[0]!r}, memory_kind={self.memory_kind})"
@@ -474,6 +675,9 @@ class GSPMDSharding(Sharding):
         """Whether every device holds all of an array."""
         return all(n == 1 for n in self._tiling.parts)
 
+    def _least_rank(self) -> int:
+        return len(self._tiling.parts)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GSPMDSharding) and (self.device_list, self._tiling) == (
             other.device_list, other._tiling,
@@ -498,6 +702,8 @@ class Shard:
     data : Array, optional
         The part, on its device.
     """
+
+    __slots__ = ("_shape", "_sharding", "data", "device")
 
     def __init__(self, device: Device, sharding: Sharding, global_shape: Sequence[int], data: Any = None) -> None:
         self.device, self.data = device, data
@@ -525,29 +731,32 @@ class Shard:
 
 @functools.lru_cache(4096)
 def spec_of(tiling: Tiling, mesh: Mesh) -> PartitionSpec | None:
-    """The spec under which arrays are cut so by the axes of ``mesh``; None where there is none."""
-    sizes = mesh.shape
-    names = [name for name in mesh.axis_names if sizes[name] > 1]
-    choices = [
-        [
-            chosen
-            for count in range(len(names) + 1)
-            for chosen in itertools.permutations(names, count)
-            if math.prod([sizes[name] for name in chosen]) == parts
-        ]
-        for parts in tiling.parts
-    ]
-    for chosen in itertools.product(*choices):
-        used = [name for entry in chosen for name in entry]
-        if len(set(used)) < len(used):
-            continue
-        entries = list(chosen)
-        while entries and not entries[-1]:
-            entries.pop()
-        spec = PartitionSpec(*entries)
-        if NamedSharding(mesh, spec).tiling(len(tiling.parts)).places() == tiling.places():
-            return spec
-    return None
+    """The spec under which arrays are cut so by the axes of ``mesh``; None where there is none.
+
+    One step along a mesh axis moves the part by a stride along one axis of the array, or not at all. That tells which
+    axis it cuts; of several that cut the same, the one with the longest stride cuts slowest.
+    """
+    if len(tiling.order) != mesh.size:
+        return None
+    places = tiling.places()
+    found: list[list[tuple[int, Any]]] = [[] for _ in tiling.parts]
+    step = mesh.size
+    for name, size in mesh.shape_tuple:
+        step //= size
+        if size > 1:
+            for cuts, stride in zip(found, places[step], strict=True):
+                if stride:
+                    cuts.append((stride, name))
+    entries = [tuple([name for _, name in sorted(cuts, key=lambda c: c[0], reverse=True)]) for cuts in found]
+    used = [name for entry in entries for name in entry]
+    if len(set(used)) < len(used):
+        return None
+    mine = _divided(mesh.shape_tuple, tuple(entries), len(entries))
+    if mine.parts != tiling.parts or mine.places() != places:
+        return None
+    while entries and not entries[-1]:
+        entries.pop()
+    return PartitionSpec(*entries)
 
 
 class set_mesh(contextlib.AbstractContextManager[Any]):
@@ -555,7 +764,8 @@ class set_mesh(contextlib.AbstractContextManager[Any]):
 
     Parameters
     ----------
-    mesh : Mesh
+    mesh : Mesh or None
+        None: none is set. It holds for the calling thread.
 
     Examples
     --------
@@ -566,19 +776,21 @@ class set_mesh(contextlib.AbstractContextManager[Any]):
     [2.0, 2.0]
     """
 
-    def __init__(self, mesh: Any) -> None:
-        if not isinstance(mesh, Named):
-            raise errors.ArgumentError(wrong=f"set_mesh was given {mesh!r}", fix="Give a Mesh, as of make_mesh")
-        self.prev_mesh = current_mesh()
-        self.prev_abstract_mesh = get_abstract_mesh()
-        self._saved = _context.stack
-        _context.stack = (*_context.stack, mesh)
+    __slots__ = ("prev_abstract_mesh", "prev_mesh")
+
+    def __init__(self, mesh: Mesh | None) -> None:
+        if mesh is not None and not isinstance(mesh, Mesh):
+            raise errors.ArgumentError(
+                wrong=f"set_mesh was given {mesh!r}", fix="Give a Mesh, as of make_mesh, or None for no mesh"
+            )
+        self.prev_mesh, self.prev_abstract_mesh = _context.mesh, _context.abstract
+        _context.mesh, _context.abstract = mesh, None if mesh is None else mesh.abstract_mesh
 
     def __enter__(self) -> Any:
-        return current_mesh()
+        return None
 
     def __exit__(self, *exc: object) -> None:
-        _context.stack = self._saved
+        _context.mesh, _context.abstract = self.prev_mesh, self.prev_abstract_mesh
 
 
 class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
@@ -589,27 +801,26 @@ class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
     mesh : AbstractMesh
     """
 
+    __slots__ = ("mesh", "prev")
+
     def __init__(self, mesh: AbstractMesh) -> None:
         if not isinstance(mesh, AbstractMesh):
             raise errors.ArgumentError(wrong=f"use_abstract_mesh was given {mesh!r}", fix="Give an AbstractMesh")
-        self.mesh, self.prev = mesh, get_abstract_mesh()
+        self.mesh = mesh
+        self.prev: AbstractMesh | None = None
 
-    def __enter__(self) -> AbstractMesh:
-        self._saved = _context.stack
-        _context.stack = (*_context.stack, self.mesh)
-        return self.mesh
+    def __enter__(self) -> None:
+        self.prev, _context.abstract = _context.abstract, self.mesh
 
     def __exit__(self, *exc: object) -> None:
-        _context.stack = self._saved
+        _context.abstract = self.prev
 
 
-def get_mesh() -> Any:
-    """The mesh that is set; an empty one where none is."""
-    mesh = current_mesh()
-    return mesh if isinstance(mesh, Mesh) else Mesh(np.empty((), object), ())
+def get_mesh() -> Mesh:
+    """The mesh of ``set_mesh``; the empty one where none is set."""
+    return EMPTY if _context.mesh is None else _context.mesh
 
 
 def get_abstract_mesh() -> AbstractMesh:
-    """The mesh that is set, without its devices; an empty one where none is."""
-    mesh = current_mesh()
-    return AbstractMesh((), ()) if mesh is None else mesh.abstract_mesh
+    """The mesh of ``use_abstract_mesh`` or ``set_mesh``, without its devices; the empty one where none is set."""
+    return EMPTY.abstract_mesh if _context.abstract is None else _context.abstract
