@@ -7,6 +7,11 @@
 static int64_t calls = 0;
 int64_t count_of_calls(void) { return calls; }
 
+/* A type of state, whose number XLA gives when it is told of the type. */
+XLA_FFI_TypeId state_type = {0};
+static void forgotten(void* state) { (void)state; }
+XLA_FFI_TypeInfo state_info = {.struct_size = XLA_FFI_TypeInfo_STRUCT_SIZE, .deleter = forgotten};
+
 /* XLA asks what a function is before it calls it; and calls it at other stages than the one that matters here. */
 static int answered(XLA_FFI_CallFrame* frame) {
   if (frame->extension_start && frame->extension_start->type == XLA_FFI_Extension_Metadata) {

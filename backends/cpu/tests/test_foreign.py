@@ -13,7 +13,7 @@ import pytest
 import portax
 import portax.numpy as pnp
 from portax import errors, lax
-from portax.backend import CompileOptions
+from portax.backend import CompileOptions, ForeignFunction
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
@@ -162,3 +162,25 @@ def test_a_name_is_given_once(library):
     portax.ffi.register_ffi_target("test.RowSums", portax.ffi.pycapsule(library.RowSums))
     with pytest.raises(errors.ArgumentError, match=r"another function is registered as 'test\.RowSums' for cpu"):
         portax.ffi.register_ffi_target("test.RowSums", portax.ffi.pycapsule(library.Copied))
+
+
+def test_a_type_of_state_gets_its_number_before_the_first_call(library):
+    number = ctypes.c_int64.in_dll(library, "state_type")
+    at = lambda name: portax.ffi.pycapsule(ctypes.addressof(ctypes.c_int64.in_dll(library, name)))
+    assert number.value == 0
+    portax.ffi.register_ffi_type("test.State", {"type_id": at("state_type"), "type_info": at("state_info")}, "cpu")
+    row_sums(pnp.asarray(X), by=5.0)
+    assert number.value > 0
+
+
+def test_what_xla_does_not_take_is_an_error_with_its_words(library):
+    foreign = ForeignFunction("test.Odd", {"execute": portax.ffi.pycapsule(library.Copied)}, (("execute", 1),), 7)
+    with pytest.raises(errors.BackendError, match=r"XLA did not take 'test\.Odd'"):
+        portax.devices("cpu")[0].backend.register_foreign(foreign)
+
+
+def test_a_function_that_does_the_same_to_every_row_may_be_said_to(library):
+    portax.ffi.register_ffi_target("test.ByRows", portax.ffi.pycapsule(library.Copied), "cpu")
+    portax.ffi.register_ffi_target_as_batch_partitionable("test.ByRows")
+    out = portax.ffi.ffi_call("test.ByRows", struct(3, 4))(pnp.asarray(X))
+    np.testing.assert_array_equal(out, X)
