@@ -18,7 +18,8 @@ _ALONG_AN_AXIS = "works only along a mapped axis: framework/tests/test_vmap.py"
 LACKING = {
     "samples": {
         **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"), _ALONG_AN_AXIS
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"),
+            _ALONG_AN_AXIS,
         ),
         **dict.fromkeys(_CALLBACKS, "calls a Python function, by which alone it can be judged: test_callbacks.py"),
         "custom_lin": "stands for a transpose, and never runs: tried by the samples of custom_vjp_call",
@@ -49,13 +50,15 @@ LACKING = {
     },
     "refusals": {
         **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"), _ALONG_AN_AXIS
+            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"),
+            _ALONG_AN_AXIS,
         ),
         "optimization_barrier": "refuses nothing",
         **dict.fromkeys(_CALLBACKS, "the function of its name checks what a user gives: test_callbacks.py"),
         **dict.fromkeys(
             ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "cond", "while", "scan",
-             "reduce", "composite", "custom_linear_solve", "custom_vmap_call", "platform_index"),
+             "reduce", "composite", "custom_linear_solve", "custom_vmap_call", "platform_index", "shard_map",
+             "sharding_constraint"),
             "the function of its name checks what a user gives, and its tests have the words",
         ),
     },

@@ -79,7 +79,7 @@ REFUSED = {
     ),
     "no sharding": (lambda: portax.jit(lambda x: x, in_shardings="x")(X), "in_shardings of <lambda> has 'x' in it"),
     "shard_map of nothing": (lambda: mapped(3), "shard_map needs a function, got 3"),
-    "shard_map without a mesh": (lambda: mapped(mesh=None)(X), "has no mesh"),
+    "shard_map without a mesh": (lambda: mapped(mesh=None)(X), r"shard_map\(<lambda>\) has no mesh"),
     "shard_map without specs": (lambda: mapped(in_specs=None)(X), "was not told how its arguments are cut"),
     "shard_map of an axis that does not divide": (
         lambda: mapped(in_specs=P(None, "x"))(X), r"axis 1 of float32\[4,3\] is cut by the mesh axes \('x',\) into 4",

@@ -211,6 +211,46 @@ def shard_map(
     return mapped
 
 
+def smap(f: Callable[..., Any] | None = None, /, *, in_axes: Any = None, out_axes: Any, axis_name: Any) -> Any:
+    """A function of whole arrays, from a function of parts along one axis of the mesh that is set.
+
+    Parameters
+    ----------
+    f : callable
+        Left out, ``smap`` is a decorator with options.
+    in_axes, out_axes : int, None, or trees of them
+        Which axis of an array the mesh axis cuts; None: it does not.
+    axis_name : name
+        An axis of the mesh.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> with portax.set_mesh(portax.make_mesh((1,), ("i",))):
+    ...     portax.smap(lambda x: 2 * x, in_axes=0, out_axes=0, axis_name="i")(pnp.ones(2)).tolist()
+    [2.0, 2.0]
+    """
+    if f is None:
+        return functools.partial(smap, in_axes=in_axes, out_axes=out_axes, axis_name=axis_name)
+
+    def spec(axis: Any) -> PartitionSpec:
+        if axis is not None and (not isinstance(axis, int) or axis < 0):
+            raise errors.ArgumentError(
+                wrong=f"smap was given the axis {axis!r}", fix="Give None, or the number of an axis counted from 0"
+            )
+        return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, axis_name)
+
+    def specs(axes: Any) -> Any:
+        return tree.tree_map(spec, axes, is_leaf=lambda x: x is None)
+
+    return shard_map(f, in_specs=specs(in_axes), out_specs=specs(out_axes), axis_names={axis_name})
+
+
 def pmap(
     fun: Callable[..., Any],
     axis_name: Any = None,

@@ -378,7 +378,7 @@ class ArrayMembers:
         ...
 
     @property
-    def sharding(self) -> Array:
+    def sharding(self) -> Any:
         """How the value lies on its devices."""
         ...
 

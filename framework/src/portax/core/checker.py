@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from portax.core.trace import state
 from portax.errors import JaxprTypeError
 
 FIX = "This is a mistake in a transformation or a primitive's rule, not in your program; please report it"
@@ -42,8 +43,13 @@ def _check_eqn(eqn: Eqn, bound: set[Var]) -> None:
                 raise _broken(eqn, f"writes a literal of shape {atom.val.shape} for {atom.aval}")
         elif atom not in bound:
             raise _broken(eqn, "reads a variable that was never computed")
-    for inner in programs_in(eqn.params):
-        check_jaxpr(inner)
+    saved = state.axes
+    state.axes = saved + eqn.primitive.axes_inside(eqn.params)
+    try:
+        for inner in programs_in(eqn.params):
+            check_jaxpr(inner)
+    finally:
+        state.axes = saved
     expected = eqn.primitive.abstract(*[a.aval for a in eqn.invars], **eqn.params)
     avals = tuple(expected) if eqn.primitive.multiple_results else (expected,)
     given = tuple(v.aval for v in eqn.outvars)

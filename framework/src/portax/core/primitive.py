@@ -224,6 +224,10 @@ class Primitive:
     def __call__(self, *operands: Any, **params: Any) -> Any:
         return state.trace.process(self, operands, params)
 
+    def axes_inside(self, params: dict[str, Any]) -> tuple[tuple[Any, int], ...]:
+        """The named axes, with their sizes, that are in scope in the programs among its parameters and not outside."""
+        return ()
+
     # -- how it is tried ----------------------------------------------------------------------------------------------
     def samples(self, make: Callable[..., Any]) -> Iterable[Sample]:
         return ()

@@ -3,5 +3,6 @@
 from portax.core.lazy import rooms
 
 __getattr__ = rooms(
-    __name__, "checkify", "layout", "mesh_utils", "ode", "sparse", io_callback="portax.higher_order.callbacks"
-)
+    __name__, "checkify", "layout", "mesh_utils", "multihost_utils", "ode", "sparse",
+    io_callback="portax.higher_order.callbacks",
+)  # fmt: skip

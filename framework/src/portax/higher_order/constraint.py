@@ -12,8 +12,8 @@ from typing import Any
 from portax import errors
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
-from portax.core.partition import PartitionSpec
-from portax.core.primitive import Primitive, registry
+from portax.core.partition import AbstractMesh, PartitionSpec
+from portax.core.primitive import Primitive, Sample, registry
 from portax.core.stablehlo import divided
 from portax.runtime import eager, shardings
 from portax.runtime.array import ConcreteArray
@@ -33,6 +33,7 @@ class ShardingConstraint(Primitive):
     """
 
     name = "sharding_constraint"
+    dtypes = ("bool", "int", "uint", "float", "complex")
     linear_in = (0,)
     memoize = False
 
@@ -49,6 +50,8 @@ class ShardingConstraint(Primitive):
         return x
 
     def impl(self, x: Any, *, sharding: Any) -> Any:
+        if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, AbstractMesh):
+            return x  # a mesh of no devices in particular
         return placed(x if type(x) is ConcreteArray else eager.asarray(x), sharding)
 
     def transpose(self, ct: Any, x: Any, *, sharding: Any) -> Any:
@@ -60,10 +63,18 @@ class ShardingConstraint(Primitive):
         spec = PartitionSpec(PartitionSpec.UNCONSTRAINED, *sharding.spec)
         return self.bind(x, sharding=NamedSharding(sharding.mesh, spec))
 
+    def decompose(self, x: Any, *, sharding: Any) -> Any:
+        return x
+
     def stablehlo(self, b: Any, x: Any, *, sharding: Any) -> Any:
         members = b.module.members
         found = None if members is None or b.module.manual is not None else division_of(sharding, x.ndim, members)
         return x if found is None else divided.constraint(b, x, *found)
+
+    def samples(self, make: Any) -> Any:
+        mesh = AbstractMesh((2, 1), ("i", "j"))
+        yield Sample(make((4, 3)), sharding=NamedSharding(mesh, PartitionSpec("i")))
+        yield Sample(make((3,)), sharding=NamedSharding(mesh, PartitionSpec(("j",))))
 
     def shardings_of_results(self, params: dict[str, Any], ranks: Sequence[int]) -> list[Any]:
         """How the result lies on the devices."""

@@ -24,8 +24,8 @@ import numpy as np
 from portax import primitives as p
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
-from portax.core.partition import PartitionSpec
-from portax.core.primitive import Undefined, registry
+from portax.core.partition import AbstractMesh, PartitionSpec
+from portax.core.primitive import Sample, Undefined, registry
 from portax.core.stablehlo import divided
 from portax.core.trace import state
 from portax.higher_order.calls import ProgramCall, run_operation
@@ -100,13 +100,16 @@ class ShardMap(ProgramCall):
     """
 
     name = "shard_map"
-    shown_as_none = ()
+    dtypes = ("int", "uint", "float", "complex")
 
     def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, mesh: Any, out_specs: Any, **_: Any) -> list[Aval]:
         return [whole_aval(a, spec, mesh) for a, spec in zip(jaxpr.out_avals, out_specs, strict=True)]
 
     def effects(self, *, jaxpr: ClosedJaxpr, manual: Any, **_: Any) -> Effects:
         return frozenset(jaxpr.effects) - frozenset(manual)
+
+    def axes_inside(self, params: dict[str, Any]) -> tuple[tuple[Any, int], ...]:
+        return tuple([(name, params["mesh"].shape[name]) for name in params["manual"]])
 
     def opened(self, operands: Sequence[Any], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         closed, first = hoisted(params["jaxpr"])
@@ -248,6 +251,23 @@ class ShardMap(ProgramCall):
             "out_specs": specs(params["out_specs"], out_batched),
         }  # fmt: skip
         return self.bind(*operands, **new), out_batched
+
+    def samples(self, make: Any) -> Any:
+        mesh = AbstractMesh((2, 3), ("i", "j"))
+        x = make((4, 3))
+        common = {"mesh": mesh, "manual": ("i", "j"), "check_vma": False}
+
+        def program(f: Any, *shapes: tuple[int, ...]) -> ClosedJaxpr:
+            with inside(mesh, ("i", "j")):
+                return stage_closed(lambda *xs: [f(*xs)], [Aval(shape, x.dtype) for shape in shapes])
+
+        rows, grid, whole = (("i",), ()), (("i",), ("j",)), ((), ())
+        total = program(lambda x: p.psum(x, axes=("i",), axis_index_groups=None), (2, 3))
+        yield Sample(x, jaxpr=total, in_specs=(rows,), out_specs=(whole,), **common)
+        apart = program(lambda x, y: p.add(x, p.neg(y)), (2, 1), (2, 1))
+        yield Sample(x, make((2, 1)), jaxpr=apart, in_specs=(grid, whole), out_specs=(grid,), **common)
+        along = program(lambda x: p.ppermute(x, axis_name="j", perm=((0, 1), (1, 2))), (2, 1))
+        yield Sample(x, jaxpr=along, in_specs=(grid,), out_specs=(grid,), **common)
 
     # -- shown --------------------------------------------------------------------------------------------------------
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:

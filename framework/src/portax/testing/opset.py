@@ -13,8 +13,12 @@ import sys
 from typing import Any
 
 from portax.core.primitive import Primitive, registry
+from portax.higher_order import constraint, shard_map
 
 VERSION = 1
+
+#: Rooms that load late, and bring primitives.
+LATE = (constraint, shard_map)
 
 
 def parameters(primitive: Primitive) -> list[str]:
