@@ -30,7 +30,7 @@ def bcoo_update_layout(
     n_batch, n_dense : int, optional
         Default: as they are.
     on_inefficient : "error", "warn" or None
-        What happens when the new layout has more numbers than the old, and more than the dense array.
+        What happens when the new layout has more numbers than the old.
 
     Raises
     ------
@@ -76,9 +76,9 @@ def _judge(mat: BCOO, b: int, d: int, on_inefficient: str | None) -> None:
     nse = mat.nse * math.prod(mat.shape[b : mat.n_batch]) * math.prod(mat.shape[mat.ndim - mat.n_dense : mat.ndim - d])
     nse = min(nse, math.prod(mat.shape[b : mat.ndim - d]))
     count = math.prod(mat.shape[:b]) * nse * (math.prod(mat.shape[mat.ndim - d :]) + mat.ndim - b - d)
-    if count <= mat.data.size + mat.indices.size or count <= mat.size:
-        return
     now = mat.data.size + mat.indices.size
+    if count <= now:
+        return
     words = f"{mat!r} with n_batch={b} and n_dense={d} takes {count} numbers instead of {now}"
     if on_inefficient == "warn":
         warnings.warn(words, SparseEfficiencyWarning, stacklevel=3)
