@@ -91,7 +91,10 @@ INITIALIZERS = [
          call=lambda lib, f, s, shape: f()(lib.random.key(s), shape), **SEEDED),
 ]  # fmt: skip
 
-DENSE: dict[str, Any] = {"kinds": "Fi", "rough": 1e-4, "second": False, "scaled": False}
+#: At the ends of a support there are two one-sided derivatives, so ties are left out.
+DENSE: dict[str, Any] = {
+    "kinds": "F", "rough": 1e-4, "second": False, "scaled": False, "styles": ("smooth", "special", "wide", "again"),
+}  # fmt: skip
 point = arr(low=-3, high=3, ends=True)
 inside = arr(low=0.05, high=0.95)
 plus = arr(low=0.1, high=6)
