@@ -144,6 +144,33 @@ def test_the_mesh_that_is_set_is_set_for_the_thread_and_the_block():
     assert get_mesh().empty
 
 
+@pytest.mark.parametrize("enter", [portax.set_mesh, lambda mesh: mesh], ids=["set_mesh", "with mesh"])
+def test_a_jitted_function_is_staged_anew_under_another_mesh_and_once_under_each(enter):
+    staged = []
+
+    @portax.jit
+    def f(x):
+        staged.append(1)
+        return portax.lax.with_sharding_constraint(x + 1, P("x"))
+
+    other = Mesh(grid(2, 4), ("x", "y"))
+    for mesh in (MESH, other, MESH, other):
+        with enter(mesh):
+            assert f(np.arange(8.0, dtype=np.float32)).sharding == NamedSharding(mesh, P("x"))
+    assert len(staged) == 2
+
+
+def test_a_program_that_was_staged_without_a_mesh_is_found_again_after_one_was_set():
+    staged = []
+    f = portax.jit(lambda x: staged.append(1) or x + 1)
+    f(1.0)
+    portax.set_mesh(MESH)
+    portax.set_mesh(CUBE)
+    portax.set_mesh(None)
+    f(1.0)
+    assert len(staged) == 1
+
+
 def test_the_devices_of_another_process_are_not_addressable():
     found = ReferenceBackend({"devices": "4"}).devices()
     for device in found[2:]:

@@ -538,3 +538,8 @@ def make_user_context(default_value: Any = None) -> SettingContext:
     with _lock:
         _refresh_all()
     return SettingContext(name)
+
+
+#: The mesh that PartitionSpecs speak of, as the part of it that programs depend on; ``runtime.shardings`` keeps it. It
+#: is made here and not there, for one that came later would make all programs be staged again.
+mesh_context = make_user_context()

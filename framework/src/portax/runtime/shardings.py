@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
+from portax.core.config import Override, mesh_context
 from portax.core.partition import (
     AbstractDevice,
     AbstractMesh,
@@ -44,11 +45,28 @@ class _Context(threading.local):
         Of ``set_mesh`` or ``use_abstract_mesh``.
     entered : tuple of Mesh
         Of ``with mesh:``, innermost last.
+
+    Notes
+    -----
+    They change by ``set`` only, which tells the settings: a program that was staged under one mesh is none for another.
     """
 
     mesh: Mesh | None = None
     abstract: AbstractMesh | None = None
     entered: tuple[Mesh, ...] = ()
+    _told: Override | None = None
+
+    def set(self, **changes: Any) -> None:
+        """Set some of the attributes."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        if self._told is not None:
+            self._told.__exit__()
+            self._told = None
+        mesh = current_mesh()
+        if mesh is not None:
+            self._told = mesh_context(mesh)
+            self._told.__enter__()
 
 
 _context = _Context()
@@ -179,11 +197,11 @@ class Mesh(Named):
         )
 
     def __enter__(self) -> Mesh:
-        _context.entered = (*_context.entered, self)
+        _context.set(entered=(*_context.entered, self))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _context.entered = _context.entered[:-1]
+        _context.set(entered=_context.entered[:-1])
 
     def __reduce__(self) -> Any:
         return Mesh, (self.devices, self.axis_names, self.axis_types)
@@ -784,13 +802,13 @@ class set_mesh(contextlib.AbstractContextManager[Any]):
                 wrong=f"set_mesh was given {mesh!r}", fix="Give a Mesh, as of make_mesh, or None for no mesh"
             )
         self.prev_mesh, self.prev_abstract_mesh = _context.mesh, _context.abstract
-        _context.mesh, _context.abstract = mesh, None if mesh is None else mesh.abstract_mesh
+        _context.set(mesh=mesh, abstract=None if mesh is None else mesh.abstract_mesh)
 
     def __enter__(self) -> Any:
         return None
 
     def __exit__(self, *exc: object) -> None:
-        _context.mesh, _context.abstract = self.prev_mesh, self.prev_abstract_mesh
+        _context.set(mesh=self.prev_mesh, abstract=self.prev_abstract_mesh)
 
 
 class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
@@ -810,10 +828,11 @@ class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
         self.prev: AbstractMesh | None = None
 
     def __enter__(self) -> None:
-        self.prev, _context.abstract = _context.abstract, self.mesh
+        self.prev = _context.abstract
+        _context.set(abstract=self.mesh)
 
     def __exit__(self, *exc: object) -> None:
-        _context.abstract = self.prev
+        _context.set(abstract=self.prev)
 
 
 def get_mesh() -> Mesh:
