@@ -29,6 +29,9 @@ import portax.lax.linalg
 import portax.numpy as pnp
 import portax.scipy.linalg
 
+#: Before JAX looks for devices, it is told to make several of the processor.
+jax.config.update("jax_num_cpu_devices", 8)
+
 THEIRS = types.SimpleNamespace(lib=jax, np=jnp, lin=jnp.linalg, lax=jax.lax.linalg, sp=jax.scipy.linalg)
 OURS = types.SimpleNamespace(
     lib=portax, np=pnp, lin=pnp.linalg, lax=portax.lax.linalg, sp=portax.scipy.linalg
