@@ -6,6 +6,7 @@ import pytest
 import portax
 import portax.numpy as pnp
 from portax.errors import ArgumentError, AxisError, ConcretizationError, DtypeError, GapError, ShapeError
+from portax.scipy.stats import gaussian_kde
 
 X = np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]], np.float32)
 V = X[0]
@@ -136,3 +137,9 @@ def test_searches_find_what_numpy_finds_among_many_equal_elements():
         x, v = np.sort(rng.integers(0, n, n)), rng.integers(-1, n + 1, 50)
         for side in ("left", "right"):
             assert pnp.searchsorted(x, v, side=side).tolist() == np.searchsorted(x, v, side=side).tolist()
+
+
+def test_a_density_takes_its_points_by_name_and_says_what_it_keeps() -> None:
+    kde = gaussian_kde(pnp.array([0.0, 1.0, 3.0]))
+    np.testing.assert_array_equal(kde.pdf(x=pnp.array([0.5])), kde.evaluate(pnp.array([0.5])))
+    assert all(hasattr(gaussian_kde, name) for name in ("covariance", "dataset", "inv_cov", "neff", "weights"))

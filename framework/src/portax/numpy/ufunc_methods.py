@@ -47,6 +47,9 @@ class ufunc:
     Array(11, dtype=int32)
     """
 
+    # What a function of NumPy's says of itself is found on the class too.
+    __slots__ = ("__dict__", "__weakref__", "identity", "nargs", "nin", "nout")
+
     def __init__(
         self,
         func: Callable[..., Any],

@@ -51,6 +51,8 @@ class gaussian_kde:
     (2,)
     """
 
+    __slots__ = ("__dict__", "__weakref__", "covariance", "dataset", "inv_cov", "neff", "weights")
+
     neff: Any
     dataset: Any
     weights: Any
@@ -137,7 +139,11 @@ class gaussian_kde:
         """
         return pnp.exp(self.logpdf(points))
 
-    __call__ = pdf = evaluate
+    __call__ = evaluate
+
+    def pdf(self, x: Any) -> Any:
+        """The density at points; parameters as for ``evaluate``."""
+        return self.evaluate(x)
 
     def logpdf(self, x: Any) -> Any:
         """The logarithm of the density at points, accurate where that is tiny; parameters as for ``evaluate``."""
@@ -217,9 +223,7 @@ class gaussian_kde:
             raise ShapeError(
                 wrong=f"the estimates have {self.d} and {other.d} dimensions", fix="Give one of as many dimensions"
             )
-        return _overlap(
-            self.covariance + other.covariance, self.dataset, other.dataset, self.weights, other.weights
-        )
+        return _overlap(self.covariance + other.covariance, self.dataset, other.dataset, self.weights, other.weights)
 
     def resample(self, key: Any, shape: Any = ()) -> Any:
         """Samples of the density.
