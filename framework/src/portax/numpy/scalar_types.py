@@ -184,4 +184,5 @@ def can_cast(from_: Any, to: Any, casting: Literal["no", "equiv", "safe", "same_
     >>> pnp.can_cast("int8", "int16"), pnp.can_cast("int32", "float32")
     (True, False)
     """
-    return bool(np.can_cast(getattr(from_, "dtype", from_), to, casting=casting))
+    held = getattr(from_, "dtype", None)  # of NumPy's own scalar types it is a descriptor
+    return bool(np.can_cast(held if isinstance(held, np.dtype) else from_, to, casting=casting))
