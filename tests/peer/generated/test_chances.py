@@ -93,7 +93,7 @@ INITIALIZERS = [
 
 #: At the ends of a support there are two one-sided derivatives, so ties are left out.
 DENSE: dict[str, Any] = {
-    "kinds": "F", "rough": 1e-4, "second": False, "scaled": False, "styles": ("smooth", "special", "wide", "again"),
+    "kinds": "F", "rough": 1e-3, "second": False, "styles": ("smooth", "special", "wide", "again"),
 }  # fmt: skip
 point = arr(low=-3, high=3, ends=True)
 inside = arr(low=0.05, high=0.95)

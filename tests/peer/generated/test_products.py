@@ -144,7 +144,7 @@ SCIPY = [
     *row("scipy.linalg:eigh", hermitian, eigvals_only=fixed(True), **LIN),
     *row("scipy.linalg:eigh_tridiagonal", arr(low=3, high=9, shape=(4,)), arr(shape=(3,)), eigvals_only=fixed(True), kinds="F",
          rough=1e-4, moving=False, styles=("smooth", "ties", "wide"), signatures=13, batch=False),
-    *row("scipy.linalg:lu", matrix(what="regular", batch=((), (2,), (2, 1))), permute_l=flag, **LIN), *row("scipy.linalg:lu_factor", square, **LIN),
+    *row("scipy.linalg:lu", matrix(what="regular", batch=((),)), permute_l=flag, batch=False, **LIN), *row("scipy.linalg:lu_factor", square, **LIN),
     *row("scipy.linalg:lu_solve", matrix(3, what="regular", batch=((),)), arr(shape=(3, 2)), trans=num(0, 1, 2), **LIN,
          call=lambda lib, f, a, b, trans: f(lib.scipy.linalg.lu_factor(a), b, trans=trans)),
     *row("scipy.linalg:qr", tall, mode=choice("economic", "r"), **{**LIN, "moving": False}, call=lambda lib, f, a, mode: tuple(map(abs, f(a, mode=mode)))),
