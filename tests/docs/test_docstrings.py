@@ -23,13 +23,15 @@ EXAMPLES = importlib.util.spec_from_file_location("examples_of_pages", Path(__fi
 #: Rooms, and functions of others, whose examples are still owed.
 WITHOUT = frozenset(
     """
-    ad api_util core extend.core ffi sharding stages profiler distributed
+    ad api_util core distributed experimental.mesh_utils experimental.multihost_utils experimental.sparse extend.core
+    ffi profiler sharding stages
     """.split()
 )
 OWED = frozenset(
     """
     lax.all_gather lax.all_to_all lax.axis_index lax.axis_size lax.pcast lax.pmax lax.pmean lax.pmin lax.ppermute
-    lax.pshuffle lax.after_all host_count host_id host_ids
+    lax.pshuffle lax.after_all host_count host_id host_ids reshard
+    debug.inspect_array_sharding debug.visualize_array_sharding
     """.split()
 )
 
