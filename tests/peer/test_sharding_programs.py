@@ -216,6 +216,22 @@ def test_replicated_results_and_operands(where):
 
 
 @on_both
+@pytest.mark.parametrize("differentiated", [False, True], ids=["value", "gradient"])
+def test_axes_left_to_the_compiler_stay_cut(where, differentiated):
+    def f(lib, mesh, x):
+        mapped = lib.lib.jit(
+            lib.lib.shard_map(
+                lambda x: lib.lax.psum(lib.np.sin(x), "x"),
+                mesh=mesh, in_specs=lib.P("x"), out_specs=lib.P(), axis_names={"x"},
+            )
+        )  # fmt: skip
+        x = _sharded(lib, mesh, x, "x", "y")
+        return lib.lib.grad(lambda x: (mapped(x) ** 2).sum())(x) if differentiated else mapped(x)
+
+    compare(f, "x4 y2", where, numbers(8, 16), lies=where == "cpu")
+
+
+@on_both
 def test_a_ring_inside_of_scan(where):
     def f(lib, mesh, x):
         def ring(x):

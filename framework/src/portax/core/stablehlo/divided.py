@@ -68,9 +68,13 @@ def mesh(module: Module, grid: Grid) -> str:
     return known
 
 
-def division(module: Module, grid: Grid, entries: Sequence[Entry]) -> str:
-    """How a value is divided, ``<@mesh, [...]>``: what cuts each axis, None where the compiler may choose."""
-    axes = ["{?}" if names is None else "{" + ", ".join([f'"{n}"' for n in names]) + "}" for names in entries]
+def division(module: Module, grid: Grid, entries: Sequence[Entry], *, further: bool = False) -> str:
+    """How a value is divided, ``<@mesh, [...]>``: what cuts each axis, None where the compiler may choose.
+
+    ``further``: it may cut every axis by more.
+    """
+    more = ["?"] if further else []
+    axes = ["{?}" if names is None else "{" + ", ".join([*[f'"{n}"' for n in names], *more]) + "}" for names in entries]
     return f"<{mesh(module, grid)}, [{', '.join(axes)}]>"
 
 
@@ -122,8 +126,10 @@ def manual_computation(
     head, _, rest = text.partition("^bb0(")
     arguments, _, lines = rest.partition("):\n") if rest else ("", "", head.partition("{\n")[2])
     kept, _, returned = lines.rpartition("stablehlo.return")
-    listed = ", ".join([division(module, grid, e) for e in ins])
-    given = ", ".join([division(module, grid, e) for e in outs])
+    # The specs speak of the manual axes alone: by the others, values stay cut as the compiler has them.
+    further = len(manual) < len(grid.axes)
+    listed = ", ".join([division(module, grid, e, further=further) for e in ins])
+    given = ", ".join([division(module, grid, e, further=further) for e in outs])
     axes = ", ".join([f'"{name}"' for name in manual])
     return b.emit_many(
         result_avals,
