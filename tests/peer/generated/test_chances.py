@@ -79,7 +79,9 @@ INITIALIZERS = [
          "lecun_uniform xavier_normal xavier_uniform orthogonal", seed, MATRICES, num("float32", "float32", "float16"),
          call=lambda lib, f, s, shape, dtype: f()(lib.random.key(s), shape, dtype) if f.__name__ != "orthogonal" or dtype != "float16"
          else f()(lib.random.key(s), shape), rough=1e-4, **SEEDED),
-    *row("nn.initializers:normal uniform truncated_normal", seed, num(0.5, 2.0), SHAPE, FLOAT,
+    *row("nn.initializers:normal uniform", seed, num(0.5, 2.0), SHAPE, FLOAT,
+         call=lambda lib, f, s, size, shape, dtype: f(size)(lib.random.key(s), shape, dtype), rough=1e-4, **SEEDED),
+    *row("nn.initializers:truncated_normal", seed, num(0.5, 2.0), SHAPE, num("float32"),
          call=lambda lib, f, s, size, shape, dtype: f(size)(lib.random.key(s), shape, dtype), rough=1e-4, **SEEDED),
     *row("nn.initializers:constant", seed, num(0.5, 2), SHAPE, FLOAT,
          call=lambda lib, f, s, size, shape, dtype: f(size)(lib.random.key(s), shape, dtype), **SEEDED),
