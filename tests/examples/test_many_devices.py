@@ -56,3 +56,25 @@ def test_a_program_that_finds_something_else_says_so_and_fails(name):
     done = run("reference", "-c", source.replace("import sys\n", f"import sys\n{start}", 1))
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines()[-1] == f"NOT {VERDICTS[name]} within -1.0"
+
+
+COUNTED = """
+import re, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import portax as px, tensor_parallel as t
+from portax.sharding import Mesh, NamedSharding, PartitionSpec as P
+
+mesh = Mesh(np.array(px.devices()).reshape(2, -1), ("data", "model"))
+at = lambda *spec: NamedSharding(mesh, P(*spec))
+lies = lambda x, *spec: px.lax.with_sharding_constraint(x, at(*spec))
+w, x = t.start(px.random.key(0)), np.zeros((t.EXAMPLES, t.LENGTH, t.WIDTH), np.float32)
+cut = {name: NamedSharding(mesh, spec) for name, spec in t.SPECS.items()}
+text = px.jit(lambda w, x: t.block(w, x, lies), in_shardings=(cut, at("data"))).lower(w, x).compile().as_text()
+print(sorted(re.findall(r"(all-[a-z]+|collective-permute|reduce-scatter)(?:-start)?[(]", text)))
+"""
+
+
+def test_devices_of_the_divided_block_speak_to_each_other_twice():
+    done = run("cpu", "-c", COUNTED, str(FOLDER))
+    assert done.stdout == "['all-reduce', 'all-reduce']\n", done.stderr
