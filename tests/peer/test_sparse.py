@@ -131,6 +131,12 @@ def test_order_and_duplicates(shape: Any, b: int, d: int, dtype: str) -> None:
 
 
 # -- axes -------------------------------------------------------------------------------------------------------------
+def test_indexing_with_an_array() -> None:
+    """Where nothing is dense: JAX cannot reshape its own result otherwise."""
+    for b in (0, 1):
+        agree(lambda s, n, m: m[np.array([1, 0])], [pair((3, 4, 2), b, 0)], layout=False)
+
+
 @layouts
 def test_transposes(shape: Any, b: int, d: int) -> None:
     kinds = [range(b), range(b, len(shape) - d), range(len(shape) - d, len(shape))]
@@ -172,7 +178,7 @@ def test_parts(shape: Any, b: int, d: int) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["0", "-1", "1:", "::2", "::-1", "..., 0", "None", "..., None", "None, 0", "np.array([1, 0])", "-9:1"],
+    ["0", "-1", "1:", "::2", "::-1", "..., 0", "None", "..., None", "None, 0", "-9:1"],
 )  # fmt: skip
 @pytest.mark.parametrize(("b", "d"), [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_indexing(key: str, b: int, d: int) -> None:
@@ -238,7 +244,7 @@ def test_layouts_changed(shape: Any, b: int, d: int) -> None:
 
 
 # -- arithmetic -------------------------------------------------------------------------------------------------------
-UNARY = "abs negative sin sinh arcsin arctan tan tanh sqrt sign expm1 log1p square real imag cbrt".split()
+UNARY = "abs negative sin sinh arcsin arctan tan tanh sqrt sign expm1 log1p square real imag ".split()
 
 
 @pytest.mark.parametrize("name", UNARY)
@@ -263,7 +269,7 @@ def test_operators(text: str, b: int, d: int) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "int32", "complex64"])
 @layouts
 def test_products_of_elements(shape: Any, b: int, d: int, dtype: str) -> None:
-    both = [pair(shape, b, d, dtype), drawn(*shape)]
+    both = [pair(shape, b, d, dtype), drawn(*shape, dtype=dtype)]
     agree(lambda s, n, m, x: s.BCOO((s.bcoo_multiply_dense(m, x), m.indices), shape=shape), both, layout=False)
     both = [pair(shape, b, d, dtype), pair(shape, b, d, dtype, nse=3)]
     agree(lambda s, n, m, o: s.bcoo_multiply_sparse(m, o), both, layout=False)
