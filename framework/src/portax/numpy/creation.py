@@ -26,7 +26,9 @@ from portax.primitives.conversion import bitcast_convert_type, convert_element_t
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
+from portax.runtime.shardings import Sharding
 
+constraint = lazy("portax.higher_order.constraint")
 dlpack = lazy("portax.runtime.dlpack")
 
 newaxis = None
@@ -34,7 +36,12 @@ pi, e, euler_gamma, inf, nan = math.pi, math.e, float(np.euler_gamma), math.inf,
 
 
 def placed(x: Array, device: Any) -> Array:
-    """``x`` committed to a device, if one is given. A traced array stays: a program has one device."""
+    """``x`` committed to a device, or lying as a sharding says, if one is given.
+
+    A traced array stays on the device of its program, and is told of a sharding.
+    """
+    if isinstance(device, Sharding):
+        return constraint.placed(x, device) if isinstance(x, ConcreteArray) else constraint.constrain(x, device)
     if device is None or not isinstance(x, ConcreteArray):
         return x
     target = devices.as_device(device)
@@ -69,7 +76,7 @@ def array(
         Kept for programs that name it; arrays are in row-major order.
     ndmin : int
         Axes of length 1 are added in front up to this rank.
-    device : Device or str, optional
+    device : Device, str or Sharding, optional
         Where the array lives; the array is committed to it.
 
     Returns

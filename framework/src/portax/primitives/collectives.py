@@ -180,9 +180,7 @@ class AxisIndex(Collective):
         return iota(dtype=dtypes.int32, shape=(trace.size,), dimension=0, sharding=None), True
 
     def between_devices(self, b: Any, grid: Any, names: list[str], **params: Any) -> Any:
-        places = b.constant(grid.places(names))
-        here = b.dynamic_slice(places, [b.convert(divided.partition_id(b), dtypes.int32)], [1])
-        return b.reshape(here, ())
+        return divided.place(b, grid, names)
 
 
 class AllGather(Collective):

@@ -34,10 +34,13 @@ class Grid:
     axes : tuple of (name, size)
     order : tuple of int
         Numbers of the program's devices in the row-major order of the grid.
+    free : tuple of str
+        Within a manual region, the axes along which the compiler divides the work there.
     """
 
     axes: Axes
     order: tuple[int, ...]
+    free: tuple[str, ...] = ()
 
     def groups(self, names: Sequence[str]) -> np.ndarray:
         """The devices that differ along the axes ``names`` only, a group to a row, in the order of those axes."""
@@ -58,9 +61,10 @@ class Grid:
 
 def mesh(module: Module, grid: Grid) -> str:
     """The name of a mesh in the text, declared the first time it is asked for."""
-    known = module.meshes.get(grid)
+    key = (grid.axes, grid.order)
+    known = module.meshes.get(key)
     if known is None:
-        known = module.meshes[grid] = "@mesh" if not module.meshes else f"@mesh_{len(module.meshes)}"
+        known = module.meshes[key] = "@mesh" if not module.meshes else f"@mesh_{len(module.meshes)}"
         sizes = ", ".join([f'"{name}"={size}' for name, size in grid.axes])
         plain = grid.order == tuple(range(len(grid.order)))
         ids = "" if plain else f", device_ids=[{', '.join(map(str, grid.order))}]"
@@ -117,7 +121,9 @@ def manual_computation(
         ``body(b, *parts) -> parts``
     """
     module = b.module
-    saved, module.manual = module.manual, grid
+    saved = module.manual
+    left = [name for name, _ in grid.axes] if saved is None else saved.free
+    module.manual = dataclasses.replace(grid, free=tuple([name for name in left if name not in manual]))
     try:
         text, _ = b.region(part_avals, body)
     finally:
@@ -200,6 +206,15 @@ def collective_permute(b: Builder, x: Value, pairs: np.ndarray) -> Value:
     return out
 
 
-def partition_id(b: Builder) -> Value:
-    """Append the number of the device, among those of the program."""
+def place(b: Builder, grid: Grid, names: Sequence[str]) -> Value:
+    """Append the number of the device, int32, within its group along the axes ``names``."""
+    if grid.free:  # only where every axis is manual is a program one device's: a region within the region
+        [here] = manual_computation(b, grid, grid.free, (), (), (), [()], [Aval((), np.dtype(np.int32))],
+                                    lambda b: [place(b, b.module.manual, names)])  # fmt: skip
+        return here
+    number = b.convert(_partition_id(b), np.dtype(np.int32))
+    return b.reshape(b.dynamic_slice(b.constant(grid.places(names)), [number], [1]), ())
+
+
+def _partition_id(b: Builder) -> Value:
     return b.emit(Aval((), np.dtype(np.uint32)), "stablehlo.partition_id : tensor<ui32>")
