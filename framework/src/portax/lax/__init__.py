@@ -26,10 +26,13 @@ from portax.lax.collectives import (
     pmean,
     pmin,
     ppermute,
+    precv,
+    psend,
     pshuffle,
     psum,
     psum_scatter,
     pswapaxes,
+    ragged_all_to_all,
 )
 from portax.lax.convolution import (
     ConvGeneralDilatedDimensionNumbers,

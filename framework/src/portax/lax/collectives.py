@@ -10,9 +10,10 @@ import numpy as np
 from portax import primitives as p
 from portax.core import dtypes, tree
 from portax.core.aval import aval_of
-from portax.errors import ArgumentError
+from portax.errors import ArgumentError, ShapeError
+from portax.lax.indexing import index_take
 from portax.lax.operands import as_operand
-from portax.primitives.collectives import size_of
+from portax.primitives.collectives import size_of, take_slice
 from portax.primitives.conversion import convert
 from portax.primitives.zeros import zeros
 
@@ -242,3 +243,156 @@ def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
     if to not in ("varying", "reduced", "unreduced"):
         raise ArgumentError(wrong=f"pcast knows no kind {to!r}", fix='Give "varying", "reduced" or "unreduced"')
     return x
+
+
+def ragged_all_to_all(
+    operand: Any,
+    output: Any,
+    input_offsets: Any,
+    send_sizes: Any,
+    output_offsets: Any,
+    recv_sizes: Any,
+    *,
+    axis_name: Any,
+    axis_index_groups: Any = None,
+) -> Any:
+    """Slices exchange pieces of different lengths along a named axis.
+
+    A piece is some rows of ``operand``. With ``m`` pieces for each of the ``n`` slices, piece ``k`` goes to slice
+    ``k // m``.
+
+    Parameters
+    ----------
+    operand : array of shape (rows, ...)
+    output : array of shape (places, ...)
+        What the result has where no piece arrives.
+    input_offsets : int array of shape (n m,)
+        At which row of ``operand`` each piece begins.
+    send_sizes : int array of shape (n m,)
+        How many rows it has.
+    output_offsets : int array of shape (n m,)
+        At which row of the receiver's ``output`` it is written.
+    recv_sizes : int array of shape (n m,)
+        How many rows arrive, piece by piece: what the senders said, as ``all_to_all`` brings it.
+    axis_name : hashable
+
+    Returns
+    -------
+    array of the shape of ``output``
+
+    Raises
+    ------
+    ShapeError
+        The four tables differ in length, or the length is no multiple of the number of slices.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> f = portax.vmap(
+    ...     lambda x, at: portax.lax.ragged_all_to_all(
+    ...         x, pnp.zeros(2), pnp.array([0, 1]), pnp.array([1, 1]), at, pnp.array([1, 1]), axis_name="i"
+    ...     ),
+    ...     axis_name="i",
+    ... )
+    >>> f(pnp.array([[1.0, 2.0], [3.0, 4.0]]), pnp.array([[0, 0], [1, 1]])).tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    _no_groups("ragged_all_to_all", axis_index_groups)
+    size = size_of(axis_name)
+    operand, output = as_operand(operand, "ragged_all_to_all"), as_operand(output, "ragged_all_to_all")
+    tables = [as_operand(t, "ragged_all_to_all") for t in (input_offsets, send_sizes, output_offsets, recv_sizes)]
+    shapes = [t.shape for t in tables]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1 or shapes[0][0] % size:
+        raise ShapeError(
+            wrong=f"ragged_all_to_all was given tables of shapes {shapes} for the {size} slices of {axis_name!r}",
+            fix=f"Give four of one length, a multiple of {size}",
+        )
+    pieces = shapes[0][0] // size
+
+    def of_all(x: Any) -> Any:
+        return p.all_gather(x, all_gather_dimension=0, axis_name=axis_name, axis_size=size, tiled=False)
+
+    def whole(x: Any) -> Any:
+        return p.convert_element_type(x, new_dtype=np.dtype(np.int32), weak_type=False, sharding=None)
+
+    rows, begins, sizes, places = of_all(operand), *[of_all(whole(t)) for t in tables[:3]]
+    me = axis_index(axis_name)
+    number = p.iota(dtype=np.dtype(np.int32), shape=(output.shape[0],), dimension=0, sharding=None)
+    none = np.zeros((), np.int32)
+    for source in range(size):
+        theirs = _at(rows, source)
+        for piece in range(pieces):
+            k = p.add(p.mul(me, np.asarray(pieces, np.int32)), np.asarray(piece, np.int32))
+            begin, count, place = [take_slice(_at(t, source), k, 0) for t in (begins, sizes, places)]
+            row = p.sub(number, place)
+            arrives = p.and_(p.ge(row, none), p.lt(row, count))
+            last = np.asarray(max(theirs.shape[0] - 1, 0), np.int32)
+            taken = index_take(theirs, [p.clamp(none, p.add(row, begin), last)], (0,))
+            spread = p.broadcast_in_dim(arrives, shape=output.shape, broadcast_dimensions=(0,), sharding=None)
+            output = p.select_n(spread, output, taken)
+    return output
+
+
+def _at(x: Any, i: int) -> Any:
+    return take_slice(x, np.asarray(i, np.int32), 0)
+
+
+def psend(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
+    """The first half of ``ppermute``: what ``precv`` of the same ``perm`` gives.
+
+    Parameters
+    ----------
+    x : tree of arrays
+    axis_name : hashable
+    perm : sequence of (source, target)
+
+    Returns
+    -------
+    a token for ``precv``
+        In portax it holds what was sent.
+    """
+    return ppermute(x, axis_name, perm)
+
+
+def precv(token: Any, out_shape: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
+    """The second half of ``ppermute``: what arrives of what ``psend`` of the same ``perm`` sent.
+
+    Parameters
+    ----------
+    token : what ``psend`` gave
+    out_shape : tree of ShapeDtypeStruct or of arrays
+        Of what arrives.
+    axis_name : hashable
+    perm : sequence of (source, target)
+
+    Returns
+    -------
+    tree of arrays
+        Zeros where nobody sends to a slice.
+
+    Raises
+    ------
+    ArgumentError
+        ``out_shape`` is not what was sent.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> def turn(x):
+    ...     token = portax.lax.psend(x, "i", [(0, 1), (1, 0)])
+    ...     return portax.lax.precv(token, x, "i", [(0, 1), (1, 0)])
+    >>> portax.vmap(turn, axis_name="i")(pnp.array([1.0, 2.0])).tolist()
+    [2.0, 1.0]
+    """
+    del perm
+    size_of(axis_name)
+    sent = [(x.shape, x.dtype) for x in tree.leaves(token)]
+    expected = [(tuple(x.shape), x.dtype) for x in tree.leaves(out_shape)]
+    if sent != expected:
+        raise ArgumentError(
+            wrong=f"precv expects {expected}, and {sent} was sent",
+            fix="Give the shapes and dtypes that psend was given",
+        )
+    return token

@@ -20,6 +20,7 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ShapeError
 from portax.higher_order.composed import Composed
 from portax.higher_order.loops import fori_loop
+from portax.lax.collectives import ragged_all_to_all
 from portax.lax.elementwise import bitcast_convert_type, eq, lt
 from portax.lax.operands import as_operand
 from portax.lax.ranking import approx_max_k, approx_min_k
@@ -32,6 +33,7 @@ tile_p = Composed("tile", lambda x, *, reps: tile(x, reps))
 stack_p = Composed("stack", lambda *xs, axis=0: stack(xs, axis))
 unstack_p = Composed("unstack", lambda x, *, axis=0: unstack(x, axis), multiple_results=True)
 stage_p = Composed("stage", lambda x: x)
+ragged_all_to_all_p = Composed("ragged_all_to_all", ragged_all_to_all)
 
 
 def _approx_top_k(

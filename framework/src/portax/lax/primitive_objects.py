@@ -19,8 +19,8 @@ OBJECTS["linear_solve_p"] = registry["custom_linear_solve"]
 HOMES: dict[str, str] = dict.fromkeys(OBJECTS, __name__) | dict.fromkeys(
     (
         "after_all_p", "approx_top_k_p", "create_token_p", "dce_sink", "dce_sink_p", "device_put_p", "eq_to_p",
-        "le_to_p", "lt_to_p", "rng_uniform", "rng_uniform_p", "select_and_scatter_p", "stack_p", "stage_p", "tile_p",
-        "unstack_p",
+        "le_to_p", "lt_to_p", "ragged_all_to_all_p", "rng_uniform", "rng_uniform_p", "select_and_scatter_p", "stack_p",
+        "stage_p", "tile_p", "unstack_p",
     ),
     "portax.lax.composed",
 )  # fmt: skip
