@@ -143,3 +143,11 @@ def test_a_density_takes_its_points_by_name_and_says_what_it_keeps() -> None:
     kde = gaussian_kde(pnp.array([0.0, 1.0, 3.0]))
     np.testing.assert_array_equal(kde.pdf(x=pnp.array([0.5])), kde.evaluate(pnp.array([0.5])))
     assert all(hasattr(gaussian_kde, name) for name in ("covariance", "dataset", "inv_cov", "neff", "weights"))
+
+
+@pytest.mark.parametrize("f", ["nanvar", "nanstd"])
+@pytest.mark.parametrize("values", [[np.inf, 1.0], [np.inf, np.nan, 2.0], [-np.inf, np.inf], [np.nan, 1.0, 3.0]])
+def test_infinities_have_no_spread_and_nan_is_left_out(f, values):
+    with np.errstate(invalid="ignore"):
+        expected = getattr(np, f)(np.array(values))
+    np.testing.assert_array_equal(np.asarray(getattr(pnp, f)(pnp.array(values))), np.float32(expected))

@@ -178,7 +178,8 @@ def nanvar(
     wide = dtypes.accumulator(dtypes.to_inexact(promotion.promote(x.dtype, False, target, False)[0]))
     x = reductions.converted(x, wide)
     center = nanmean(x, axis, wide, None, True, where) if mean is None else as_array(mean, "nanvar")
-    square = reductions.squared(_filled(x - center, 0))
+    # What is NaN in x is left out; what becomes NaN here, as an infinity less its mean, is not.
+    square = reductions.squared(choose(isnan(x), np.asarray(0, x.dtype), x - center))
     real = dtypes.real_dtype(wide)
     if dtype is None:
         target = dtypes.real_dtype(target)
