@@ -128,7 +128,20 @@ def flatten_fun(
 def flatten_fun_nokwargs(
     fun: WrappedFun, *gen_static_args: Any, use_eq_store: bool = False, unk_names: bool = False
 ) -> tuple[WrappedFun, Callable[[], Any]]:
-    """As ``flatten_fun``, for a function without keyword arguments: the structure is that of ``args``."""
+    """As ``flatten_fun``, for a function without keyword arguments: the structure is that of ``args``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> from portax import api_util
+    >>> from portax.extend import linear_util
+    >>> leaves, structure = portax.tree.flatten(((1, 2),))
+    >>> f, out_tree = api_util.flatten_fun_nokwargs(linear_util.wrap_init(lambda pair: {"sum": sum(pair)}), structure)
+    >>> list(f.call_wrapped(*leaves))
+    [3]
+    >>> out_tree()
+    PyTreeDef({'sum': *})
+    """
     [structure] = gen_static_args
     return _flattened(fun, structure, use_eq_store, keywords=False)
 
@@ -163,6 +176,15 @@ def argnums_partial(
     ------
     ArgumentError
         There is no such argument, or a fixed one cannot be hashed.
+
+    Examples
+    --------
+    >>> import portax
+    >>> from portax import api_util
+    >>> from portax.extend import linear_util
+    >>> f, dynamic = api_util.argnums_partial(linear_util.wrap_init(lambda x, n: x * n), 0, (3.0, 2))
+    >>> f.call_wrapped(*dynamic)
+    6.0
     """
     numbers = [dyn_argnums] if isinstance(dyn_argnums, int) else list(dyn_argnums)
     for i in numbers:

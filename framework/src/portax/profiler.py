@@ -89,6 +89,18 @@ def start_trace(
     ------
     ArgumentError
         A trace is being taken already.
+
+    Examples
+    --------
+    >>> import os
+    >>> import tempfile
+    >>> import portax
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     portax.profiler.start_trace(folder)
+    ...     x = portax.numpy.ones(4) + 1
+    ...     portax.profiler.stop_trace()
+    ...     os.listdir(os.path.join(folder, "plugins"))
+    ['profile']
     """
     global _running
     del profiler_options
@@ -109,6 +121,14 @@ def stop_trace() -> None:
     ------
     ArgumentError
         No trace is being taken.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import portax
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     portax.profiler.start_trace(folder)
+    ...     portax.profiler.stop_trace()
     """
     global _running
     with _lock:
@@ -243,6 +263,15 @@ def device_memory_profile(backend: str | None = None) -> bytes:
     ----------
     backend : str, optional
         Of this one only.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> import json
+    >>> import portax
+    >>> x = portax.numpy.ones(4)
+    >>> isinstance(json.loads(gzip.decompress(portax.profiler.device_memory_profile())), dict)
+    True
     """
     held: dict[tuple[str, str], list[int]] = {}
     for x in gc.get_objects():
@@ -255,5 +284,17 @@ def device_memory_profile(backend: str | None = None) -> bytes:
 
 
 def save_device_memory_profile(filename: str | os.PathLike[str], backend: str | None = None) -> None:
-    """Write ``device_memory_profile`` to a file."""
+    """Write ``device_memory_profile`` to a file.
+
+    Examples
+    --------
+    >>> import os
+    >>> import tempfile
+    >>> import portax
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = os.path.join(folder, "memory.json.gz")
+    ...     portax.profiler.save_device_memory_profile(file)
+    ...     os.path.getsize(file) > 0
+    True
+    """
     _write(Path(filename), device_memory_profile(backend))

@@ -44,7 +44,14 @@ def make_mesh(
 
 
 def make_single_device_sharding(device: Device, *, memory_kind: str | None = None) -> SingleDeviceSharding:
-    """The sharding of arrays that lie on one device."""
+    """The sharding of arrays that lie on one device.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.sharding.make_single_device_sharding(portax.devices()[0]).num_devices
+    1
+    """
     return SingleDeviceSharding(device, memory_kind=memory_kind)
 
 
@@ -55,6 +62,14 @@ def reshard(xs: Any, out_shardings: Any) -> Any:
     ----------
     xs : tree of arrays
     out_shardings : Sharding, PartitionSpec of the mesh that is set, or a tree of them that is a prefix of ``xs``
+
+    Examples
+    --------
+    >>> import portax
+    >>> from portax.sharding import NamedSharding, PartitionSpec as P
+    >>> rows = NamedSharding(portax.make_mesh((1,), ("i",)), P("i"))
+    >>> portax.reshard(portax.numpy.ones(2), rows).sharding.is_equivalent_to(rows, 1)
+    True
     """
     return with_sharding_constraint(xs, out_shardings)
 
@@ -68,6 +83,15 @@ def auto_axes(f: Callable[..., Any] | None = None, /, *, axes: Any = None, out_s
     axes : name or names, optional
     out_sharding : sharding or PartitionSpec, optional
         Of the results.
+
+    Examples
+    --------
+    >>> import portax
+    >>> from portax.sharding import NamedSharding, PartitionSpec as P
+    >>> rows = NamedSharding(portax.make_mesh((1,), ("i",)), P("i"))
+    >>> double = portax.sharding.auto_axes(lambda x: 2 * x, out_sharding=rows)
+    >>> double(portax.numpy.ones(2)).tolist()
+    [2.0, 2.0]
     """
     del axes
     if f is None:
@@ -90,6 +114,15 @@ def explicit_axes(f: Callable[..., Any] | None = None, /, *, axes: Any = None, i
     axes : name or names, optional
     in_sharding : sharding or PartitionSpec, optional
         Of the arguments.
+
+    Examples
+    --------
+    >>> import portax
+    >>> from portax.sharding import NamedSharding, PartitionSpec as P
+    >>> rows = NamedSharding(portax.make_mesh((1,), ("i",)), P("i"))
+    >>> double = portax.sharding.explicit_axes(lambda x: 2 * x, in_sharding=rows)
+    >>> double(portax.numpy.ones(2)).tolist()
+    [2.0, 2.0]
     """
     del axes
     if f is None:

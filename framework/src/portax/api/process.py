@@ -29,17 +29,35 @@ def process_indices(backend: str | None = None) -> list[int]:
 
 
 def host_count(backend: str | None = None) -> int:
-    """The older name of ``process_count``."""
+    """The older name of ``process_count``.
+
+    Examples
+    --------
+    >>> portax.host_count()
+    1
+    """
     return process_count(backend)
 
 
 def host_id(backend: str | None = None) -> int:
-    """The older name of ``process_index``."""
+    """The older name of ``process_index``.
+
+    Examples
+    --------
+    >>> portax.host_id()
+    0
+    """
     return process_index(backend)
 
 
 def host_ids(backend: str | None = None) -> list[int]:
-    """The older name of ``process_indices``."""
+    """The older name of ``process_indices``.
+
+    Examples
+    --------
+    >>> portax.host_ids()
+    [0]
+    """
     return process_indices(backend)
 
 

@@ -93,12 +93,26 @@ class Aval:
 
 
 def max_dim(d1: int, d2: int) -> int:
-    """The greater of two lengths of axes."""
+    """The greater of two lengths of axes.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.core.max_dim(2, 3)
+    3
+    """
     return max(d1, d2)
 
 
 def min_dim(d1: int, d2: int) -> int:
-    """The lesser of two lengths of axes."""
+    """The lesser of two lengths of axes.
+
+    Examples
+    --------
+    >>> import portax
+    >>> portax.core.min_dim(2, 3)
+    2
+    """
     return min(d1, d2)
 
 

@@ -10,7 +10,15 @@ from portax.core.trace import state
 
 
 def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any, propagate_source_info: bool = True) -> list[Any]:
-    """Run a program with the current trace, equation by equation."""
+    """Run a program with the current trace, equation by equation.
+
+    Examples
+    --------
+    >>> import portax
+    >>> program = portax.make_jaxpr(lambda x: 2.0 * x)(1.0)
+    >>> [float(x) for x in portax.core.eval_jaxpr(program.jaxpr, program.consts, 3.0)]
+    [6.0]
+    """
     del propagate_source_info  # a program that is staged again belongs to the line that runs it
     env: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     env.update(zip(jaxpr.invars, args, strict=True))

@@ -102,6 +102,15 @@ def visualize_array_sharding(arr: Any, **kwargs: Any) -> None:
     ------
     ArgumentError
         The array is being traced, and so on no device.
+
+    Examples
+    --------
+    >>> import portax
+    >>> x = portax.device_put(portax.numpy.ones(4), portax.devices("reference")[0])
+    >>> portax.debug.visualize_array_sharding(x, use_color=False)
+    ┌─────────────┐
+    │ REFERENCE 0 │
+    └─────────────┘
     """
     if not isinstance(arr, ConcreteArray):
         raise errors.ArgumentError(
@@ -124,6 +133,13 @@ def inspect_array_sharding(value: Any, *, callback: Callable[[Any], None]) -> No
     ------
     GapError
         The array is being traced: how values inside of a program lie is the compiler's to decide, and not told yet.
+
+    Examples
+    --------
+    >>> import portax
+    >>> x = portax.device_put(portax.numpy.ones(4), portax.devices("reference")[0])
+    >>> portax.debug.inspect_array_sharding(x, callback=lambda sharding: print(sharding.num_devices))
+    1
     """
     if isinstance(value, Tracer):
         raise errors.GapError(

@@ -18,6 +18,11 @@ def sync_global_devices(name: str) -> None:
     ----------
     name : str
         Of the place, the same in all processes.
+
+    Examples
+    --------
+    >>> from portax.experimental import multihost_utils
+    >>> multihost_utils.sync_global_devices("the data are loaded")
     """
     if not isinstance(name, str):
         raise errors.ArgumentError(wrong=f"sync_global_devices was given {name!r} for a name", fix="Give a string")
@@ -97,6 +102,12 @@ def reached_preemption_sync_point(step_id: int) -> bool:
     -------
     bool
         False for a process alone: nobody tells it beforehand.
+
+    Examples
+    --------
+    >>> from portax.experimental import multihost_utils
+    >>> multihost_utils.reached_preemption_sync_point(100)
+    False
     """
     if not isinstance(step_id, int | np.integer):
         raise errors.ArgumentError(

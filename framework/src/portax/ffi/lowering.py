@@ -32,6 +32,12 @@ def ffi_lowering(
     -------
     callable
         ``(context, *operands, **params)``. The parameters become attributes.
+
+    Examples
+    --------
+    >>> import portax
+    >>> callable(portax.ffi.ffi_lowering("my_rms_norm"))
+    True
     """
     aliases = lowering_args.pop("operand_output_aliases", None)
 

@@ -77,6 +77,13 @@ def register_ffi_target(name: str, fn: Any, platform: str = "cpu", api_version: 
     ------
     ArgumentError
         ``fn`` is none of these, or another function has that name.
+
+    Examples
+    --------
+    >>> import ctypes
+    >>> import portax
+    >>> function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda frame: None)
+    >>> portax.ffi.register_ffi_target("docs_register_target", portax.ffi.pycapsule(function))
     """
     if isinstance(fn, Mapping):
         unknown = sorted(set(fn) - set(STAGES))
@@ -115,6 +122,13 @@ def register_ffi_type(name: str, type_registration: TypeRegistration, platform: 
     type_registration : mapping
         ``"type_id"`` and, where there is one, ``"type_info"``, as capsules.
     platform : str
+
+    Examples
+    --------
+    >>> import ctypes
+    >>> import portax
+    >>> number = ctypes.c_int64(0)
+    >>> portax.ffi.register_ffi_type("docs_state", {"type_id": portax.ffi.pycapsule(ctypes.addressof(number))})
     """
     if not isinstance(type_registration, Mapping) or "type_id" not in type_registration:
         raise errors.ArgumentError(
@@ -132,6 +146,13 @@ def register_ffi_type_id(name: str, obj: Any, platform: str = "cpu") -> None:
     name : str
     obj : capsule
     platform : str
+
+    Examples
+    --------
+    >>> import ctypes
+    >>> import portax
+    >>> number = ctypes.c_int64(0)
+    >>> portax.ffi.register_ffi_type_id("docs_state_by_id", portax.ffi.pycapsule(ctypes.addressof(number)))
     """
     register_ffi_type(name, {"type_id": obj}, platform)
 
@@ -142,6 +163,14 @@ def register_ffi_target_as_batch_partitionable(name: str) -> None:
     Parameters
     ----------
     name : str
+
+    Examples
+    --------
+    >>> import ctypes
+    >>> import portax
+    >>> function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(lambda frame: None)
+    >>> portax.ffi.register_ffi_target("docs_by_rows", portax.ffi.pycapsule(function))
+    >>> portax.ffi.register_ffi_target_as_batch_partitionable("docs_by_rows")
     """
     foreign.cut_by_rows(name)
 
@@ -153,6 +182,17 @@ def include_dir() -> str:
     ------
     GapError
         The default device's backend has none.
+
+    Examples
+    --------
+    >>> import os
+    >>> import portax
+    >>> try:
+    ...     found = os.path.isdir(portax.ffi.include_dir())
+    ... except portax.errors.GapError:  # the reference device calls no compiled functions
+    ...     found = True
+    >>> found
+    True
     """
     backend = devices.default_device().backend
     found = backend.foreign_headers()

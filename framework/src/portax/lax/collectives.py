@@ -55,7 +55,15 @@ def psum(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmean(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
-    """The mean of a tree of arrays over the slices of one or several named axes."""
+    """The mean of a tree of arrays over the slices of one or several named axes.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.pmean(x, "i"), axis_name="i")(pnp.array([1.0, 3.0])).tolist()
+    [2.0, 2.0]
+    """
     size = psum(1, axis_name, axis_index_groups=axis_index_groups)
 
     def mean(leaf: Any) -> Any:
@@ -67,23 +75,39 @@ def pmean(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
     return tree.tree_map(mean, x)
 
 
-def _extreme(name: str, primitive: Any, word: str) -> Callable[..., Any]:
+def _extreme(name: str, primitive: Any, word: str, example: float) -> Callable[..., Any]:
     def function(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
         _no_groups(name, axis_index_groups)
         names = _names(axis_name)
         return tree.tree_map(lambda leaf: primitive(as_operand(leaf, name), axes=names, axis_index_groups=None), x)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"The {word} of a tree of arrays over the slices of one or several named axes."
+    function.__doc__ = f"""The {word} of a tree of arrays over the slices of one or several named axes.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.{name}(x, "i"), axis_name="i")(pnp.array([1.0, 3.0])).tolist()
+    {[example, example]}
+    """
     return function
 
 
-pmax = _extreme("pmax", p.pmax, "greatest")
-pmin = _extreme("pmin", p.pmin, "least")
+pmax = _extreme("pmax", p.pmax, "greatest", 3.0)
+pmin = _extreme("pmin", p.pmin, "least", 1.0)
 
 
 def axis_index(axis_name: Names) -> Any:
-    """The number of this slice along a named axis; of several axes the first counts slowest."""
+    """The number of this slice along a named axis; of several axes the first counts slowest.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: x * portax.lax.axis_index("i"), axis_name="i")(pnp.ones(3)).tolist()
+    [0.0, 1.0, 2.0]
+    """
     index: Any = None
     for name in _names(axis_name):
         mine = p.axis_index(axis_name=name)
@@ -92,14 +116,30 @@ def axis_index(axis_name: Names) -> Any:
 
 
 def axis_size(axis_name: Names) -> int:
-    """How many slices one or several named axes have."""
+    """How many slices one or several named axes have.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: x * portax.lax.axis_size("i"), axis_name="i")(pnp.ones(3)).tolist()
+    [3.0, 3.0, 3.0]
+    """
     return int(np.prod([size_of(n) for n in _names(axis_name)]))
 
 
 def all_gather(
     x: Any, axis_name: Any, *, axis_index_groups: Any = None, axis: int = 0, tiled: bool = False, to: str = "varying"
 ) -> Any:
-    """All slices of a named axis, stacked on a new axis, or laid one after the other where ``tiled``."""
+    """All slices of a named axis, stacked on a new axis, or laid one after the other where ``tiled``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.all_gather(x, "i"), axis_name="i")(pnp.arange(2.0)).tolist()
+    [[0.0, 1.0], [0.0, 1.0]]
+    """
     _no_groups("all_gather", axis_index_groups)
     size = size_of(axis_name)
 
@@ -112,13 +152,29 @@ def all_gather(
 
 
 def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
-    """Slices sent along a named axis from source to target; a slice nobody sends to gets zeros."""
+    """Slices sent along a named axis from source to target; a slice nobody sends to gets zeros.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.ppermute(x, "i", [(0, 1), (1, 2)]), axis_name="i")(pnp.array([1.0, 2.0, 3.0])).tolist()
+    [0.0, 1.0, 2.0]
+    """
     pairs = tuple((int(i), int(j)) for i, j in perm)
     return tree.tree_map(lambda leaf: p.ppermute(as_operand(leaf, "ppermute"), axis_name=axis_name, perm=pairs), x)
 
 
 def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
-    """Slices in another order: slice ``i`` gets the value of ``perm[i]``."""
+    """Slices in another order: slice ``i`` gets the value of ``perm[i]``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.pshuffle(x, "i", [2, 0, 1]), axis_name="i")(pnp.array([1.0, 2.0, 3.0])).tolist()
+    [3.0, 1.0, 2.0]
+    """
     return ppermute(x, axis_name, [(source, target) for target, source in enumerate(perm)])
 
 
@@ -134,6 +190,14 @@ def all_to_all(
         Where the parts are cut from, and where they are put.
     tiled : bool
         The split axis is cut into as many parts as there are slices, instead of being as long as there are slices.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> f = portax.vmap(lambda x: portax.lax.all_to_all(x, "i", 0, 0), axis_name="i")
+    >>> f(pnp.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
     """
     _no_groups("all_to_all", axis_index_groups)
     size = size_of(axis_name)
@@ -237,6 +301,13 @@ def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
     Notes
     -----
     portax does not keep this in types, so it has nothing to change.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> portax.vmap(lambda x: portax.lax.pcast(x, "i", to="varying"), axis_name="i")(pnp.ones(2)).tolist()
+    [1.0, 1.0]
     """
     for name in _names(axis_name):
         size_of(name)
@@ -351,6 +422,16 @@ def psend(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     -------
     a token for ``precv``
         In portax it holds what was sent.
+
+    Examples
+    --------
+    >>> import portax
+    >>> import portax.numpy as pnp
+    >>> def turn(x):
+    ...     token = portax.lax.psend(x, "i", [(0, 1)])
+    ...     return portax.lax.precv(token, x, "i", [(0, 1)])
+    >>> portax.vmap(turn, axis_name="i")(pnp.array([1.0, 2.0])).tolist()
+    [0.0, 1.0]
     """
     return ppermute(x, axis_name, perm)
 

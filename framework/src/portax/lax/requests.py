@@ -106,7 +106,15 @@ def create_token(_: Any = None) -> Token:
 
 
 def after_all(*operands: Token) -> Token:
-    """A token that comes after all of ``operands``."""
+    """A token that comes after all of ``operands``.
+
+    Examples
+    --------
+    >>> import portax
+    >>> token = portax.lax.create_token()
+    >>> type(portax.lax.after_all(token, token)) is type(token)
+    True
+    """
     for token in operands:
         if not isinstance(token, Token):
             raise ArgumentError(wrong=f"after_all takes tokens, not {token!r}", fix="Give what create_token gives")

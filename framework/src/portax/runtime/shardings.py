@@ -836,10 +836,26 @@ class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
 
 
 def get_mesh() -> Mesh:
-    """The mesh of ``set_mesh``; the empty one where none is set."""
+    """The mesh of ``set_mesh``; the empty one where none is set.
+
+    Examples
+    --------
+    >>> import portax
+    >>> with portax.set_mesh(portax.make_mesh((1,), ("i",))):
+    ...     portax.sharding.get_mesh().size
+    1
+    """
     return EMPTY if _context.mesh is None else _context.mesh
 
 
 def get_abstract_mesh() -> AbstractMesh:
-    """The mesh of ``use_abstract_mesh`` or ``set_mesh``, without its devices; the empty one where none is set."""
+    """The mesh of ``use_abstract_mesh`` or ``set_mesh``, without its devices; the empty one where none is set.
+
+    Examples
+    --------
+    >>> import portax
+    >>> with portax.set_mesh(portax.make_mesh((1,), ("i",))):
+    ...     portax.sharding.get_abstract_mesh().axis_names
+    ('i',)
+    """
     return EMPTY.abstract_mesh if _context.abstract is None else _context.abstract

@@ -72,7 +72,14 @@ def primal_dtype_to_tangent_dtype(primal_dtype: Any) -> Any:
 
 
 def valid_jaxtype(x: Any) -> bool:
-    """Whether ``x`` is an array or a number."""
+    """Whether ``x`` is an array or a number.
+
+    Examples
+    --------
+    >>> from portax.extend.core import valid_jaxtype
+    >>> valid_jaxtype(1.0), valid_jaxtype("1.0")
+    (True, False)
+    """
     try:
         aval_of(x)
     except errors.DtypeError:
@@ -81,7 +88,15 @@ def valid_jaxtype(x: Any) -> bool:
 
 
 def mapped_aval(size: int, axis: int | None, aval: Aval) -> Aval:
-    """The aval of one slice along ``axis`` of ``aval``, or ``aval`` where the axis is None."""
+    """The aval of one slice along ``axis`` of ``aval``, or ``aval`` where the axis is None.
+
+    Examples
+    --------
+    >>> from portax.core import ShapedArray
+    >>> from portax.extend.core import mapped_aval
+    >>> print(mapped_aval(2, 0, ShapedArray((2, 3), "float32")))
+    float32[3]
+    """
     if axis is None:
         return aval
     assert aval.shape[axis] == size, f"axis {axis} of {aval} has not length {size}"
@@ -89,7 +104,15 @@ def mapped_aval(size: int, axis: int | None, aval: Aval) -> Aval:
 
 
 def unmapped_aval(size: int, axis: int | None, aval: Aval, explicit_mesh_axis: Any = None) -> Aval:
-    """The aval of ``size`` arrays of ``aval`` stacked on a new axis, or ``aval`` where the axis is None."""
+    """The aval of ``size`` arrays of ``aval`` stacked on a new axis, or ``aval`` where the axis is None.
+
+    Examples
+    --------
+    >>> from portax.core import ShapedArray
+    >>> from portax.extend.core import unmapped_aval
+    >>> print(unmapped_aval(2, 0, ShapedArray((3,), "float32")))
+    float32[2,3]
+    """
     del explicit_mesh_axis
     if axis is None:
         return aval
@@ -121,7 +144,14 @@ class take_current_trace:
 
 
 def find_top_trace(_: Any = None) -> Trace:
-    """What interprets operations on these values: whatever interprets operations now."""
+    """What interprets operations on these values: whatever interprets operations now.
+
+    Examples
+    --------
+    >>> from portax.extend.core import find_top_trace
+    >>> type(find_top_trace(())).__name__
+    'EvalTrace'
+    """
 
     return state.trace
 
@@ -147,6 +177,13 @@ class OpaqueTraceState:
 
 
 def get_opaque_trace_state(convention: Any = None) -> OpaqueTraceState:
-    """What interprets operations now, to be compared with what does later."""
+    """What interprets operations now, to be compared with what does later.
+
+    Examples
+    --------
+    >>> from portax.extend.core import get_opaque_trace_state
+    >>> get_opaque_trace_state() == get_opaque_trace_state()
+    True
+    """
     del convention
     return OpaqueTraceState(state.trace)
