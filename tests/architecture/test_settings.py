@@ -12,7 +12,11 @@ from portax.core.config import SETTINGS
 ROOT = Path(__file__).parents[2] / "framework" / "src" / "portax"
 READ = "\n".join(f.read_text() for f in ROOT.rglob("*.py") if f.name != "config.py")
 #: Read together, by what they begin with.
-TOGETHER = {"transfer_guard_": 'f"transfer_guard_{direction}"', "num_": 'f"num_{name}_devices"'}
+TOGETHER = {
+    "transfer_guard_": 'f"transfer_guard_{direction}"',
+    "num_": 'f"num_{name}_devices"',
+    "user_context_": "mesh_context(mesh)",  # who makes a context has it in hand, and asks it
+}
 
 
 @pytest.mark.parametrize("name", [s.name for s in SETTINGS.values() if s.used])

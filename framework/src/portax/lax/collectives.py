@@ -158,7 +158,8 @@ def ppermute(x: Any, axis_name: Any, perm: Sequence[tuple[int, int]]) -> Any:
     --------
     >>> import portax
     >>> import portax.numpy as pnp
-    >>> portax.vmap(lambda x: portax.lax.ppermute(x, "i", [(0, 1), (1, 2)]), axis_name="i")(pnp.array([1.0, 2.0, 3.0])).tolist()
+    >>> send = portax.vmap(lambda x: portax.lax.ppermute(x, "i", [(0, 1), (1, 2)]), axis_name="i")
+    >>> send(pnp.array([1.0, 2.0, 3.0])).tolist()
     [0.0, 1.0, 2.0]
     """
     pairs = tuple((int(i), int(j)) for i, j in perm)
@@ -172,7 +173,8 @@ def pshuffle(x: Any, axis_name: Any, perm: Sequence[int]) -> Any:
     --------
     >>> import portax
     >>> import portax.numpy as pnp
-    >>> portax.vmap(lambda x: portax.lax.pshuffle(x, "i", [2, 0, 1]), axis_name="i")(pnp.array([1.0, 2.0, 3.0])).tolist()
+    >>> shuffle = portax.vmap(lambda x: portax.lax.pshuffle(x, "i", [2, 0, 1]), axis_name="i")
+    >>> shuffle(pnp.array([1.0, 2.0, 3.0])).tolist()
     [3.0, 1.0, 2.0]
     """
     return ppermute(x, axis_name, [(source, target) for target, source in enumerate(perm)])
