@@ -18,7 +18,7 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.primitives.random_bits import StoredKeys
-from portax.testing import opset
+from portax.testing import opset  # noqa: F401, for the primitives that rooms which load late bring
 
 #: The dtype under test of primitives that take random keys.
 KEY = "key"
@@ -137,7 +137,6 @@ def cases_of(primitive: Primitive, names: Sequence[str]) -> Iterator[Case]:
 
 def cases(names: Sequence[str], only: Callable[[Primitive], bool] = lambda _: True) -> Iterator[Case]:
     """All cases at the dtypes named, of the primitives chosen."""
-    assert opset.LATE, "rooms that load late have brought their primitives"
     for primitive in registry:
         if only(primitive):
             yield from cases_of(primitive, names)

@@ -2,18 +2,8 @@
 
 from portax.api.meshes import auto_axes, explicit_axes, make_mesh, make_single_device_sharding, reshard
 from portax.core.partition import AbstractDevice, AbstractMesh, AxisType, ManualAxisType, PartitionSpec
-from portax.runtime.shardings import (
-    GSPMDSharding,
-    Mesh,
-    NamedSharding,
-    Shard,
-    Sharding,
-    SingleDeviceSharding,
-    get_abstract_mesh,
-    get_mesh,
-    set_mesh,
-    use_abstract_mesh,
-)
+from portax.runtime.meshes import Mesh, get_abstract_mesh, get_mesh, set_mesh, use_abstract_mesh
+from portax.runtime.shardings import GSPMDSharding, NamedSharding, Shard, Sharding, SingleDeviceSharding
 
 P = PartitionSpec
 

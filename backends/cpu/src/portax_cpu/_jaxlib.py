@@ -97,12 +97,13 @@ _SUB_BYTE: dict[np.dtype, tuple[str, str, np.dtype]] = {
 
 
 class Aval:
-    """What jaxlib asks of an aval."""
+    """What jaxlib asks of an aval; and of an array on several devices, the shape of its parts."""
 
-    __slots__ = ("dtype", "shape", "weak_type")
+    __slots__ = ("dtype", "part", "shape", "weak_type")
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, tiling: Tiling | None = None) -> None:
         self.shape, self.dtype, self.weak_type = shape, dtype, False
+        self.part = None if tiling is None else tuple([n // k for n, k in zip(shape, tiling.parts, strict=True)])
 
 
 def make_client(count: int | None) -> Any:
@@ -140,12 +141,10 @@ def tiling_of(proto: Any, rank: int, count: int) -> Tiling:
     return Tiling(tuple(hlo.tile_assignment_dimensions()[:rank]), tuple(hlo.tile_assignment_devices()))
 
 
-def join(shape: tuple[int, ...], dtype: np.dtype, sharding: Any, parts: Sequence[Any], devices: Sequence[Any]) -> Any:
+def join(aval: Aval, sharding: Any, parts: Sequence[Any], devices: Sequence[Any]) -> Any:
     """One array of the parts that lie on ``devices``. It has handles of its own on their memory."""
     try:
-        return _jax.batched_device_put(
-            Aval(shape, dtype), sharding, list(parts), list(devices), True, False, _SHARED, True
-        )
+        return _jax.batched_device_put(aval, sharding, list(parts), list(devices), True, False, _SHARED, True)
     except _jax.JaxRuntimeError as error:
         raise translate(error, parts) from None
 
@@ -153,14 +152,13 @@ def join(shape: tuple[int, ...], dtype: np.dtype, sharding: Any, parts: Sequence
 def parts_of(array: Any) -> list[Any]:
     """The arrays that an array on several devices consists of.
 
-    jaxlib offers them under one name only, and makes them with an aval of jax's, if that is installed. So each
-    gets ours: it says what dtype the bytes have.
+    jaxlib offers them under one name only, and makes them with an aval of jax's if that is installed, and without any
+    if it is not. So each gets ours.
     """
     _check_alive(array)
     parts = list(array._arrays)
-    shape = tuple(parts[0].shape)
     for part in parts:
-        part.aval = Aval(shape, array.aval.dtype)
+        part.aval = Aval(array.aval.part, array.aval.dtype)
     return parts
 
 
@@ -406,7 +404,7 @@ def runner(
 ) -> Callable[[list[Any]], list[Any]]:
     """The hot path: one call of XLA with its result handlers prebuilt."""
     sharding = sharding_on(device)
-    return _runner(loaded, [(*result, sharding) for result in results], donated)
+    return _runner(loaded, [(Aval(*result), sharding) for result in results], donated)
 
 
 def spread_runner(
@@ -414,15 +412,12 @@ def spread_runner(
     donated: Sequence[int] = (),
 ) -> Callable[[list[Any]], list[Any]]:  # fmt: skip
     """The same for a program on several devices, whose results are divided as ``tilings`` say."""
-    divided = [(*result, sharding_over(devices, t)) for result, t in zip(results, tilings, strict=True)]
+    divided = [(Aval(*result, t), sharding_over(devices, t)) for result, t in zip(results, tilings, strict=True)]
     return _runner(loaded, divided, donated)
 
 
 def _runner(loaded: Any, results: Sequence[Any], donated: Sequence[int]) -> Callable[[list[Any]], list[Any]]:
-    handlers = [
-        _jax.array_result_handler(Aval(shape, dtype), sharding, True, *_HANDLER_CHECKS)
-        for shape, dtype, sharding in results
-    ]
+    handlers = [_jax.array_result_handler(aval, sharding, True, *_HANDLER_CHECKS) for aval, sharding in results]
     execute = loaded.execute_sharded
 
     def run(buffers: list[Any]) -> list[Any]:

@@ -116,7 +116,7 @@ class CPUBackend(Backend):
             if len(self._shardings) >= 4096:
                 self._shardings.clear()
             sharding = self._shardings[key] = _jaxlib.sharding_over(raw, tiling)
-        return _jaxlib.join(shape, dtype, sharding, parts, raw)
+        return _jaxlib.join(_jaxlib.Aval(shape, dtype, tiling), sharding, parts, raw)
 
     def parts(self, buffer: Buffer) -> list[Buffer]:
         return _jaxlib.parts_of(buffer)

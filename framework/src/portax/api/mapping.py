@@ -136,9 +136,7 @@ def vmap(
                 ref.write(move_axis(materialize(x, b, size), 0, axes[i] % ref.aval.ndim))
         outs, rows = outs[:n], rows[:n]
         targets = _spread(out_axes, out_trees[0], "out_axes", name)
-        results = [
-            _to_place(name, x, b, target, size) for x, b, target in zip(outs, rows, targets, strict=True)
-        ]
+        results = [_to_place(name, x, b, target, size) for x, b, target in zip(outs, rows, targets, strict=True)]
         return tree.unflatten(out_trees[0], results)
 
     return vmapped

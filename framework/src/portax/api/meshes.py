@@ -8,9 +8,10 @@ from typing import Any
 
 from portax.higher_order.constraint import with_sharding_constraint
 from portax.runtime import devices as runtime_devices
-from portax.runtime import shardings
+from portax.runtime import meshes
 from portax.runtime.contract import Device
-from portax.runtime.shardings import Mesh, SingleDeviceSharding
+from portax.runtime.meshes import Mesh
+from portax.runtime.shardings import SingleDeviceSharding
 
 
 def make_mesh(
@@ -40,7 +41,7 @@ def make_mesh(
     ('data', 'model')
     """
     available = runtime_devices.devices() if devices is None else ()
-    return shardings.make_mesh(axis_shapes, axis_names, axis_types, devices=devices, available=available)
+    return meshes.make_mesh(axis_shapes, axis_names, axis_types, devices=devices, available=available)
 
 
 def make_single_device_sharding(device: Device, *, memory_kind: str | None = None) -> SingleDeviceSharding:

@@ -20,8 +20,8 @@ from portax.higher_order.jitted import JitFunction, Static, as_tuple, jit
 from portax.higher_order.shard_map import Names, cuts, inside, part_aval, shard_map_p
 from portax.higher_order.varying import check_replicated
 from portax.runtime import devices as runtime_devices
-from portax.runtime import shardings
-from portax.runtime.shardings import Mesh
+from portax.runtime import meshes
+from portax.runtime.meshes import Mesh
 from portax.transforms.stage import stage_open
 
 #: Programs one mapped function keeps.
@@ -143,7 +143,7 @@ def shard_map(
 
     @functools.wraps(f)
     def mapped(*args: Any) -> Any:
-        grid = mesh if mesh is not None else shardings.current_mesh()
+        grid = mesh if mesh is not None else meshes.current_mesh()
         if grid is None:
             raise errors.ArgumentError(
                 wrong=f"shard_map({name}) has no mesh", fix="Give mesh=, or run it within: with portax.set_mesh(mesh)"
@@ -390,7 +390,7 @@ def _line(size: int, axis: Any, chosen: Sequence[Any] | None, backend: str | Non
             wrong=f"pmap({name}) was given {size} slices, and there are {len(found)} devices",
             fix=f"Give at most {len(found)}, or let vmap do several on each device",
         )
-    return shardings.mesh_of_devices(found[:size], (axis,))
+    return meshes.mesh_of_devices(found[:size], (axis,))
 
 
 def _mapped(

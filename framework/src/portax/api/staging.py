@@ -195,5 +195,3 @@ def _opened(
         return tree.unflatten(out_tree, eval_jaxpr(jaxpr, values, *flat))
 
     return converted, given
-
-

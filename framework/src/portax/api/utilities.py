@@ -100,4 +100,3 @@ def custom_gradient(fun: Callable[..., Any]) -> Callable[..., Any]:
         return f(*args)
 
     return wrapped
-

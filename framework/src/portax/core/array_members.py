@@ -465,6 +465,11 @@ class ArrayMembers:
         """Where the value lives: a device, or the sharding of an array that lies on several."""
         ...
 
+    @property
+    def format(self) -> Any:
+        """How the value lies in memory and on its devices."""
+        ...
+
     def is_ready(self) -> bool:
         """Whether the value is computed."""
         ...

@@ -540,6 +540,6 @@ def make_user_context(default_value: Any = None) -> SettingContext:
     return SettingContext(name)
 
 
-#: The mesh that PartitionSpecs speak of, as the part of it that programs depend on; ``runtime.shardings`` keeps it. It
+#: The mesh that PartitionSpecs speak of, as the part of it that programs depend on; ``runtime.meshes`` keeps it. It
 #: is made here and not there, for one that came later would make all programs be staged again.
 mesh_context = make_user_context()

@@ -15,7 +15,8 @@ from portax.core.aval import Aval, aval_of
 from portax.core.partition import AbstractMesh, PartitionSpec
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.stablehlo import divided
-from portax.runtime import eager, shardings
+from portax.runtime import eager
+from portax.runtime import meshes as runtime_meshes
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import Device
 from portax.runtime.dividing import division_of
@@ -160,7 +161,7 @@ def resolved(given: Any, what: str) -> Any:
     if given is None or isinstance(given, Sharding):
         return given
     if isinstance(given, PartitionSpec):
-        mesh = shardings.current_mesh()
+        mesh = runtime_meshes.current_mesh()
         if mesh is None:
             raise no_mesh(what)
         return NamedSharding(mesh, given)

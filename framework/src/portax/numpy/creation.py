@@ -26,7 +26,6 @@ from portax.primitives.conversion import bitcast_convert_type, convert_element_t
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
-from portax.runtime.shardings import Sharding
 
 constraint = lazy("portax.higher_order.constraint")
 dlpack = lazy("portax.runtime.dlpack")
@@ -40,7 +39,7 @@ def placed(x: Array, device: Any) -> Array:
 
     A traced array stays on the device of its program, and is told of a sharding.
     """
-    if isinstance(device, Sharding):
+    if hasattr(device, "device_list"):
         return constraint.placed(x, device) if isinstance(x, ConcreteArray) else constraint.constrain(x, device)
     if device is None or not isinstance(x, ConcreteArray):
         return x

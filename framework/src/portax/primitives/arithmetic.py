@@ -168,7 +168,7 @@ def _sign_reference(x: np.ndarray) -> np.ndarray:
     if dtypes.is_complex(x.dtype):
         size = np.abs(x)
         size = np.where(size == 0, np.ones((), size.dtype), size)
-        out = np.empty_like(x)
+        out: Any = np.empty_like(x)
         # By the parts: dividing by a complex number would lose the sign of a zero.
         out.real, out.imag = x.real / size, x.imag / size
         return out

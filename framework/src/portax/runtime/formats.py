@@ -51,7 +51,8 @@ class Format:
     sharding: Any = None
 
     def __post_init__(self) -> None:
-        if self.layout is not None and not isinstance(self.layout, Layout):
+        given: Any = self.layout
+        if given is not None and not isinstance(given, Layout):
             raise errors.ArgumentError(
                 wrong=f"a Format was given the layout {self.layout!r}", fix="Give a Layout, or None"
             )

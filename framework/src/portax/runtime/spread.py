@@ -26,9 +26,10 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions, Device, Tiling
 from portax.runtime.dividing import division_of
 from portax.runtime.lowering import lower
+from portax.runtime.meshes import Mesh
 from portax.runtime.placements import Placement, placement
 from portax.runtime.programs import Options
-from portax.runtime.shardings import GSPMDSharding, Mesh, NamedSharding, SingleDeviceSharding, spec_of
+from portax.runtime.shardings import GSPMDSharding, NamedSharding, SingleDeviceSharding, spec_of
 
 cache = lazy("portax.runtime.cache")
 

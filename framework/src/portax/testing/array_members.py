@@ -52,6 +52,7 @@ ALIASES = {
 #: Results that the functions do not say, or say in words of a higher room.
 RESULTS = {
     "sharding": "Any",
+    "format": "Any",
     "__divmod__": "tuple[Array, Array]",
     "__rdivmod__": "tuple[Array, Array]",
     "at": "At",
