@@ -98,3 +98,9 @@ def test_it_is_refused_in_words_that_say_why(case):
     f, words = REFUSED[case]
     with pytest.raises(errors.PortaxError, match=words):
         portax.vmap(f, axis_name="i")(pnp.ones((N, 3)))
+
+
+@pytest.mark.parametrize("f", [lax.psum, lax.pmax, lax.all_gather, lax.psum_scatter])
+def test_groups_of_slices_are_refused(f):
+    with pytest.raises(errors.ArgumentError, match="was given axis_index_groups, and portax knows no groups of slices"):
+        portax.vmap(lambda x: f(x, "i", axis_index_groups=[[0, 1], [2, 3]]), axis_name="i")(pnp.ones((N, 4)))

@@ -27,8 +27,8 @@ def _names(axis_name: Names) -> tuple[Any, ...]:
 def _no_groups(name: str, groups: Any) -> None:
     if groups is not None:
         raise ArgumentError(
-            wrong=f"{name} was given axis_index_groups, which are for meshes of several devices",
-            fix="Leave axis_index_groups out, and give the axis a shape of its own",
+            wrong=f"{name} was given axis_index_groups, and portax knows no groups of slices",
+            fix="Cut the axis in two, such as two axes of a mesh, and name the one that runs within a group",
         )
 
 

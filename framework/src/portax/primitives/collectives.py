@@ -95,7 +95,7 @@ class Reduction(Collective):
     ----------
     x : Array
     axes : tuple of axis names
-    axis_index_groups : None; groups of slices are for meshes of devices
+    axis_index_groups : None, kept for the form of JAX's programs
     """
 
     combine: Any = None
