@@ -29,9 +29,11 @@ def cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
 @_of
 def logcdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     [z, _], back = standardized("expon.logcdf", x, loc, scale)
-    z = pnp.maximum(z, 0)
+    # Left of the support the result does not move, and no formula is to be asked there.
+    out, z = z <= 0, pnp.where(z <= 0, 1, z)
     # Each formula keeps its digits where the other loses them.
-    return back(pnp.where(z < math.log(2), pnp.log(-pnp.expm1(-z)), pnp.log1p(-pnp.exp(-z))))
+    inside = pnp.where(z < math.log(2), pnp.log(-pnp.expm1(-z)), pnp.log1p(-pnp.exp(-z)))
+    return back(pnp.where(out, -pnp.inf, inside))
 
 
 @_of
