@@ -170,7 +170,7 @@ def _sign_reference(x: np.ndarray) -> np.ndarray:
         size = np.where(size == 0, np.ones((), size.dtype), size)
         out: Any = np.empty_like(x)
         # By the parts: dividing by a complex number would lose the sign of a zero.
-        out.real, out.imag = x.real / size, x.imag / size
+        out.real, out.imag = np.real(x) / size, np.imag(x) / size
         return out
     if dtypes.is_integer(x.dtype):
         return np.sign(x)
