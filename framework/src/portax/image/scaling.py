@@ -22,7 +22,7 @@ import numpy as np
 from portax import numpy as pnp
 from portax.core import dtypes
 from portax.errors import ArgumentError, ShapeError
-from portax.lax.shaping import dot_general
+from portax.lax.products import dot_general
 from portax.numpy.axes import normalize_axis
 from portax.numpy.promotion import as_array, promote_dtypes_inexact
 from portax.primitives.contraction import Precision

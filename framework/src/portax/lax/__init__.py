@@ -49,6 +49,7 @@ from portax.lax.convolution import (
     conv_with_general_padding,
     padtype_to_pads,
 )
+from portax.lax.creation import broadcasted_iota, empty, full, full_like, iota
 from portax.lax.elementwise import (
     abs,
     acos,
@@ -145,9 +146,26 @@ from portax.lax.indexing import (
     scatter_sub,
 )
 from portax.lax.primitive_objects import HOMES
+from portax.lax.products import batch_matmul, dot, dot_general
 from portax.lax.ragged import RaggedDotDimensionNumbers, ragged_dot, ragged_dot_general, scaled_dot
 from portax.lax.random import rng_bit_generator
 from portax.lax.ranking import approx_max_k, approx_min_k
+from portax.lax.reductions import (
+    argmax,
+    argmin,
+    cumlogsumexp,
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    reduce_and,
+    reduce_max,
+    reduce_min,
+    reduce_or,
+    reduce_prod,
+    reduce_sum,
+    reduce_xor,
+)
 from portax.lax.requests import (
     AccuracyMode,
     DotDimensionNumbers,
@@ -161,61 +179,37 @@ from portax.lax.requests import (
     stage,
 )
 from portax.lax.shaping import (
-    argmax,
-    argmin,
-    batch_matmul,
     broadcast,
     broadcast_in_dim,
     broadcast_like,
     broadcast_shapes,
     broadcast_to_rank,
-    broadcasted_iota,
     collapse,
     concatenate,
-    cumlogsumexp,
-    cummax,
-    cummin,
-    cumprod,
-    cumsum,
-    dot,
-    dot_general,
-    dtype,
+    expand_dims,
+    pad,
+    reshape,
+    rev,
+    squeeze,
+    stack,
+    tile,
+    transpose,
+)
+from portax.lax.slicing import (
     dynamic_index_in_dim,
     dynamic_slice,
     dynamic_slice_in_dim,
     dynamic_update_index_in_dim,
     dynamic_update_slice,
     dynamic_update_slice_in_dim,
-    empty,
-    expand_dims,
-    full,
-    full_like,
     index_in_dim,
-    iota,
-    optimization_barrier,
-    pad,
-    reduce_and,
-    reduce_max,
-    reduce_min,
-    reduce_or,
-    reduce_prod,
-    reduce_sum,
-    reduce_xor,
-    reshape,
-    rev,
     slice,
     slice_in_dim,
-    sort,
-    sort_key_val,
     split,
-    squeeze,
-    stack,
-    stop_gradient,
-    tile,
-    top_k,
-    transpose,
     unstack,
 )
+from portax.lax.sorting import sort, sort_key_val, top_k
+from portax.lax.values import dtype, optimization_barrier, stop_gradient
 from portax.lax.windows import reduce_window, reduce_window_shape_tuple
 from portax.primitives import (
     ConvDimensionNumbers,

@@ -13,9 +13,11 @@ from portax import primitives as p
 from portax.core.aval import Aval
 from portax.core.dtypes import user_dtype
 from portax.errors import ArgumentError, ShapeError
+from portax.lax.creation import broadcasted_iota
 from portax.lax.elementwise import convert_element_type, eq
-from portax.lax.operands import as_operand
-from portax.lax.shaping import broadcasted_iota, dot_general, reshape, rev, shape_of, transpose
+from portax.lax.operands import as_operand, shape_of
+from portax.lax.products import dot_general
+from portax.lax.shaping import reshape, rev, transpose
 from portax.primitives.convolution import ConvDimensionNumbers
 from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset
 from portax.primitives.windows import reach

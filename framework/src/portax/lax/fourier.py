@@ -9,8 +9,7 @@ from portax import primitives as p
 from portax.core import dtypes
 from portax.errors import DtypeError
 from portax.lax.elementwise import convert_element_type
-from portax.lax.operands import as_operand
-from portax.lax.shaping import shape_of
+from portax.lax.operands import as_operand, shape_of
 from portax.primitives.fourier import FftType
 
 Operand = Any

@@ -10,10 +10,12 @@ import numpy as np
 
 from portax.core.primitive import registry
 from portax.higher_order import while_loop
+from portax.lax.creation import full, full_like
 from portax.lax.elementwise import add, convert_element_type, gt, lt, rem, select, sub
 from portax.lax.examples import example_of
-from portax.lax.operands import as_operand
-from portax.lax.shaping import axis_of, full, full_like, reduce_max, shape_of, stack
+from portax.lax.operands import as_operand, axis_of, shape_of
+from portax.lax.reductions import reduce_max
+from portax.lax.shaping import stack
 from portax.primitives.indexing import GatherDimensionNumbers, GatherScatterMode, ScatterDimensionNumbers
 
 Operand = Any

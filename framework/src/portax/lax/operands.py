@@ -6,6 +6,7 @@ does not fit is refused by the primitive, with its words.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
-from portax.errors import DtypeError
+from portax.errors import AxisError, DtypeError
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.runtime.array import ConcreteArray
 
@@ -86,3 +87,18 @@ def _spread(arrays: list[Any], shapes: set[tuple[int, ...]]) -> list[Any]:
         a if not a.ndim or a.shape == shape else broadcast_in_dim(a, shape=shape, broadcast_dimensions=dims)
         for a in arrays
     ]
+
+
+def axis_of(name: str, axis: Any, ndim: int) -> int:
+    """A whole axis number in ``[0, ndim)``."""
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise AxisError(
+            wrong=f"{name} has no axis {axis} in an array of {ndim} axes", fix=f"Give -{ndim} to {ndim - 1}"
+        )
+    return axis % ndim
+
+
+def shape_of(shape: Any) -> tuple[int, ...]:
+    """A shape as a tuple of int."""
+    return tuple(operator.index(n) for n in shape)

@@ -17,18 +17,12 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.dtypes import user_dtype
 from portax.errors import ArgumentError, DtypeError, ShapeError
+from portax.lax.creation import broadcasted_iota, full_like
 from portax.lax.elementwise import bitwise_and, convert_element_type, ge, lt, mul, select, sub
 from portax.lax.operands import as_operand
-from portax.lax.shaping import (
-    broadcast_in_dim,
-    broadcasted_iota,
-    cumsum,
-    dot_general,
-    expand_dims,
-    full_like,
-    reshape,
-    transpose,
-)
+from portax.lax.products import dot_general
+from portax.lax.reductions import cumsum
+from portax.lax.shaping import broadcast_in_dim, expand_dims, reshape, transpose
 
 Operand = Any
 

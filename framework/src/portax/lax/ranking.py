@@ -8,8 +8,7 @@ from typing import Any
 from portax.core import dtypes
 from portax.errors import ArgumentError, DtypeError
 from portax.lax.elementwise import neg
-from portax.lax.operands import as_operand
-from portax.lax.shaping import axis_of
+from portax.lax.operands import as_operand, axis_of
 from portax.primitives.sorting import top_k
 
 Operand = Any

@@ -12,8 +12,7 @@ from portax.core import tree
 from portax.core.aval import Aval
 from portax.higher_order.reduce_window import fold_windows
 from portax.lax.convolution import padtype_to_pads
-from portax.lax.operands import as_operand
-from portax.lax.shaping import shape_of
+from portax.lax.operands import as_operand, shape_of
 from portax.primitives.windows import reach
 
 

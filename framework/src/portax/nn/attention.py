@@ -14,7 +14,7 @@ import numpy as np
 from portax import numpy as pnp
 from portax.core import dtypes
 from portax.errors import ArgumentError, DtypeError, GapError, ShapeError
-from portax.lax.shaping import stop_gradient
+from portax.lax.values import stop_gradient
 from portax.numpy.softmax import logsumexp, softmax
 
 #: What a logit is where the mask forbids it: far below all others, and finite, so that a row without any is no NaN.

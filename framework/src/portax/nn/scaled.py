@@ -19,7 +19,7 @@ from portax.core.dtypes import user_dtype
 from portax.errors import ArgumentError, ShapeError
 from portax.higher_order.custom_vjp import custom_vjp
 from portax.lax.elementwise import bitcast_convert_type
-from portax.lax.shaping import dot_general
+from portax.lax.products import dot_general
 
 _E2M1, _E4M3, _E8M0 = (
     user_dtype(name, "scaled_dot_general") for name in ("float4_e2m1fn", "float8_e4m3fn", "float8_e8m0fnu")

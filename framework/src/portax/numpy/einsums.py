@@ -7,7 +7,7 @@ from typing import Any
 from portax import primitives as p
 from portax.core.lazy import lazy
 from portax.errors import ArgumentError
-from portax.lax.shaping import dot_general
+from portax.lax.products import dot_general
 from portax.numpy.promotion import promote_dtypes
 
 opt_einsum = lazy("opt_einsum")

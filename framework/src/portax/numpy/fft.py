@@ -17,7 +17,8 @@ from portax.core import dtypes
 from portax.core.dtypes import user_dtype
 from portax.errors import ArgumentError, AxisError, ShapeError
 from portax.lax.fourier import fft as _transform
-from portax.lax.shaping import pad, slice, transpose
+from portax.lax.shaping import pad, transpose
+from portax.lax.slicing import slice
 from portax.numpy.axes import normalize_axis
 from portax.numpy.creation import array
 from portax.numpy.promotion import as_array

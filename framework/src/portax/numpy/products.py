@@ -10,7 +10,7 @@ import numpy as np
 from portax import primitives as p
 from portax.core import dtypes
 from portax.errors import ArgumentError, ShapeError
-from portax.lax.shaping import dot_general
+from portax.lax.products import dot_general
 from portax.numpy.axes import normalize_axis
 from portax.numpy.joining import stack
 from portax.numpy.promotion import as_array, common_shape, promote_dtypes, spread

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from portax.core import dtypes
-from portax.lax.shaping import stop_gradient
+from portax.lax.values import stop_gradient
 from portax.numpy.choosing import isfinite
 from portax.numpy.choosing import where as choose
 from portax.numpy.promotion import as_array, converted, promote_args_inexact, promote_dtypes_inexact

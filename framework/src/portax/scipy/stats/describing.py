@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from portax import numpy as pnp
 from portax.core import dtypes
 from portax.errors import ArgumentError
-from portax.lax.shaping import cummax
+from portax.lax.reductions import cummax
 from portax.numpy.axes import normalize_axis
 from portax.numpy.promotion import promote_dtypes_inexact
 
