@@ -9,6 +9,6 @@ from portax.higher_order.custom_vmap import custom_vmap, sequential_vmap
 from portax.higher_order.jitted import JitFunction, clear_caches, jit
 from portax.higher_order.loops import associative_scan, fori_loop, map
 from portax.higher_order.platforms import composite, platform_dependent
-from portax.higher_order.scan import scan
+from portax.higher_order.scanning import scan
 from portax.higher_order.solving import custom_linear_solve, custom_root
 from portax.higher_order.while_loop import while_loop

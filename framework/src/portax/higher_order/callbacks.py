@@ -26,7 +26,7 @@ from portax.core.lazy import lazy
 from portax.core.primitive import Primitive, registry
 from portax.core.trace import State, push
 from portax.higher_order.closures import avals_of, name_of
-from portax.higher_order.scan import scan
+from portax.higher_order.scanning import scan
 from portax.primitives.broadcasting import broadcast_in_dim, reshape, squeeze
 from portax.primitives.slicing import concatenate, slice_
 from portax.runtime import eager

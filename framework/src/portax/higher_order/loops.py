@@ -14,7 +14,7 @@ from portax.core.array import Array
 from portax.core.aval import Aval, aval_of
 from portax.core.trace import Tracer
 from portax.higher_order.closures import avals_of
-from portax.higher_order.scan import scan
+from portax.higher_order.scanning import scan
 from portax.higher_order.while_loop import while_loop
 from portax.primitives.arithmetic import add
 from portax.primitives.broadcasting import reshape
