@@ -1,8 +1,9 @@
 """Order: sort and top_k.
 
 A sort of several operands moves them together and compares the first ``num_keys``. Floating point numbers are in one
-order in which nothing is missing: NaN comes last and the zeros of both signs are equal. The derivative of a sort is the
-same permutation of the tangent; so the rules carry the places along as one more operand and gather.
+order in which nothing is missing: NaN comes last and the zeros of both signs are equal. To top_k alone 0.0 is greater
+than -0.0, as to the devices' own instruction for it. The derivative of a sort is the same permutation of the tangent;
+so the rules carry the places along as one more operand and gather.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.errors import ShapeError
-from portax.primitives.indexing import GatherDimensionNumbers, take_along
+from portax.primitives.bits import or_
+from portax.primitives.comparison import ge, ne
+from portax.primitives.conversion import bitcast_convert_type, convert
+from portax.primitives.elementwise import like
+from portax.primitives.indexing import take_along
 from portax.primitives.iota import iota
 from portax.primitives.reductions import sortable
 from portax.primitives.slicing import batch_size, part, rev, spread
@@ -26,6 +31,18 @@ _INT32 = np.dtype(np.int32)
 def _keys(x: np.ndarray) -> list[np.ndarray]:
     """The arrays to order by, the foremost first: a complex number has two."""
     return [np.real(x), np.imag(x)] if dtypes.is_complex(x.dtype) else [sortable(x)]
+
+
+def _backwards(x: np.ndarray) -> np.ndarray:
+    """Integers in the opposite order of real numbers: NaN is first of all, and 0.0 before -0.0."""
+    x = sortable(x)
+    if dtypes.is_integer(x.dtype) or x.dtype == np.bool_:
+        return ~x
+    whole = np.dtype(f"i{x.dtype.itemsize}")
+    # Bits of a float without its sign count up with its size, so those of negative ones are turned about.
+    key = x.view(whole)
+    key = np.where(key < 0, key ^ np.iinfo(whole).max, key)
+    return ~np.where(np.isnan(x), np.iinfo(whole).max, key)
 
 
 class Sort(Primitive):
@@ -113,7 +130,8 @@ class Sort(Primitive):
 class TopK(Primitive):
     """The ``k`` greatest elements along ``axis``, descending, and their places.
 
-    Equal elements keep their order; NaN counts as greater than every number.
+    Equal elements keep their order; NaN counts as greater than every number, and 0.0 as greater than -0.0. Complex
+    numbers are ordered by their real, then their imaginary parts, and zeros of theirs are equal.
 
     Parameters
     ----------
@@ -141,10 +159,11 @@ class TopK(Primitive):
         return [x.update(shape=shape), Aval(shape, _INT32, x.weak_type)]
 
     def reference(self, x: np.ndarray, *, k: int, axis: int) -> list[np.ndarray]:
-        # Sorted backwards twice: descending, yet the first of equal elements stays first.
-        keys = [np.flip(key, axis) for key in _keys(x)]
-        order = np.argsort(keys[0], axis, kind="stable") if len(keys) == 1 else np.lexsort(keys[::-1], axis)
-        order = np.take(x.shape[axis] - 1 - np.flip(order, axis), range(k), axis)
+        if dtypes.is_complex(x.dtype):
+            order = np.lexsort([_backwards(part + 0) for part in (np.imag(x), np.real(x))], axis)
+        else:
+            order = np.argsort(_backwards(x), axis, kind="stable")
+        order = np.take(order, range(k), axis)
         return [np.take_along_axis(x, order, axis), order.astype(np.int32)]
 
     def jvp(self, primals: Any, tangents: Any, *, k: int, axis: int) -> Any:
@@ -157,10 +176,17 @@ class TopK(Primitive):
 
     def decompose(self, x: Any, *, k: int, axis: int) -> list[Any]:
         shape = aval_of(x).shape
+        n, dtype = shape[axis], aval_of(x).dtype
+        # Backwards, the last of equal elements comes first, which is where it is when all is turned about again.
+        x = rev(x, dimensions=(axis,))
+        keys = [x]
+        if dtypes.is_float(dtype):
+            wide = convert(x, np.float32) if dtypes.is_narrow(dtype) else x
+            signed = bitcast_convert_type(wide, new_dtype=np.dtype(f"i{aval_of(wide).dtype.itemsize}"))
+            keys.append(or_(ge(signed, like(signed, 0)), ne(x, x)))
         places = rev(iota(dtype=_INT32, shape=shape, dimension=axis, sharding=None), dimensions=(axis,))
-        back = sort(rev(x, dimensions=(axis,)), places, dimension=axis, is_stable=True, num_keys=1)
-        n = shape[axis]
-        return [rev(part(v, axis, n - k, n), dimensions=(axis,)) for v in back]
+        back = sort(*keys, places, dimension=axis, is_stable=True, num_keys=len(keys))
+        return [rev(part(v, axis, n - k, n), dimensions=(axis,)) for v in (back[0], back[-1])]
 
     def stablehlo(self, b: Any, x: Any, *, k: int, axis: int) -> Any:
         dtype, rank = x.aval.dtype, x.aval.ndim
@@ -170,13 +196,10 @@ class TopK(Primitive):
         back = [order.index(a) for a in range(rank)]
         if axis != rank - 1:
             x = b.transpose(x, order)
-        values, places = b.top_k(b.sort_key(x), k)
         if dtypes.is_float(dtype):
-            # The key has one zero and one NaN: what is given back comes from x.
-            others = tuple(range(rank - 1))
-            numbers = GatherDimensionNumbers((), (rank - 1,), (rank - 1,), others, others)
-            index = b.reshape(places, (*places.aval.shape, 1))
-            values = b.gather(x, index, numbers, (1,) * rank)
+            # The instruction orders floats by their bits, in which NaN has a sign.
+            x = b.select(b.compare(x, x, "NE"), b.full((), np.nan, dtype), x)
+        values, places = b.top_k(x, k)
         return (values, places) if axis == rank - 1 else (b.transpose(values, back), b.transpose(places, back))
 
     def samples(self, make: Any) -> Any:
