@@ -5,7 +5,7 @@ import pytest
 
 import portax.numpy as pnp
 from portax import lax
-from portax.errors import ArgumentError, DtypeError
+from portax.errors import ArgumentError, DtypeError, ShapeError
 
 X = np.zeros((2, 3), np.int32)
 
@@ -20,8 +20,10 @@ X = np.zeros((2, 3), np.int32)
         (lambda: lax.pad(X, 1.5, ((0, 0, 0),) * 2), DtypeError, "cannot hold it"),
         (lambda: lax.gather(X, X, lax.GatherDimensionNumbers((), (0,), (0,)), (1, 1), mode="wrap"), ArgumentError,
          "no gather mode 'wrap'"),
+        (lambda: lax.broadcasted_iota("int32", (2, 3), -1), ShapeError, "cannot count along axis -1"),
+        (lambda: lax.iota("int32", -1), ShapeError, r"cannot make an array of shape \(-1,\)"),
     ],
-    ids=["collapse", "negative-start", "sum-of-bools", "narrower", "pad", "gather-mode"],
+    ids=["collapse", "negative-start", "sum-of-bools", "narrower", "pad", "gather-mode", "iota-axis", "iota-length"],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_words(call, error, words):
     with pytest.raises(error, match=words):

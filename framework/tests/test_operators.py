@@ -224,6 +224,15 @@ def test_where_alone_needs_a_size_while_traced():
     assert places.tolist() == [0, 2, -1]
 
 
+def test_a_scalar_has_no_place_to_be_nonzero_at():
+    for ask in (pnp.nonzero, pnp.where, lambda x: x.nonzero(size=1)):
+        with pytest.raises(errors.ShapeError, match=r"nonzero was given an array of rank 0: float32\[\]") as caught:
+            ask(pnp.array(3.0))
+        assert "atleast_1d" in caught.value.fix
+    assert pnp.flatnonzero(pnp.array(3.0)).tolist() == [0]
+    assert pnp.argwhere(pnp.array(3.0)).shape == (1, 0)
+
+
 def test_a_dtype_by_name_is_its_class():
     assert pnp.float32 == np.float32
     assert np.dtype("float32") == pnp.float32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from portax.core.aval import aval_of
 from portax.core.dtypes import user_dtype
 from portax.errors import ArgumentError, ShapeError
 from portax.lax.elementwise import convert_element_type
-from portax.lax.operands import as_operand, axis_of, shape_of
+from portax.lax.operands import as_operand, shape_of
 
 Operand = Any
 
@@ -28,7 +29,7 @@ def iota(dtype: Any, size: int) -> Any:
 
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sharding: Any = None) -> Any:
-    """An array of ``shape`` in which each element is its index along ``dimension``.
+    """An array of ``shape`` in which each element is its index along ``dimension``, which counts from the front.
 
     Examples
     --------
@@ -36,9 +37,8 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
     Array([[0, 1, 2],
            [0, 1, 2]], dtype=int32)
     """
-    shape = shape_of(shape)
     return p.iota(
-        dtype=user_dtype(dtype, "iota"), shape=shape, dimension=axis_of("iota", dimension, len(shape)), sharding=None
+        dtype=user_dtype(dtype, "iota"), shape=shape_of(shape), dimension=operator.index(dimension), sharding=None
     )
 
 

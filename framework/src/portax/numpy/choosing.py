@@ -12,7 +12,7 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.config import config
 from portax.core.trace import state
-from portax.errors import ArgumentError, ConcretizationError
+from portax.errors import ArgumentError, ConcretizationError, ShapeError
 from portax.numpy.composition import composite
 from portax.numpy.families import binary, by_kind, refused, unary
 from portax.numpy.promotion import (
@@ -454,7 +454,7 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
 
     Parameters
     ----------
-    a : Array of any shape; of rank 0 it counts as having one axis
+    a : Array of rank 1 or more
     size : int, optional
         How many indices to give. While tracing it is required, because a traced array has no values to count.
     fill_value : number, or tuple with one for each axis
@@ -468,6 +468,8 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     ------
     ConcretizationError
         ``a`` is traced and ``size`` is not given.
+    ShapeError
+        ``a`` has rank 0: it has no axis that an index could be along.
 
     Examples
     --------
@@ -478,7 +480,9 @@ def nonzero(a: Any, *, size: int | None = None, fill_value: Any = None) -> tuple
     """
     a = as_array(a, "nonzero")
     if not a.ndim:
-        a = reshape(a, new_sizes=(1,), dimensions=None)
+        raise ShapeError(
+            wrong=f"nonzero was given an array of rank 0: {a.aval}", fix="Give atleast_1d(a), or ask for a != 0"
+        )
     whole = dtypes.int64 if dtypes.canonicalize_dtype(int) == dtypes.int64 else dtypes.int32
     if size is None:
         if not isinstance(a, ConcreteArray):

@@ -37,6 +37,10 @@ class Iota(Primitive):
                 wrong=f"iota cannot count along axis {dimension} of shape {tuple(shape)}",
                 fix=f"Give 0 <= dimension < {len(shape)}",
             )
+        if any(n < 0 for n in shape):
+            raise ShapeError(
+                wrong=f"iota cannot make an array of shape {tuple(shape)}", fix="Give lengths of 0 or more"
+            )
         if dtype == np.bool_:
             raise DtypeError(wrong="iota cannot count in bool", fix="Give a numeric dtype")
         return Aval(tuple(shape), dtype)
@@ -59,6 +63,8 @@ class Iota(Primitive):
         dtype = make(()).dtype
         bad = Sample(dtype=dtype, shape=(5,), dimension=1, sharding=None)
         yield Refusal(bad, ShapeError, "cannot count along axis 1")
+        negative = Sample(dtype=dtype, shape=(2, -1), dimension=0, sharding=None)
+        yield Refusal(negative, ShapeError, "cannot make an array of shape (2, -1)")
         yield Refusal(Sample(dtype=np.dtype(bool), shape=(5,), dimension=0, sharding=None), DtypeError, "in bool")
 
 
