@@ -151,3 +151,16 @@ def test_infinities_have_no_spread_and_nan_is_left_out(f, values):
     with np.errstate(invalid="ignore"):
         expected = getattr(np, f)(np.array(values))
     np.testing.assert_array_equal(np.asarray(getattr(pnp, f)(pnp.array(values))), np.float32(expected))
+
+
+@pytest.mark.parametrize("f", ["var", "nanvar"])
+def test_a_variance_that_is_not_defined_does_not_move(f):
+    variance = getattr(pnp, f)
+    for x, ddof in ((pnp.zeros(0), 0), (pnp.array([1.0, 2.0]), 2)):
+        value, dot = portax.jvp(lambda x, ddof=ddof: variance(x, ddof=ddof), (x,), (pnp.ones_like(x),))
+        assert np.isnan(value) and float(dot) == 0.0
+
+
+def test_numbers_between_two_python_numbers_are_firm():
+    for make in (pnp.geomspace, pnp.linspace, pnp.logspace):
+        assert not any(make(1.0, 2.0, n).weak_type for n in (0, 1, 2, 3))

@@ -238,7 +238,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     if axis not in (0, -out.ndim):
         out = _first_axis_to(out, axis)
     wanted = promotion.settled(a.dtype, False) if dtype is None else dtypes.user_dtype(dtype, "geomspace")
-    return convert(out, wanted)
+    return convert_element_type(out, new_dtype=wanted, weak_type=False) if out.weak_type else convert(out, wanted)
 
 
 def _middle(x: Array, start: int, stop: int) -> Array:

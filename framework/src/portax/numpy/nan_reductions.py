@@ -184,8 +184,11 @@ def nanvar(
     if dtype is None:
         target = dtypes.real_dtype(target)
     count = _counted(x, axis, keepdims, where, real) - ddof
-    result = reductions.sum(square, axis, real, None, keepdims, None, where) / count
-    return reductions.converted(choose(count > 0, result, np.asarray(np.nan, real)), target)
+    total = reductions.sum(square, axis, real, None, keepdims, None, where)
+    # Where nothing is left to divide by, the result is NaN whatever x is: neither it nor its derivative is divided.
+    defined = count > 0
+    result = choose(defined, total, np.asarray(np.nan, real)) / choose(defined, count, np.asarray(1, real))
+    return reductions.converted(result, target)
 
 
 def nanstd(

@@ -306,12 +306,15 @@ def var(
     total = sum(square, axes, None, None, keepdims, None, where)
     if where is None:
         size = math.prod(x.shape[d] for d in axes) - less
-        count: Any = np.asarray(size if size > 0 else np.nan).astype(wide)
+        count: Any = np.asarray(size).astype(wide)
+        defined: Any = None if size > 0 else np.asarray(False)
     else:
         mask = spread(mask_of(where, "var"), x.shape)
         count = p.sub(converted(sum(mask, axes, None, None, keepdims), wide), np.asarray(less, wide))
-        count = choose(p.gt(count, np.asarray(0, wide)), count, np.asarray(np.nan, wide))
-    return converted(p.div(total, count), target)
+        defined = p.gt(count, np.asarray(0, wide))
+    result = p.div(total, count)
+    # Where nothing is left to divide by, the result is NaN whatever x is: it does not move with x.
+    return converted(result if defined is None else choose(defined, result, np.asarray(np.nan, wide)), target)
 
 
 _mean = mean
