@@ -25,6 +25,7 @@ from portax.runtime.contract import (
     HostCallback,
     Memory,
     ShapeDtype,
+    Targets,
     Tiling,
 )
 
@@ -51,6 +52,7 @@ __all__ = [
     "Memory",
     "OutOfDeviceMemory",
     "ShapeDtype",
+    "Targets",
     "Tiling",
     "UnknownBackendError",
     "hookimpl",

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from portax.cli import compile as compile_room
 from portax.cli import demo
 from portax.cli import doctor as doctor_room
 from portax.errors import BackendError
@@ -66,3 +67,5 @@ def devices(as_json: bool) -> None:
 
 
 main.add_command(demo.command)
+main.add_command(compile_room.command)
+main.add_command(compile_room.list_targets)

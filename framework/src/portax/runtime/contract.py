@@ -295,7 +295,13 @@ class Executable(abc.ABC):
         return None
 
     def cost_analysis(self) -> Mapping[str, float]:
-        """Estimated costs by name: ``'flops'``, ``'bytes accessed'``, ... Empty when unknown."""
+        """Estimated costs on each device by name: ``'flops'``, ``'bytes accessed'``, and where the compiler has a model
+        of the device ``'optimal_seconds'``. Empty when unknown."""
+        return {}
+
+    def collectives(self) -> Mapping[str, tuple[int, int]]:
+        """Of a program on several devices: how many operations of each kind (``'all_reduce'``, ...) exchange values,
+        and how many bytes each device has of their results. An operation in a loop counts once. Empty when unknown."""
         return {}
 
     def memory_analysis(self) -> Any:
@@ -565,3 +571,32 @@ class Backend(abc.ABC):
         Versions of driver and libraries, the processor's features, environment variables the compiler reads.
         """
         return f"{self.name} {self.version}".encode()
+
+
+class Targets(abc.ABC):
+    """Devices of one kind that programs are compiled for where there are none: ``portax compile --target kind:name``.
+
+    A distribution offers them by an entry point of the group ``portax.targets``: its name is the kind, as users type it
+    before the colon (``'tpu'``), and its value a subclass of this one, which is called without arguments. It may be
+    another distribution than the driver's.
+    """
+
+    @abc.abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Targets that exist, as users type them after the colon: the usual ones, if there is no end of them.
+
+        Opens no device, and needs no compiler.
+        """
+
+    @abc.abstractmethod
+    def backend(self, name: str) -> Backend:
+        """A backend whose devices are those of a target: it compiles for them, and nothing runs on them.
+
+        Its devices keep values in the host's memory, so that a program may say how they are to lie; an executable's
+        ``run`` raises ``DeviceError``.
+
+        Raises
+        ------
+        BackendError
+            There is no such target, or what compiles for it is missing.
+        """

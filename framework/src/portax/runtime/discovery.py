@@ -142,7 +142,7 @@ def discover(host: Host, path: Sequence[str] | None = None) -> tuple[Plugin, ...
         Folders to look in instead of ``sys.path``.
     """
     plugins: list[Plugin] = []
-    for plugin in _installed_in(sys.path if path is None else path):
+    for plugin in installed_in(sys.path if path is None else path):
         judge(plugin, host)
         first = next((p for p in plugins if p.name == plugin.name), None)
         if first is not None:
@@ -161,8 +161,8 @@ def discover(host: Host, path: Sequence[str] | None = None) -> tuple[Plugin, ...
     return tuple(sorted(plugins, key=lambda p: (-p.priority, p.name)))
 
 
-def _installed_in(path: Sequence[str]) -> Iterable[Plugin]:
-    """Plugins in the metadata of what is installed in the folders of ``path``.
+def installed_in(path: Sequence[str], group: str = GROUP) -> Iterable[Plugin]:
+    """Plugins in the metadata of what is installed in the folders of ``path``: the entry points of a group.
 
     ``importlib.metadata`` says the same, and takes ten times as long: most of it to import what parses other fields.
     """
@@ -174,7 +174,7 @@ def _installed_in(path: Sequence[str]) -> Iterable[Plugin]:
         except OSError:  # a zip file, or a folder that is not there
             continue
         for info in infos:
-            points = _entry_points(_read(os.path.join(info, "entry_points.txt")))
+            points = _entry_points(_read(os.path.join(info, "entry_points.txt")), group)
             if not points:
                 continue
             headers = _headers(_read(os.path.join(info, "METADATA")) or _read(os.path.join(info, "PKG-INFO")))
@@ -195,16 +195,16 @@ def _read(file: str) -> str:
         return ""
 
 
-def _entry_points(text: str) -> dict[str, str]:
-    """The entry points of our group in an ``entry_points.txt``."""
-    if GROUP not in text:
+def _entry_points(text: str, group: str) -> dict[str, str]:
+    """The entry points of a group in an ``entry_points.txt``."""
+    if group not in text:
         return {}
     points: dict[str, str] = {}
-    group = ""
+    section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
-            group = line.strip("[] ")
-        elif group == GROUP and "=" in line and not line.startswith(("#", ";")):
+            section = line.strip("[] ")
+        elif section == group and "=" in line and not line.startswith(("#", ";")):
             name, _, target = line.partition("=")
             points[name.strip()] = target.partition("[")[0].strip()  # without extras
     return points
