@@ -207,4 +207,4 @@ def test_words_that_no_test_has_are_seen(read):
 
 def test_all_of_the_source_is_looked_at():
     assert len(ALL) > 400
-    assert {m.path.parts[-2] for m in ALL} >= {"core", "numpy", "primitives", "runtime", "portax_cpu"}
+    assert {m.path.parts[-2] for m in ALL} >= {"core", "numpy", "primitives", "runtime", "portax_cpu", "portax_pjrt"}

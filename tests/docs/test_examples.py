@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("portax", "portax_cpu", "portax_conformance")
+PACKAGES = ("portax", "portax_cpu", "portax_pjrt", "portax_conformance")
 PAGES = sorted(
     page
     for pattern in ("*.md", "docs/**/*.md", "framework/*.md", "backends/*/*.md", "conformance/*.md", "examples/**/*.md")

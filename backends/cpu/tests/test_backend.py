@@ -22,13 +22,16 @@ from portax.backend import (
     OutOfDeviceMemory,
     Tiling,
 )
-from portax_cpu import CPUBackend, _jaxlib
+from portax_cpu import CPUBackend
+from portax_pjrt.jaxlib.dtypes import STABLEHLO_DTYPES
+from portax_pjrt.jaxlib.signature import results_of
+from portax_pjrt.jaxlib.versions import JAXLIB
 
 BACKEND = CPUBackend({"devices": "3"})
 DEVICES = BACKEND.devices()
 CPU, SECOND, THIRD = DEVICES
 
-NAMES = {dtype: name for name, dtype in _jaxlib.STABLEHLO_DTYPES.items()}
+NAMES = {dtype: name for name, dtype in STABLEHLO_DTYPES.items()}
 EVERY_DTYPE = pytest.mark.parametrize("dtype", NAMES, ids=lambda d: d.name)
 SUB_BYTE = [np.dtype(t) for t in (ml_dtypes.int2, ml_dtypes.int4, ml_dtypes.uint2, ml_dtypes.uint4,
                                   ml_dtypes.float4_e2m1fn)]  # fmt: skip
@@ -235,7 +238,7 @@ def test_the_signature_is_read_past_attributes_and_strings():
 def test_xla_is_asked_for_results_that_the_text_does_not_show(dtype):
     t = f"tensor<2x3x{NAMES[dtype]}>"
     loaded = compiled(program(f"return %a, %a : {t}, {t}", [("a", t)], [t, t]))._loaded
-    assert _jaxlib.results_of("bytecode", loaded) == (((2, 3), dtype),) * 2
+    assert results_of("bytecode", loaded) == (((2, 3), dtype),) * 2
 
 
 def test_a_program_without_results_or_arguments_runs():
@@ -276,7 +279,7 @@ def test_costs_memory_and_text_are_told():
 def test_the_cache_key_depends_on_the_compilers_flags(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     key = CPUBackend({"devices": "1"}).cache_key()
-    assert _jaxlib.JAXLIB.encode() in key
+    assert JAXLIB.encode() in key
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false")
     assert CPUBackend({"devices": "1"}).cache_key() != key
 
@@ -309,19 +312,12 @@ def test_a_donated_argument_is_gone_and_its_memory_is_the_results():
 def test_an_array_that_numpy_looks_at_is_donated_without_being_overwritten(name):
     text = DONATE.replace("f32", name)
     for double in (compiled(text), BACKEND.deserialize(compiled(text).serialize(), CompileOptions(), (CPU,))):
-        a = put(1, 2, 3, 4, dtype=_jaxlib.STABLEHLO_DTYPES[name])
+        a = put(1, 2, 3, 4, dtype=STABLEHLO_DTYPES[name])
         view = CPU.host(a)
-        [out] = double.run([a, put(1, 1, 1, 1, dtype=_jaxlib.STABLEHLO_DTYPES[name])])
+        [out] = double.run([a, put(1, 1, 1, 1, dtype=STABLEHLO_DTYPES[name])])
         assert CPU.host(out).tolist() == [2, 3, 4, 5]
         assert view.tolist() == [1, 2, 3, 4]
         assert CPU.deleted(a)
-
-
-def test_the_donated_arguments_are_read_in_the_text():
-    text = """func.func public @main(%arg0: tensor<4xf32> {jax.note = "%a: tf.aliasing_output ("}, %b: tensor<f32>
-        {tf.aliasing_output = 1 : i32, sdy.sharding = #sdy.sharding<@mesh, [{}]>},
-        %2: tensor<f32> {jax.buffer_donor = true}) {"""
-    assert _jaxlib.donated_by(text) == (1, 2)
 
 
 def test_a_donated_array_of_numpy_is_not_overwritten():

@@ -1,0 +1,33 @@
+"""Arrays on several devices: one jaxlib array with a sharding over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portax_pjrt.jaxlib.errors import check_alive, translate
+from portax_pjrt.jaxlib.shardings import Aval
+from portax_pjrt.jaxlib.versions import XLAError, bindings, xc
+
+_SHARED = xc.HostBufferSemantics.ZERO_COPY
+
+
+def join(aval: Aval, sharding: Any, parts: Sequence[Any], devices: Sequence[Any], where: str) -> Any:
+    """One array of the parts that lie on ``devices``. It has handles of its own on their memory."""
+    try:
+        return bindings.batched_device_put(aval, sharding, list(parts), list(devices), True, False, _SHARED, True)
+    except XLAError as error:
+        raise translate(error, where, parts) from None
+
+
+def parts_of(array: Any) -> list[Any]:
+    """The arrays that an array on several devices consists of.
+
+    jaxlib offers them under one name only, and makes them with an aval of jax's if that is installed, and without any
+    if it is not. So each gets ours.
+    """
+    check_alive(array)
+    parts = list(array._arrays)
+    for part in parts:
+        part.aval = Aval(array.aval.part, array.aval.dtype)
+    return parts
