@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from portax import numpy as pnp
-from portax.numpy.axes import normalize_axis
-from portax.numpy.promotion import promote_dtypes_inexact
 
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
@@ -29,13 +27,4 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     >>> float(integrate.trapezoid(pnp.array([0.0, 1.0, 4.0]), dx=0.5))
     1.5
     """
-    if x is None:
-        values, width = promote_dtypes_inexact("trapezoid", y, dx)
-        values = pnp.moveaxis(values, normalize_axis(axis, values.ndim, "trapezoid"), -1)
-    else:
-        values, places = promote_dtypes_inexact("trapezoid", y, x)
-        axis = normalize_axis(axis, values.ndim, "trapezoid")
-        values = pnp.moveaxis(values, axis, -1)
-        places = places if places.ndim < 2 else pnp.moveaxis(places, axis, -1)
-        width = places[..., 1:] - places[..., :-1]
-    return 0.5 * pnp.sum(width * (values[..., 1:] + values[..., :-1]), axis=-1)
+    return pnp.trapezoid(y, x, dx, axis)
