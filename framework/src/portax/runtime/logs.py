@@ -25,3 +25,10 @@ def explained(words: str) -> None:
 def transferred(direction: str, what: object) -> None:
     """``transfer_guard="log"``: an array went between host and device, or between devices."""
     log.warning("transfer from %s: %s", direction, what)
+
+
+def joined(name: str, members: object, what: object) -> None:
+    """A program on devices that run programs one by one: operations that each of them does on whole arrays."""
+    log.warning(
+        "%s runs on %s, and these operations on whole arrays on each of them: %s", name or "a program", members, what
+    )

@@ -32,6 +32,7 @@ from portax.runtime.programs import Options
 from portax.runtime.shardings import GSPMDSharding, NamedSharding, SingleDeviceSharding, spec_of
 
 cache = lazy("portax.runtime.cache")
+steps = lazy("portax.runtime.stepped")
 
 
 class SpreadProgram:
@@ -277,8 +278,13 @@ def on_several(members: Sequence[Device]) -> bool:
 
 def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
     mesh, members, outs = arrangement.mesh, arrangement.members, arrangement.outs
-    if not on_several(members):
+    if len(members) == 1:
         return _on_one(closed, arrangement, options)
+    if not on_several(members):
+        run, results, stepped = steps.prepare(closed, arrangement, options)
+        program = SpreadProgram(run, None, [], results)
+        program.text = str(stepped)
+        return program
     began = time.time()
     text, kept, extra, donated = text_of(closed, arrangement, options)
     written = time.time()
