@@ -35,8 +35,8 @@ class PJRTBackend(Backend):
 
     Parameters
     ----------
-    client : object
-        jaxlib's client.
+    client : object, or None
+        jaxlib's client; None where there are no devices.
     name : str
         What users call the device; errors say it.
     version : str
@@ -55,7 +55,8 @@ class PJRTBackend(Backend):
     def __init__(self, client: Any, *, name: str, version: str, capabilities: Capabilities) -> None:
         self.client, self.name, self.version, self._capabilities = client, name, version, capabilities
         stored = frozenset(DTYPE_NAMED[n] for n in capabilities.dtypes if n in DTYPE_NAMED)
-        self._devices = tuple(self.device(self, raw, stored) for raw in client.local_devices())
+        found = () if client is None else client.local_devices()
+        self._devices = tuple(self.device(self, raw, stored) for raw in found)
         self._cache_key: bytes | None = None
         self._shardings: dict[Any, Any] = {}
 

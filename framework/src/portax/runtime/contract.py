@@ -504,6 +504,8 @@ class Backend(abc.ABC):
 
     name: ClassVar[str]
     version: ClassVar[str]
+    #: Why it has no devices, in one line for ``portax doctor``; empty where there is no more to say.
+    absence: str = ""
     #: It takes StableHLO. False only for the reference device, which is handed jaxprs.
     compiles: ClassVar[bool] = True
 

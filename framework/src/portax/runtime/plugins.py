@@ -391,10 +391,11 @@ def probed() -> None:
     order = json.load(sys.stdin)
     plugin = Plugin(order["name"], order["target"], "", "")
     try:
-        devices = load(plugin, order["hooks"])({}).devices()
+        backend = load(plugin, order["hooks"])({})
+        devices = backend.devices()
         answer = {
             "verdict": "works" if devices else "no device",
-            "detail": "" if devices else "it loads, and finds no device on this machine",
+            "detail": "" if devices else backend.absence or "it loads, and finds no device on this machine",
             "fix": "",
             "devices": [f"{d!r}  {d.kind}" for d in devices],
         }

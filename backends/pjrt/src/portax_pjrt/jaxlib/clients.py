@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from portax_pjrt.jaxlib.versions import JAXLIB, VERSION, xc
+from portax.backend import BackendError
+from portax_pjrt.jaxlib.versions import JAXLIB, VERSION, XLAError, xc
 
 
 def cpu(count: int | None = None) -> Any:
@@ -14,6 +15,17 @@ def cpu(count: int | None = None) -> Any:
     None: as many as ``XLA_FLAGS`` says, one when it says nothing.
     """
     return xc.make_cpu_client(num_devices=count)
+
+
+def of_plugin(platform: str, where: str) -> Any:
+    """A client of the devices that a plugin finds, which was loaded under the name ``platform``."""
+    try:
+        return xc.make_c_api_client(platform, {})
+    except XLAError as error:
+        raise BackendError(
+            wrong=f"the {where} devices could not be opened: {error}",
+            fix="See whether another process holds them",
+        ) from error
 
 
 def environment(client: Any) -> str:

@@ -1,0 +1,87 @@
+"""Compilers of devices that are not here: a plugin, a topology that it knows, and programs compiled for it.
+
+A plugin is loaded once in a process, under the name of its platform, and nobody asks it for a client: it never looks
+for a device. It takes modules only, no text.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portax.backend import BackendError
+from portax_pjrt.jaxlib.errors import refusal
+from portax_pjrt.jaxlib.modules import parsed
+from portax_pjrt.jaxlib.programs import compile_options
+from portax_pjrt.jaxlib.versions import XLAError, bindings, xc
+
+_lock = threading.Lock()
+_loaded: dict[str, Any] = {}
+
+
+def plugin(platform: str, library: str) -> Any:
+    """The C API of a plugin, loaded and made ready unless that was done before.
+
+    Parameters
+    ----------
+    platform : str
+        What jaxlib keeps it under.
+    library : str
+        Path of the shared library.
+    """
+    with _lock:
+        if platform not in _loaded:
+            try:
+                if xc.pjrt_plugin_loaded(platform):
+                    _loaded[platform] = bindings.get_pjrt_plugin(platform)
+                else:
+                    _loaded[platform] = xc.load_pjrt_plugin_dynamically(platform, library)
+                if not xc.pjrt_plugin_initialized(platform):
+                    xc.initialize_pjrt_plugin(platform)
+            except (XLAError, AttributeError) as error:
+                _loaded.pop(platform, None)
+                raise BackendError(
+                    wrong=f"the compiler in {os.path.basename(library)} did not load: {_first_line(error)}",
+                    fix="Install it anew, in a release that fits jaxlib",
+                ) from error
+        return _loaded[platform]
+
+
+def devices(api: Any, name: str, options: Mapping[str, Any]) -> list[Any]:
+    """The devices of a topology.
+
+    Raises
+    ------
+    ValueError
+        The plugin knows no such topology; in its own words.
+    """
+    try:
+        return list(bindings.get_c_api_topology(api, name, dict(options))._make_compile_only_devices())
+    except XLAError as error:
+        raise ValueError(_first_line(error)) from None
+
+
+def compile_ahead(program: str, devices: Sequence[Any], where: str, *, fast: bool = False) -> Any:
+    """StableHLO text, compiled for devices of a topology."""
+    options, listed = compile_options(devices, fast=fast), xc.DeviceList(tuple(devices))
+    module = parsed(program)
+    try:
+        return devices[0].client.compile(module, listed, options)
+    except XLAError as error:
+        raise refusal(error, program, where) from None
+
+
+def costs(compiled: Any) -> dict[str, float]:
+    """What a program costs on a device, by the plugin; by XLA's own counting where the plugin does not say."""
+    try:
+        return dict(compiled.cost_analysis())
+    except XLAError:
+        counted = xc._xla.hlo_module_cost_analysis(xc.make_cpu_client(), compiled.hlo_modules()[0])
+        return dict(counted)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(getattr(error, "error_message", None) or error)
+    return next(iter(text.strip().splitlines()), type(error).__name__)
