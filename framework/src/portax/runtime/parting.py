@@ -21,7 +21,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.trace import state
-from portax.primitives.arithmetic import mul
+from portax.primitives.arithmetic import add, mul
 from portax.primitives.collectives import all_gather, axis_index, psum
 from portax.primitives.dynamic_slicing import dynamic_slice
 from portax.runtime.apart import on_first
@@ -96,13 +96,35 @@ class Parting:
                 size = self.team.sizes[name]
                 value = all_gather(value, all_gather_dimension=d, axis_name=name, axis_size=size, tiled=True)
         for d, (old, new) in enumerate(zip(part.spec, spec, strict=True)):
-            for name in new[_common(old, new) :]:
-                value = _piece(value, d, name, self.team.sizes[name])
+            names = new[_common(old, new) :]
+            if names:
+                value = self._piece(value, d, names)
         return Part(value, spec)
+
+    def recut(self, part: Part, spec: Names | None) -> Part:
+        """The value divided so once more, if it can be: what was gathered for one operation only."""
+        if spec is None or len(spec) != len(part.spec) or not self.fits(self.shape(part), spec):
+            return part
+        return self.lay(part, spec)
+
+    def _piece(self, x: Any, d: int, names: Sequence[Any]) -> Any:
+        """The member's piece of a value along an axis."""
+        shape = aval_of(x).shape
+        length = shape[d] // self.team.cuts(names)
+        begins = [self.begin(names, length) if k == d else np.zeros((), np.int32) for k in range(len(shape))]
+        return dynamic_slice(x, *begins, slice_sizes=tuple([length if k == d else n for k, n in enumerate(shape)]))
 
     def whole(self, part: Part) -> Part:
         """The value, all of it at every member."""
         return self.lay(part, ((),) * len(part.spec))
+
+    def begin(self, names: Sequence[Any], length: int) -> Any:
+        """Where the member's piece of an axis begins, which is cut by ``names`` into pieces of that length."""
+        begin, size = np.zeros((), np.int32), length
+        for name in reversed(names):
+            begin = add(begin, mul(axis_index(axis_name=name), np.asarray(size, np.int32)))
+            size *= self.team.sizes[name]
+        return begin
 
     def total(self, value: Any, names: Sequence[Any], spec: Names) -> Part:
         """The sum of what members have along ``names``."""
@@ -170,9 +192,16 @@ class Parting:
 
     def join(self, eqn: Eqn, parts: list[Part]) -> list[Part]:
         """The equation on whole operands, at every member."""
-        if any(p.divided for p in parts) and not self.trying:
+        if any(p.divided for p in parts):
+            self.joins(eqn)
+        before = {self.shape(p): p.spec for p in reversed(parts) if p.divided}
+        made = self.bind(eqn, [self.whole(p).value for p in parts], None)
+        return [self.recut(p, before.get(self.shape(p))) for p in made]
+
+    def joins(self, eqn: Eqn) -> None:
+        """Every member does the equation whole, though operands were divided."""
+        if not self.trying:
             self.joined.append(eqn)
-        return self.bind(eqn, [self.whole(p).value for p in parts], None)
 
     def bind(self, eqn: Eqn, values: Sequence[Any], specs: Sequence[Names] | None, **params: Any) -> list[Part]:
         """The equation's operation on values, with some parameters changed."""
@@ -212,13 +241,3 @@ def _common(old: Sequence[Any], new: Sequence[Any]) -> int:
             break
         n += 1
     return n
-
-
-def _piece(x: Any, d: int, name: Any, size: int) -> Any:
-    """The member's piece of a value along an axis."""
-    shape = aval_of(x).shape
-    length = shape[d] // size
-    begin = mul(axis_index(axis_name=name), np.asarray(length, np.int32))
-    zero = np.zeros((), np.int32)
-    sizes = tuple([length if k == d else n for k, n in enumerate(shape)])
-    return dynamic_slice(x, *[begin if k == d else zero for k in range(len(shape))], slice_sizes=sizes)

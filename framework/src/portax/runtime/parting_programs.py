@@ -42,6 +42,11 @@ def collective(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
         return parts
     if eqn.primitive.name in ("psum", "psum_invariant", "pmax", "pmin", "ppermute"):
         return at.bind(eqn, [p.value for p in parts], [p.spec for p in parts])
+    if eqn.primitive.name in ("all_gather", "all_gather_invariant"):
+        [part], d, tiled = parts, eqn.params["all_gather_dimension"], eqn.params["tiled"]
+        laid = at.lay(part, tuple([() if tiled and k == d else names for k, names in enumerate(part.spec)]))
+        spec = laid.spec if tiled else (*laid.spec[:d], (), *laid.spec[d:])
+        return at.bind(eqn, [laid.value], [spec])
     return at.bind(eqn, [at.whole(p).value for p in parts], None)
 
 
@@ -86,9 +91,13 @@ def repeat(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
 
 
 def _settled(at: Parting, carry: list[Names], after: Any) -> list[Names]:
-    """The divisions of a carry that come out of a turn as they went in."""
+    """The divisions of a carry that come out of a turn as they went in.
+
+    What goes in whole and comes out divided is divided before; what is divided by less each turn settles at the least.
+    """
     at.trying += 1
     try:
+        carry = [old if any(old) else new for old, new in zip(carry, after(carry), strict=True)]
         while True:
             met = [_met(old, new) for old, new in zip(carry, after(carry), strict=True)]
             if met == carry:

@@ -17,6 +17,7 @@ from portax.core.primitive import Primitive
 from portax.primitives.arithmetic import add
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.collectives import pmax, pmin, psum
+from portax.primitives.conversion import convert_element_type
 from portax.primitives.elementwise import Elementwise
 from portax.primitives.zeros import zeros
 from portax.runtime.parting import Part, Parting, Rule
@@ -65,12 +66,17 @@ def along(kept: Callable[..., Collection[int]], adjusted: Callable[..., dict[str
 
     def rule(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
         rank = len(parts[0].spec)
-        spec = common(at, [p for p in parts if len(p.spec) == rank], kept(eqn))
-        if rank == 0 or spec is None:
+        full = [p for p in parts if len(p.spec) == rank]
+        spec, before = common(at, full, kept(eqn)), common(at, full)
+        if rank == 0 or before is None:
             return None
+        if spec is None:
+            at.joins(eqn)
+            spec = whole(rank)
         laid = [at.lay(p, spec) if len(p.spec) == rank else p for p in parts]
         params = {} if adjusted is None else adjusted(eqn, aval_of(laid[0].value).shape)
-        return at.bind(eqn, [p.value for p in laid], [spec] * len(eqn.outvars), **params)
+        made = at.bind(eqn, [p.value for p in laid], [spec] * len(eqn.outvars), **params)
+        return [at.recut(p, before) for p in made]
 
     return rule
 
@@ -151,6 +157,38 @@ def _together(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], l
     return found
 
 
+def iota(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
+    """Whole until somebody wants it divided: then each member counts from where its part begins."""
+    shape, d = eqn.params["shape"], eqn.params["dimension"]
+
+    def again(spec: Names) -> Any:
+        local = tuple([n // at.team.cuts(names) for n, names in zip(shape, spec, strict=True)])
+        [part] = at.bind(eqn, [], [spec], shape=local)
+        if not spec[d]:
+            return part.value
+        dtype = eqn.outvars[0].aval.dtype
+        begin = convert_element_type(at.begin(spec[d], local[d]), new_dtype=dtype, weak_type=False, sharding=None)
+        return add(part.value, begin)
+
+    return [Part(again(whole(len(shape))), whole(len(shape)), again)]
+
+
+def rows(mixed: int) -> Rule:
+    """Operations that do the same to each row of their operands: to all but the last ``mixed`` axes of those."""
+
+    def rule(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
+        rank = len(parts[0].spec) - mixed
+        if rank <= 0 or any(len(p.spec) != rank + mixed for p in parts):
+            return None
+        spec = common(at, parts, range(rank, rank + mixed))
+        if spec is None:
+            return None
+        outs = [(*spec[:rank], *whole(v.aval.ndim - rank)) for v in eqn.outvars]
+        return at.bind(eqn, [at.lay(p, spec).value for p in parts], outs)
+
+    return rule
+
+
 # -- added up ---------------------------------------------------------------------------------------------------------
 def reduction(between: Any) -> Rule:
     """Reductions along axes; ``between`` combines what members have found, None where there is no such collective."""
@@ -178,9 +216,13 @@ def dot_general(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
     (x_in, y_in), (x_batch, y_batch) = eqn.params["dimension_numbers"]
     x_spec, y_spec = list(x.spec), list(y.spec)
     used: set[Any] = set()
+    x_free = {n for d, names in enumerate(x_spec) if d not in (*x_batch, *x_in) for n in names}
+    y_free = {n for d, names in enumerate(y_spec) if d not in (*y_batch, *y_in) for n in names}
     for mine, other in [*zip(x_batch, y_batch, strict=True), *zip(x_in, y_in, strict=True)]:
         names = x_spec[mine] or y_spec[other]
-        names = () if used & set(names) else names
+        # Where one operand is divided along the sum, and the other along a free axis, the free axis has it.
+        taken = x_free | y_free if mine in x_in and x_spec[mine] != y_spec[other] else set[Any]()
+        names = () if (used | taken) & set(names) else names
         used.update(names)
         x_spec[mine] = y_spec[other] = names
     for spec, fixed in ((x_spec, (*x_batch, *x_in)), (y_spec, (*y_batch, *y_in))):
@@ -320,16 +362,12 @@ def _transformed(eqn: Eqn) -> Collection[int]:
     return range(rank - len(eqn.params["fft_lengths"]), rank)
 
 
-def _last_two(eqn: Eqn) -> Collection[int]:
-    rank = eqn.invars[0].aval.ndim
-    return range(max(rank - 2, 0), rank)
-
-
 _RULES: dict[Any, Rule] = {
     "broadcast_in_dim": broadcast,
     "transpose": transpose,
     "squeeze": squeeze,
     "reshape": reshape,
+    "iota": iota,
     "optimization_barrier": each,
     "reduce_sum": reduction(psum),
     "reduce_max": reduction(pmax),
@@ -350,7 +388,9 @@ _RULES: dict[Any, Rule] = {
     "pad": along(_padded),
     **dict.fromkeys(("reduce_window_sum", "reduce_window_max", "reduce_window_min"), along(_windowed)),
     "fft": along(_transformed),
-    **dict.fromkeys(("cholesky", "triangular_solve"), along(_last_two)),
+    **dict.fromkeys(("random_bits", "random_split", "random_clone", "random_unwrap"), rows(0)),
+    "random_wrap": rows(1),
+    **dict.fromkeys(("cholesky", "triangular_solve", "eigh", "eig", "lu", "svd", "qr", "geqrf", "schur"), rows(2)),
 }
 
 
