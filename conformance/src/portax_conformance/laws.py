@@ -127,12 +127,19 @@ def compiled(case: Case, device: Device) -> Any:
     """The case's program, compiled anew: what a disk cache holds may come from another version of the driver."""
     key = (case.primitive, case.id, case.number, id(case), device)
     if key not in _compiled:
-        claimed = device.backend.capabilities.custom_calls
-        text = lower(program(case), case.primitive.name, custom_calls=claimed)
-        _compiled[key] = case, device.backend.compile(text, CompileOptions(effort="fast"), [device])
+        _compiled[key] = case, _compile(program(case), case.primitive.name, device)
         if len(_compiled) > 4:
             _compiled.popitem(last=False)
     return _compiled[key][1]
+
+
+def _compile(closed: ClosedJaxpr, name: str, device: Device, claimed: bool = True) -> Any:
+    """A program as the device's backend takes it; not ``claimed``, no custom calls are made for it."""
+    options = CompileOptions(effort="fast")
+    if device.backend.way == "kernels":
+        return device.backend.compile_program(closed, options, [device])
+    custom_calls = device.backend.capabilities.custom_calls if claimed else ()
+    return device.backend.compile(lower(closed, name, custom_calls=custom_calls), options, [device])
 
 
 def on_device(case: Case, device: Device) -> list[np.ndarray]:
@@ -280,8 +287,7 @@ def derived(trial: Trial) -> None:
     case, device = trial.case, trial.device
     assert device is not None
     closed = decomposition(case.primitive, case.avals, case.params)
-    text = lower(closed, case.primitive.name)
-    executable = device.backend.compile(text, CompileOptions(effort="fast"), [device])
+    executable = _compile(closed, case.primitive.name, device, claimed=False)
     buffers = executable.run(_put(case, device))
     got = _stored([np.asarray(device.host(b)) for b in buffers], closed.out_avals)
     assert_same(case, got, reference(case), budget_of(case, trial.declared))

@@ -60,6 +60,9 @@ Effort: TypeAlias = Literal["interpret", "fast", "full"]
 
 EFFORTS: tuple[Effort, ...] = ("interpret", "fast", "full")
 
+Way: TypeAlias = Literal["compiler", "kernels"]
+"""How a backend takes programs: as the text of a StableHLO module, or as jaxprs that the kernel toolkit takes apart."""
+
 CALLBACK_TARGET = "portax_callback"
 """The custom-call target by which a program calls back into Python, see :class:`HostCallback`."""
 
@@ -506,8 +509,10 @@ class Backend(abc.ABC):
     version: ClassVar[str]
     #: Why it has no devices, in one line for ``portax doctor``; empty where there is no more to say.
     absence: str = ""
-    #: It takes StableHLO. False only for the reference device, which is handed jaxprs.
+    #: Programs are prepared before they run. False only for the reference device, which walks jaxprs.
     compiles: ClassVar[bool] = True
+    #: What ``compile`` is given, of a backend that compiles; one of "kernels" is given jaxprs by ``compile_program``.
+    way: ClassVar[Way] = "compiler"
 
     @abc.abstractmethod
     def __init__(self, options: Mapping[str, str]) -> None: ...
@@ -530,6 +535,13 @@ class Backend(abc.ABC):
         CompileError
             The program is refused; ``wrong`` carries the compiler's message.
         """
+
+    def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
+        """As ``compile``, of a closed jaxpr. Only backends whose ``way`` is "kernels" are asked.
+
+        Drivers inherit it from ``portax.backend.kernels.KernelBackend``.
+        """
+        raise NotImplementedError(f"{self.name} takes programs as StableHLO")
 
     def join(
         self, shape: tuple[int, ...], dtype: np.dtype, tiling: Tiling, devices: Sequence[Device], parts: list[Buffer]

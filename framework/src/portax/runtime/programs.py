@@ -185,6 +185,8 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
         if devices.compiles(device):
             return Program(device, _through_host(closed, program, device), None, [], None, "", options)
         return Program(device, program, None, [], None, "", options)
+    if device.backend.way == "kernels":
+        return _of_kernels(closed, device, options)
     began = time.time()
     able = device.backend.capabilities
     called: list[Any] = []
@@ -210,6 +212,27 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     constants = [device.put(for_compiler(c), copy=False) for c in extra]
     run = _waiting(executable.run, device) if calls_python(closed.effects) else executable.run
     return Program(device, run, kept, constants, executable, text, options)
+
+
+def _of_kernels(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
+    """The program as a backend of the kernel-language kind prepares it."""
+    if calls_python(closed.effects):
+        raise errors.GapError(
+            wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",
+            fix="Run this part on another device, or take callbacks and prints out of it",
+        )
+    began = time.time()
+    kept: list[int] | None = None
+    if not options.keep_unused:
+        closed, kept = pruned(closed)
+    given = donations(closed, options, kept, 0)
+    asked = CompileOptions(
+        effort=options.effort,  # pyright: ignore[reportArgumentType]
+        donated=tuple(sorted(given)),
+    )
+    executable = device.backend.compile_program(closed, asked, [device])
+    monitoring.elapsed(monitoring.COMPILE, began, time.time(), fun_name=f"jit({options.name})")
+    return Program(device, executable.run, kept, [], executable, "", options)
 
 
 def _waiting(run: Callable[[list[Buffer]], list[Buffer]], device: Device) -> Callable[[list[Buffer]], list[Buffer]]:

@@ -1,0 +1,255 @@
+"""A backend made of a dialect and a launcher: all that a driver of the kernel-language kind leaves to the toolkit.
+
+Buffers count the holders of their memory, so a program may hand an argument back as its result without copying it, and
+what a program's last reader has been launched for goes to the next array at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.backend.kernels import maps, reductions, scatters, sorts
+from portax.backend.kernels.dialect import Dialect
+from portax.backend.kernels.emit import RULES, Functions, numbers_of
+from portax.backend.kernels.launcher import Launcher
+from portax.backend.kernels.memory import Block, Pool
+from portax.backend.kernels.plan import Plan, Runner, bytes_of
+from portax.backend.kernels.program import Reader
+from portax.backend.kernels.report import report
+from portax.backend.kernels.schedule import CUSTOM
+from portax.core.dtypes import KeyDtype
+from portax.core.jaxpr import ClosedJaxpr
+from portax.errors import CompileError, DeletedArrayError, GapError
+from portax.runtime.contract import Backend, Buffer, Capabilities, CompileOptions, Device, Executable, ShapeDtype
+
+assert maps and reductions and scatters and sorts  # their rules are registered
+
+NATIVE = frozenset(RULES) | frozenset(CUSTOM)
+
+#: What the dialect of plain C can say; a driver takes away what its language or its device lacks.
+DTYPES = frozenset(
+    {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16",
+     "float32", "float64", "complex64", "complex128"}
+)  # fmt: skip
+
+
+class KernelBuffer:
+    """An array in a device's memory.
+
+    Attributes
+    ----------
+    block : Block or None
+        None once it was deleted.
+    """
+
+    __slots__ = ("block", "device", "dtype", "nbytes", "shape")
+
+    def __init__(self, block: Block, shape: tuple[int, ...], dtype: Any, nbytes: int, device: KernelDevice) -> None:
+        self.block: Block | None = block
+        self.shape, self.dtype, self.nbytes, self.device = shape, dtype, nbytes, device
+
+    def held(self) -> Block:
+        """Its memory.
+
+        Raises
+        ------
+        DeletedArrayError
+            It was deleted or donated.
+        """
+        if self.block is None:
+            raise DeletedArrayError(
+                wrong=f"an array of {self.dtype}{list(self.shape)} on {self.device} was deleted or donated",
+                fix="Keep a copy, or do not donate it",
+            )
+        return self.block
+
+    def release(self) -> None:
+        """Let go of its memory."""
+        block, self.block = self.block, None
+        if block is not None:
+            self.device.pool.drop(block)
+
+    __del__ = release
+
+
+class KernelDevice(Device):
+    """A device that runs the toolkit's kernels.
+
+    Parameters
+    ----------
+    backend : KernelBackend
+    index : int
+    launcher : Launcher
+    """
+
+    def __init__(self, backend: KernelBackend, index: int, launcher: Launcher) -> None:
+        self.backend, self.id, self.launcher = backend, index, launcher
+        self.platform, self.kind = backend.name, launcher.kind
+        self.pool = Pool(launcher)
+
+    def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
+        contiguous = np.ascontiguousarray(array).reshape(array.shape)
+        block = self.pool.take(contiguous.nbytes)
+        if contiguous.nbytes:
+            self.launcher.write(block.memory, contiguous)
+        return KernelBuffer(block, array.shape, array.dtype, contiguous.nbytes, self)
+
+    def host(self, buffer: Buffer) -> np.ndarray:
+        block = buffer.held()
+        out = np.empty(buffer.shape, buffer.dtype)
+        if buffer.nbytes:
+            self.launcher.read(block.memory, out)
+        out.flags.writeable = False
+        return out
+
+    def wait(self, buffer: Buffer) -> None:
+        buffer.held()
+        self.launcher.wait()
+
+    def ready(self, buffer: Buffer) -> bool:
+        buffer.held()
+        return self.launcher.idle()
+
+    def delete(self, buffer: Buffer) -> None:
+        buffer.release()
+
+    def deleted(self, buffer: Buffer) -> bool:
+        return buffer.block is None
+
+    def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
+        if device is not self:
+            return device.put(self.host(buffer), copy=False)
+        block = self.pool.take(buffer.nbytes)
+        if buffer.nbytes:
+            self.launcher.copy(buffer.held().memory, block.memory, buffer.nbytes)
+        return KernelBuffer(block, buffer.shape, buffer.dtype, buffer.nbytes, self)
+
+    def memory_stats(self) -> Mapping[str, int]:
+        return {
+            "bytes_in_use": self.pool.in_use,
+            "peak_bytes_in_use": self.pool.most,
+            "bytes_reserved": self.pool.in_use + self.pool.kept,
+            "bytes_limit": self.launcher.limit,
+        }
+
+
+class KernelExecutable(Executable):
+    """A program of kernels on one device."""
+
+    def __init__(self, closed: ClosedJaxpr, options: CompileOptions, device: KernelDevice) -> None:
+        backend = device.backend
+        assert isinstance(backend, KernelBackend)
+        functions = Functions(backend.dialect)
+        self.program = Reader(NATIVE, backend.name).read(closed)
+        self.kernels: list[Any] = []
+        self.plan = Plan(self.program, functions, self.kernels)
+        self.source = backend.dialect.program(self.kernels, functions.written) if self.kernels else ""
+        self.devices, self.tilings = (device,), None
+        self.results: tuple[ShapeDtype, ...] = tuple(stored_as(v.shape, v.dtype) for v in self.program.outputs)
+        built = backend.built(device, self.source) if self.kernels else None
+        self.plan.place_constants(device.pool)
+        runner = Runner(device.pool, built)
+        results = [(*r, bytes_of(v)) for r, v in zip(self.results, self.program.outputs, strict=True)]
+        plan, donated = self.plan, options.donated
+
+        def run(buffers: list[Buffer]) -> list[Buffer]:
+            outs = plan.run(runner, [b.held() for b in buffers])
+            for i in donated:
+                buffers[i].release()
+            return [KernelBuffer(b, s, d, n, device) for b, (s, d, n) in zip(outs, results, strict=True)]
+
+        self.run = run
+
+    def text(self) -> str:
+        return self.source
+
+    def report(self) -> str:
+        """What is computed together, for people."""
+        return "\n".join(report(self.plan, bytes_of))
+
+
+def stored_as(shape: tuple[int, ...], dtype: Any) -> ShapeDtype:
+    """How an array is handed to the host: keys as integers."""
+    if not isinstance(dtype, KeyDtype):
+        return shape, dtype
+    number, count = numbers_of(dtype)
+    return ((*shape, count) if count > 1 else shape), number
+
+
+class KernelBackend(Backend):
+    """A backend of the kernel-language kind. A driver subclasses it and says three things.
+
+    Attributes
+    ----------
+    name, version : str
+    dialect : Dialect
+        How its language is spelled.
+
+    Notes
+    -----
+    ``launchers`` opens the devices. ``capabilities`` may be narrowed, where the language or the devices lack dtypes.
+    """
+
+    way = "kernels"
+    dialect: Dialect
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self.options = dict(options)
+        self._programs: dict[tuple[KernelDevice, str], Any] = {}
+        self._lock = threading.Lock()
+        self._devices = tuple(KernelDevice(self, i, launcher) for i, launcher in enumerate(self.launchers()))
+
+    def launchers(self) -> Sequence[Launcher]:
+        """One launcher for each device there is."""
+        raise NotImplementedError(f"{type(self).__name__} opens no devices")
+
+    def devices(self) -> tuple[Device, ...]:
+        return self._devices
+
+    @functools.cached_property
+    def capabilities(self) -> Capabilities:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What kernels can do; ``dtypes`` are those of the dialect."""
+        return Capabilities(dtypes=DTYPES, deterministic=True, donation=True, asynchronous=True)
+
+    def built(self, device: KernelDevice, text: str) -> Any:
+        """A program of the driver's language, compiled once."""
+        key = (device, text)
+        known = self._programs.get(key)
+        if known is None:
+            with self._lock:
+                known = self._programs.get(key)
+                if known is None:
+                    known = self._programs[key] = device.launcher.build(text)
+        return known
+
+    def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
+        raise CompileError(
+            wrong=f"{self.name} is driven by kernels and takes no StableHLO",
+            fix="Give the program to portax.jit, which hands it over as a jaxpr",
+        )
+
+    def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
+        if options.callbacks or len(devices) != 1:
+            raise CompileError(
+                wrong=f"{self.name} runs programs without callbacks on one device at a time",
+                fix="Run this part on another device",
+            )
+        for aval in (*program.in_avals, *program.out_avals):
+            if not isinstance(aval.dtype, KeyDtype) and aval.dtype.name not in self.capabilities.dtypes:
+                raise GapError(
+                    wrong=f"{self.name} has no {aval.dtype.name}", fix="Use another dtype there, or another device"
+                )
+        (device,) = devices
+        assert isinstance(device, KernelDevice)
+        return KernelExecutable(program, options, device)
+
+
+def narrowed(capabilities: Capabilities, without: Sequence[str]) -> Capabilities:
+    """The same without some dtypes."""
+    return dataclasses.replace(capabilities, dtypes=capabilities.dtypes - set(without))

@@ -1,0 +1,388 @@
+"""A dialect: how a C-like language spells what kernels are made of.
+
+This class writes plain C99, and holds all that the opset says about arithmetic: what divisions by zero, shifts beyond
+the width, signed overflow, NaN in maxima and conversions out of range give. A language that looks like C changes the
+few spellings at the top and inherits the rest; so the meaning is the toolkit's business, and never a driver's.
+
+Every result has a statement of its own. A compiler that fuses a product and a sum only within one expression
+therefore never does, and two devices round alike.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.backend.kernels import nest
+from portax.core import dtypes
+from portax.errors import GapError
+
+_INTEGERS = {
+    "bool": "unsigned char", "int8": "signed char", "uint8": "unsigned char", "int16": "short",
+    "uint16": "unsigned short", "int32": "int", "uint32": "unsigned int", "int64": "long", "uint64": "unsigned long",
+}  # fmt: skip
+
+#: Numbers of 16 bits are stored as these and computed with as float32.
+_HALVES = {"float16": "f16", "bfloat16": "bf16"}
+
+_SHARED = """\
+{function} {u16} px_to_f16({f32} x) {{
+  {u32} u = px_bits32(x), s = (u >> 16) & 0x8000u, a = u & 0x7fffffffu, r;
+  if (a > 0x7f800000u) return ({u16})(s | 0x7e00u);
+  if (a >= 0x47800000u) return ({u16})(s | 0x7c00u);
+  if (a < 0x38800000u) return ({u16})(s | (px_bits32(px_float32(a) + 0.5f) - 0x3f000000u));
+  r = a - 0x38000000u;
+  r = r + 0xfffu + ((r >> 13) & 1u);
+  return ({u16})(s | (r >> 13));
+}}
+{function} {f32} px_from_f16({u16} h) {{
+  {u32} s = (({u32})h & 0x8000u) << 16, e = (({u32})h >> 10) & 31u, m = ({u32})h & 0x3ffu;
+  if (e == 31u) return px_float32(s | 0x7f800000u | (m << 13));
+  if (e == 0u) return px_float32(s | px_bits32(({f32})m * 5.9604644775390625e-08f));
+  return px_float32(s | ((e + 112u) << 23) | (m << 13));
+}}
+{function} {u16} px_to_bf16({f32} x) {{
+  {u32} u = px_bits32(x), r = u + 0x7fffu + ((u >> 16) & 1u);
+  return (u & 0x7fffffffu) > 0x7f800000u ? ({u16})((u >> 16) | 0x40u) : ({u16})(r >> 16);
+}}
+{function} {f32} px_from_bf16({u16} h) {{ return px_float32(({u32})h << 16); }}
+"""
+
+
+class Dialect:
+    """Plain C, compiled by the machine's own compiler.
+
+    Attributes
+    ----------
+    types : dict of dtype name to str
+        How numbers are stored. ``float16`` and ``bfloat16`` need none: they are stored as ``uint16``.
+    pointer : str
+        Stands before the type of what a pointer in device memory points to.
+    constant, restrict, function : str
+        Qualifiers of what is not written, of pointers that do not overlap, and of functions.
+    index : str
+        A signed integer of 64 bits.
+    math : dict of (name, dtype name) to str
+        The functions of the language that take the place of a primitive. Only those that a formula of the toolkit's
+        own does not cover.
+    lanes : int
+        Into how many partial results a long reduction is divided. A power of two.
+    items : int
+        The most work-items that one launch is divided into; 1 where the language has one thread.
+    """
+
+    types: dict[str, str] = {**_INTEGERS, "float32": "float", "float64": "double"}
+    pointer = ""
+    constant = "const "
+    restrict = "restrict"
+    function = "static inline"
+    index = "long"
+    lanes = 32
+    items = 1
+    preamble = """\
+#include <math.h>
+#include <string.h>
+static inline unsigned int px_bits32(float x) { unsigned int u; memcpy(&u, &x, 4); return u; }
+static inline float px_float32(unsigned int u) { float x; memcpy(&x, &u, 4); return x; }
+static inline unsigned long px_bits64(double x) { unsigned long u; memcpy(&u, &x, 8); return u; }
+static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); return x; }
+"""
+
+    # -- names --------------------------------------------------------------------------------------------------------
+    def stored(self, dtype: Any) -> str:
+        """The type of a number in memory."""
+        name = dtype.name
+        known = self.types.get("uint16" if name in _HALVES else name)
+        if known is None:
+            raise GapError(wrong=f"{name} has no spelling in kernels of this device", fix="Use another dtype there")
+        return known
+
+    def computed(self, dtype: Any) -> str:
+        """The type of a number while it is computed with."""
+        return self.types["float32"] if dtype.name in _HALVES else self.stored(dtype)
+
+    def math(self, name: str, dtype: Any) -> str:
+        """The language's own function for a primitive of real numbers."""
+        return name + "f" if dtype.name == "float32" else name
+
+    # -- literals -----------------------------------------------------------------------------------------------------
+    def literal(self, value: Any, dtype: Any) -> str:
+        """A number as it is written: exact, whatever it is."""
+        kind = dtypes.kind(dtype)
+        if kind == "bool":
+            return "1" if value else "0"
+        if kind in ("int", "uint"):
+            return self._whole(int(value), dtype)
+        x = float(value)
+        if dtype.name == "float64":
+            bits = struct.unpack("<Q", struct.pack("<d", x))[0]
+            return repr(x) if math.isfinite(x) else f"px_float64({bits:#x}ul)"
+        if math.isfinite(x):
+            return repr(x) + "f"
+        return f"px_float32({int(np.float32(x).view(np.uint32)):#x}u)"
+
+    def _whole(self, value: int, dtype: Any) -> str:
+        wide = dtype.itemsize == 8
+        if dtypes.kind(dtype) == "uint":
+            return f"{value}u{'l' if wide else ''}"
+        if value == -(1 << (8 * dtype.itemsize - 1)) and dtype.itemsize >= 4:
+            return f"({value + 1}{'l' if wide else ''} - 1)"
+        return f"{value}l" if wide else str(value) if value >= 0 else f"({value})"
+
+    # -- operations ---------------------------------------------------------------------------------------------------
+    def expression(self, let: nest.Let) -> str:
+        """The right side of ``name = op(args)``."""
+        return getattr(self, "_" + let.op, self._call)(let, *let.args)
+
+    def _unsigned(self, dtype: Any) -> str:
+        return self.types["u" + dtype.name.removeprefix("u")]
+
+    def _wrapping(self, let: nest.Let, symbol: str, x: str, y: str) -> str:
+        """Integers go around where they overflow. Signed ones must not, in C, and small ones are computed as int."""
+        if dtypes.is_float(let.dtype) or let.dtype.name in ("uint32", "uint64"):
+            return f"{x} {symbol} {y}"
+        wide = self.types["uint64" if let.dtype.itemsize == 8 else "uint32"]
+        return f"({self.stored(let.dtype)})(({wide}){x} {symbol} ({wide}){y})"
+
+    def _add(self, let: nest.Let, x: str, y: str) -> str:
+        return self._wrapping(let, "+", x, y)
+
+    def _sub(self, let: nest.Let, x: str, y: str) -> str:
+        return self._wrapping(let, "-", x, y)
+
+    def _mul(self, let: nest.Let, x: str, y: str) -> str:
+        return self._wrapping(let, "*", x, y)
+
+    def _neg(self, let: nest.Let, x: str) -> str:
+        return f"-{x}" if dtypes.is_float(let.dtype) else self._wrapping(let, "-", "0", x)
+
+    def _div(self, let: nest.Let, x: str, y: str) -> str:
+        if dtypes.is_float(let.dtype):
+            return f"{x} / {y}"
+        guarded = f"{x} / ({y} == 0 ? 1 : {y})"
+        if dtypes.kind(let.dtype) == "uint":
+            return f"({self.stored(let.dtype)})({y} == 0 ? {self.literal(_most(let.dtype), let.dtype)} : {guarded})"
+        wide = self.types["uint64" if let.dtype.itemsize == 8 else "uint32"]
+        negated = f"({self.stored(let.dtype)})(({wide})0 - ({wide}){x})"
+        return f"({self.stored(let.dtype)})({y} == 0 ? -1 : {y} == -1 ? {negated} : {guarded})"
+
+    def _rem(self, let: nest.Let, x: str, y: str) -> str:
+        if dtypes.is_float(let.dtype):
+            return f"{self.math('fmod', _wide(let.dtype))}({x}, {y})"
+        guarded = f"{x} % ({y} == 0 ? 1 : {y})"
+        special = f"{y} == 0 ? {x} : " + ("" if dtypes.kind(let.dtype) == "uint" else f"{y} == -1 ? 0 : ")
+        return f"({self.stored(let.dtype)})({special}{guarded})"
+
+    def _max(self, let: nest.Let, x: str, y: str) -> str:
+        return self._extreme(let, ">", x, y)
+
+    def _min(self, let: nest.Let, x: str, y: str) -> str:
+        return self._extreme(let, "<", x, y)
+
+    def _extreme(self, let: nest.Let, symbol: str, x: str, y: str) -> str:
+        """NaN where either is; the language's own functions drop it."""
+        if not dtypes.is_float(let.dtype):
+            return f"{x} {symbol} {y} ? {x} : {y}"
+        return f"({x} {symbol} {y}) | ({x} != {x}) ? {x} : {y}"
+
+    def _compare(self, symbol: str, x: str, y: str) -> str:
+        return f"{x} {symbol} {y}"
+
+    def _eq(self, let: nest.Let, x: str, y: str) -> str:
+        return self._compare("==", x, y)
+
+    def _ne(self, let: nest.Let, x: str, y: str) -> str:
+        return self._compare("!=", x, y)
+
+    def _lt(self, let: nest.Let, x: str, y: str) -> str:
+        return self._compare("<", x, y)
+
+    def _le(self, let: nest.Let, x: str, y: str) -> str:
+        return self._compare("<=", x, y)
+
+    def _gt(self, let: nest.Let, x: str, y: str) -> str:
+        return self._compare(">", x, y)
+
+    def _ge(self, let: nest.Let, x: str, y: str) -> str:
+        return self._compare(">=", x, y)
+
+    def _and(self, let: nest.Let, x: str, y: str) -> str:
+        return f"{x} & {y}"
+
+    def _or(self, let: nest.Let, x: str, y: str) -> str:
+        return f"{x} | {y}"
+
+    def _xor(self, let: nest.Let, x: str, y: str) -> str:
+        return f"{x} ^ {y}"
+
+    def _not(self, let: nest.Let, x: str) -> str:
+        return f"!{x}" if dtypes.kind(let.dtype) == "bool" else f"({self.stored(let.dtype)})~{x}"
+
+    def _shift_left(self, let: nest.Let, x: str, s: str) -> str:
+        bits = 8 * let.dtype.itemsize
+        wide = self.types["uint64" if bits == 64 else "uint32"]
+        own = self._unsigned(let.dtype)
+        return f"({own}){s} < {bits}u ? ({self.stored(let.dtype)})(({wide}){x} << {s}) : 0"
+
+    def _shift_right_logical(self, let: nest.Let, x: str, s: str) -> str:
+        own = self._unsigned(let.dtype)
+        return f"({own}){s} < {8 * let.dtype.itemsize}u ? ({self.stored(let.dtype)})(({own}){x} >> {s}) : 0"
+
+    def _shift_right_arithmetic(self, let: nest.Let, x: str, s: str) -> str:
+        bits = 8 * let.dtype.itemsize
+        own = self._unsigned(let.dtype)
+        if dtypes.kind(let.dtype) == "uint":
+            signed = self.types[let.dtype.name.removeprefix("u")]
+            return f"({self.stored(let.dtype)})(({signed}){x} >> (({own}){s} < {bits}u ? {s} : {bits - 1}))"
+        return f"{x} >> (({own}){s} < {bits}u ? {s} : {bits - 1})"
+
+    def _select(self, let: nest.Let, which: str, on_true: str, on_false: str) -> str:
+        return f"{which} ? {on_true} : {on_false}"
+
+    def _floor(self, let: nest.Let, x: str) -> str:
+        return f"{self.math('floor', _wide(let.dtype))}({x})"
+
+    def _abs(self, let: nest.Let, x: str) -> str:
+        """The sign bit is taken off, that of a NaN too."""
+        if _wide(let.dtype).name == "float32":
+            return f"px_float32(px_bits32({x}) & 0x7fffffffu)"
+        return f"px_float64(px_bits64({x}) & 0x7ffffffffffffffful)"
+
+    def _convert(self, let: nest.Let, x: str) -> str:
+        """Between numbers; what does not fit an integer becomes its nearest, and NaN 0."""
+        kind, given = dtypes.kind(let.dtype), let.given
+        if kind == "bool":
+            return f"{x} != 0"
+        if kind == "float" or not dtypes.is_float(given):
+            return f"({self.computed(let.dtype)}){x}"
+        least, most = _least(let.dtype), _most(let.dtype)
+        wide = _wide(given)
+        # most + 1 is a power of two, and so is exact in every floating dtype.
+        above, below = (self.literal(v, wide) for v in (float(most + 1), float(least)))
+        high, low = self.literal(most, let.dtype), self.literal(least, let.dtype)
+        inside = f"{x} >= {above} ? {high} : {x} <= {below} ? {low} : ({self.stored(let.dtype)}){x}"
+        return f"{x} != {x} ? 0 : {inside}"
+
+    def _round_half(self, let: nest.Let, x: str) -> str:
+        """A float32 to the nearest number of 16 bits."""
+        half = _HALVES[let.dtype.name]
+        return f"px_from_{half}(px_to_{half}({x}))"
+
+    def _bitcast(self, let: nest.Let, x: str) -> str:
+        """The bits of a number as another of its width."""
+        given, wanted = let.given, let.dtype
+        if given.name in _HALVES:
+            x, given = f"px_to_{_HALVES[given.name]}({x})", np.dtype("uint16")
+        elif given.name in ("float32", "float64"):
+            bits = 8 * given.itemsize
+            x, given = f"px_bits{bits}({x})", np.dtype(f"uint{bits}")
+        if wanted.name in _HALVES:
+            return f"px_from_{_HALVES[wanted.name]}(({self.types['uint16']}){x})"
+        if wanted.name in ("float32", "float64"):
+            bits = 8 * wanted.itemsize
+            return f"px_float{bits}(({self.types[f'uint{bits}']}){x})"
+        return f"({self.stored(wanted)}){x}"
+
+    def _call(self, let: nest.Let, *args: str) -> str:
+        """A function: one that the toolkit wrote, or one of the language."""
+        name = let.op if let.op.startswith("px_") else self.math(let.op, _wide(let.dtype))
+        return f"{name}({', '.join(args)})"
+
+    # -- statements ---------------------------------------------------------------------------------------------------
+    def write(self, statements: Sequence[nest.Statement], depth: int, out: list[str]) -> None:
+        """Append the lines of some statements."""
+        pad = "  " * depth
+        for s in statements:
+            kind = type(s)
+            if kind is nest.Let:
+                out.append(f"{pad}const {self.computed(s.dtype)} {s.name} = {self.expression(s)};")
+            elif kind is nest.Load:
+                text = f"{s.parameter}[{s.place}]"
+                if s.dtype.name in _HALVES:
+                    text = f"px_from_{_HALVES[s.dtype.name]}({text})"
+                out.append(f"{pad}const {self.computed(s.dtype)} {s.name} = {text};")
+            elif kind is nest.Store:
+                value = f"px_to_{_HALVES[s.dtype.name]}({s.value})" if s.dtype.name in _HALVES else s.value
+                out.append(f"{pad}{s.parameter}[{s.place}] = {value};")
+            elif kind is nest.Whole:
+                out.append(f"{pad}const {self.index} {s.name} = {s.text};")
+            elif kind is nest.Counter:
+                out.append(f"{pad}{self.index} {s.name} = {s.text};")
+            elif kind is nest.Loop:
+                step = f"{s.name}++" if s.step == 1 else f"{s.name} += {s.step}"
+                out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
+                self.write(s.body, depth + 1, out)
+                out.append(pad + "}")
+            elif kind is nest.Variable:
+                if s.size:
+                    out.append(f"{pad}{self.computed(s.dtype)} {s.name}[{s.size}];")
+                    out.append(f"{pad}for (int l = 0; l < {s.size}; l++) {s.name}[l] = {s.value};")
+                else:
+                    out.append(f"{pad}{self.computed(s.dtype)} {s.name} = {s.value};")
+            elif kind is nest.Assign:
+                out.append(f"{pad}{s.name} = {s.value};")
+            elif kind is nest.If:
+                out.append(f"{pad}if ({s.condition}) {{")
+                self.write(s.body, depth + 1, out)
+                out.append(pad + "}")
+            elif kind is nest.Forever:
+                out.append(pad + "for (;;) {")
+                self.write(s.body, depth + 1, out)
+                out.append(pad + "}")
+            else:
+                assert kind is nest.Leave
+                out.append(f"{pad}if (!({s.condition})) break;")
+
+    def pointer_to(self, parameter: nest.Parameter) -> str:
+        """The declaration of a pointer to a buffer's numbers."""
+        qualifier = "" if parameter.written else self.constant
+        return f"{self.pointer}{qualifier}{self.stored(parameter.dtype)} *{self.restrict} {parameter.name}"
+
+    def function_text(self, function: nest.Function) -> str:
+        """A function of scalars."""
+        arguments = ", ".join(f"const {self.computed(dtype)} {name}" for name, dtype in function.arguments)
+        lines = [f"{self.function} {self.computed(function.dtype)} {function.name}({arguments}) {{"]
+        self.write(function.body, 1, lines)
+        return "\n".join([*lines, f"  return {function.result};", "}\n"])
+
+    def stage_text(self, kernel: nest.Kernel) -> str:
+        """One stage, as a function of its buffers and of which work-item it is, of how many."""
+        arguments = ", ".join(
+            [f"const {self.index} w", f"const {self.index} n", *map(self.pointer_to, kernel.parameters)]
+        )
+        lines = [f"// {kernel.note}"] if kernel.note else []
+        lines.append(f"{self.function} void {kernel.name}({arguments}) {{")
+        self.write(kernel.body, 1, lines)
+        return "\n".join([*lines, "}\n"])
+
+    def program(self, kernels: Sequence[nest.Kernel], functions: Sequence[nest.Function]) -> str:
+        """A whole program: its functions, its stages, and the entry that runs the stage it is told to."""
+        plain = {"u16": "uint16", "u32": "uint32", "f32": "float32"}
+        shared = _SHARED.format(function=self.function, **{k: self.types[v] for k, v in plain.items()})
+        parts = [self.preamble, shared, *map(self.function_text, functions), *map(self.stage_text, kernels)]
+        return "\n".join([*parts, self.entry(kernels)])
+
+    def entry(self, kernels: Sequence[nest.Kernel]) -> str:
+        """``void portax_stage(stage, w, n, buffers)``."""
+        lines = ["void portax_stage(int stage, long w, long n, void **b) {", "  switch (stage) {"]
+        for number, kernel in enumerate(kernels):
+            given = [f"({self.stored(p.dtype)} *)b[{i}]" for i, p in enumerate(kernel.parameters)]
+            lines.append(f"    case {number}: {kernel.name}({', '.join(['w', 'n', *given])}); break;")
+        return "\n".join([*lines, "  }", "}", ""])
+
+
+def _wide(dtype: Any) -> Any:
+    """The dtype that a floating number is computed in."""
+    return np.dtype(np.float32) if dtype.name in _HALVES else dtype
+
+
+def _most(dtype: Any) -> int:
+    return (1 << (8 * dtype.itemsize - (dtypes.kind(dtype) == "int"))) - 1
+
+
+def _least(dtype: Any) -> int:
+    return -(1 << (8 * dtype.itemsize - 1)) if dtypes.kind(dtype) == "int" else 0

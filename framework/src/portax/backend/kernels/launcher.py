@@ -1,0 +1,65 @@
+"""What a driver of the kernel-language kind writes beside its dialect: how its library does ten things.
+
+Everything is asked for in order on one queue per device: a launch may return before it has run, and whatever is asked
+for later sees what it wrote. Memory is plain bytes; the toolkit keeps freed blocks for the next array of their size.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Launcher(abc.ABC):
+    """One device, as the toolkit uses it.
+
+    Attributes
+    ----------
+    kind : str
+        The product, as its maker calls it.
+    limit : int
+        The most bytes that one block of memory may have.
+    """
+
+    kind: str = ""
+    limit: int = 1 << 62
+
+    @abc.abstractmethod
+    def allocate(self, size: int) -> Any:
+        """A block of ``size`` bytes, at least 1. Raise ``OutOfDeviceMemory`` where there is no room."""
+
+    @abc.abstractmethod
+    def release(self, block: Any) -> None:
+        """Give a block back to the system. Launches that were asked for before may still use it."""
+
+    @abc.abstractmethod
+    def write(self, block: Any, array: np.ndarray) -> None:
+        """Copy a contiguous array to the start of a block. The array may change as soon as this returns."""
+
+    @abc.abstractmethod
+    def read(self, block: Any, array: np.ndarray) -> None:
+        """Fill a contiguous array from the start of a block. Waits for all that was asked for before."""
+
+    @abc.abstractmethod
+    def copy(self, source: Any, target: Any, size: int, start: int = 0, at: int = 0) -> None:
+        """Copy ``size`` bytes from block to block: from byte ``start`` of the one to byte ``at`` of the other."""
+
+    @abc.abstractmethod
+    def build(self, text: str) -> Any:
+        """Compile a program. Raise ``CompileError`` with what the compiler said where it refuses."""
+
+    @abc.abstractmethod
+    def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
+        """Run a stage of a program as ``items`` work-items on some blocks."""
+
+    @abc.abstractmethod
+    def wait(self) -> None:
+        """Return when all that was asked for is done. Raise what went wrong."""
+
+    def idle(self) -> bool:
+        """Whether ``wait`` would return at once."""
+        self.wait()
+        return True

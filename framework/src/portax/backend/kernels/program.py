@@ -1,0 +1,252 @@
+"""A program for kernels: a jaxpr taken apart until only operations remain that kernels know.
+
+Calls are written in place. A primitive outside the kernel set is replaced by its own decomposition, again and again;
+an elementwise one is kept, since its decomposition is then a function of scalars, written once. Control flow keeps its
+programs, taken apart in the same way.
+
+Invariant: values are numbered in the order in which they are computed, and each knows which values it depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.core import dtypes
+from portax.core.aval import Aval
+from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
+from portax.core.primitive import Primitive
+from portax.errors import GapError
+from portax.primitives.elementwise import Elementwise
+from portax.runtime.lowering import decomposition
+from portax.runtime.reference import host_value
+
+
+class Value:
+    """An array of a program.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    source : Operation or None
+        What computes it; None for an input or a constant.
+    constant : ndarray or None
+    number : int
+        Its place in the order of computation.
+    before : int
+        The set of values that it depends on, itself among them: bit ``i`` stands for number ``i``.
+    users : list of Operation
+    """
+
+    __slots__ = ("before", "constant", "dtype", "number", "shape", "source", "users")
+
+    def __init__(self, aval: Aval, number: int, source: Operation | None = None, constant: Any = None) -> None:
+        self.shape, self.dtype, self.source, self.constant = aval.shape, aval.dtype, source, constant
+        self.number, self.before = number, 1 << number
+        self.users: list[Operation] = []
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def aval(self) -> Aval:
+        return Aval(self.shape, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"%{self.number}:{self.dtype.name}{list(self.shape)}"
+
+
+class Operation:
+    """One primitive applied to values.
+
+    Attributes
+    ----------
+    primitive : Primitive
+    name : str
+    params : dict
+    operands, results : list of Value
+    programs : list of Program
+        Of control flow.
+    source : Source or None
+        The user's line.
+    """
+
+    __slots__ = ("name", "operands", "params", "primitive", "programs", "results", "source")
+
+    def __init__(self, primitive: Primitive, operands: Sequence[Value], params: dict[str, Any], source: Any) -> None:
+        self.primitive, self.name, self.params = primitive, primitive.name, params
+        self.operands, self.source = list(operands), source
+        self.results: list[Value] = []
+        self.programs: list[Program] = []
+
+    def __repr__(self) -> str:
+        return f"{self.results} = {self.name} {self.operands}"
+
+
+class Program:
+    """Operations in order.
+
+    Attributes
+    ----------
+    inputs, outputs : list of Value
+    operations : list of Operation
+    values : list of Value
+        By number.
+    replaced : dict of name to int
+        How often a primitive was replaced by its decomposition.
+    """
+
+    def __init__(self) -> None:
+        self.inputs: list[Value] = []
+        self.outputs: list[Value] = []
+        self.operations: list[Operation] = []
+        self.values: list[Value] = []
+        self.replaced: dict[str, int] = {}
+
+
+#: Parameters in which a primitive that only calls a program keeps it.
+_CALLED = {
+    "jit": "jaxpr", "checkpoint": "jaxpr", "saved": "jaxpr", "composite": "jaxpr", "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call_jaxpr",
+}  # fmt: skip
+
+#: Those that hand their operands on.
+_SAME = frozenset({"optimization_barrier", "copy", "stop_gradient", "name"})
+
+#: Control flow, and which of its parameters are programs.
+CONTROL: dict[str, Callable[[dict[str, Any]], list[ClosedJaxpr]]] = {
+    "while": lambda params: [params["cond_jaxpr"], params["body_jaxpr"]],
+    "cond": lambda params: list(params["branches"]),
+    "scan": lambda params: [params["jaxpr"]],
+}
+
+
+#: Primitives that are several operations in a row, each on the results of the one before: ``(operands, params) ->
+#: pairs of an operation and its parameters``.
+STEPS: dict[str, Callable[[Sequence[Value], dict[str, Any]], Iterable[tuple[Primitive, dict[str, Any]]]]] = {}
+
+
+class Reader:
+    """Takes programs apart.
+
+    Parameters
+    ----------
+    native : set of str
+        Names of primitives with a rule of their own.
+    platform : str
+        Of the device, for programs that differ by it.
+    """
+
+    def __init__(self, native: frozenset[str], platform: str) -> None:
+        self.native, self.platform = native, platform
+
+    def read(self, closed: ClosedJaxpr) -> Program:
+        """The program of a jaxpr, without what nobody reads."""
+        program = Program()
+        program.inputs = [self._value(program, v.aval) for v in closed.jaxpr.invars]
+        program.outputs = self._place(program, closed, program.inputs)
+        _keep_read(program)
+        return program
+
+    def _value(self, program: Program, aval: Aval, source: Operation | None = None, constant: Any = None) -> Value:
+        value = Value(aval, len(program.values), source, constant)
+        program.values.append(value)
+        return value
+
+    def _place(self, program: Program, closed: ClosedJaxpr, inputs: Sequence[Value]) -> list[Value]:
+        """Write a closed program in place."""
+        jaxpr = closed.jaxpr
+        known: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
+        for var, const in zip(jaxpr.constvars, closed.consts, strict=True):
+            known[var] = const if type(const) is Value else self._value(program, var.aval, None, host_value(const))
+
+        def value(atom: Any) -> Value:
+            if isinstance(atom, Literal):
+                return self._value(program, atom.aval, None, np.asarray(host_value(atom.val), _storage(atom.aval)))
+            return known[atom]
+
+        for eqn in jaxpr.eqns:
+            operands = [value(a) for a in eqn.invars]
+            results = self._operation(program, eqn.primitive, operands, eqn.params, eqn.outvars, eqn.source)
+            known.update(zip(eqn.outvars, results, strict=True))
+        return [value(a) for a in jaxpr.outvars]
+
+    def _operation(
+        self, program: Program, primitive: Primitive, operands: list[Value], params: dict[str, Any], outs: Any,
+        source: Any,
+    ) -> list[Value]:  # fmt: skip
+        name = primitive.name
+        if name in _SAME:
+            return operands
+        called = _CALLED.get(name)
+        if called is not None:
+            return self._place(program, _closed(params[called]), operands)
+        if name == "platform_index":
+            index = next((i for i, p in enumerate(params["platforms"]) if self.platform in (p or ())), None)
+            if index is not None:
+                return [self._value(program, outs[0].aval, None, np.asarray(index, outs[0].aval.dtype))]
+        if name in STEPS and operands[0].size:
+            for step, said in STEPS[name](operands, params):
+                operands = self._kept(program, step, operands, said, [x.aval for x in operands], source)
+            return operands
+        elementwise = isinstance(primitive, Elementwise) and not primitive.multiple_results
+        if name in self.native or name in CONTROL or (elementwise and known_to_scalars(primitive, operands)):
+            return self._kept(program, primitive, operands, params, [v.aval for v in outs], source)
+        if primitive.decompose is None:
+            raise GapError(
+                wrong=f"{name} has no kernel, and no decomposition into primitives that have one",
+                fix="Run this part on another device",
+            )
+        program.replaced[name] = program.replaced.get(name, 0) + 1
+        return self._place(program, decomposition(primitive, [x.aval for x in operands], params), operands)
+
+    def _kept(
+        self, program: Program, primitive: Primitive, operands: list[Value], params: dict[str, Any], outs: Any,
+        source: Any,
+    ) -> list[Value]:  # fmt: skip
+        op = Operation(primitive, operands, params, source)
+        op.programs = [self.read(p) for p in CONTROL[op.name](params)] if op.name in CONTROL else []
+        op.results = [self._value(program, aval, op) for aval in outs]
+        before = 0
+        for x in operands:
+            before |= x.before
+        for out in op.results:
+            out.before |= before
+        program.operations.append(op)
+        return op.results
+
+
+def known_to_scalars(primitive: Primitive, operands: Sequence[Value]) -> bool:
+    """Whether an elementwise primitive can be computed for one element at a time."""
+    return not any(dtypes.is_key(x.dtype) for x in operands) or primitive.name in KEY_WISE
+
+
+#: Elementwise primitives that random keys go through whole.
+KEY_WISE = frozenset({"eq", "ne", "select_n", "convert_element_type"})
+
+
+def _storage(aval: Aval) -> Any:
+    return aval.dtype.storage if dtypes.is_key(aval.dtype) else aval.dtype
+
+
+def _closed(jaxpr: Any) -> ClosedJaxpr:
+    return ClosedJaxpr(jaxpr) if isinstance(jaxpr, Jaxpr) else jaxpr
+
+
+def _keep_read(program: Program) -> None:
+    """Drop operations whose results nobody reads, and note who reads the others."""
+    read = {v.number for v in program.outputs}
+    kept: list[Operation] = []
+    for op in reversed(program.operations):
+        if any(out.number in read for out in op.results):
+            kept.append(op)
+            read.update(x.number for x in op.operands)
+    program.operations = kept[::-1]
+    for op in program.operations:
+        for x in op.operands:
+            x.users.append(op)

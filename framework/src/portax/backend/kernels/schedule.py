@@ -1,0 +1,344 @@
+"""Which values get buffers, and which kernel computes them.
+
+Kernels are written from the last to the first. The values that must be in memory are pending: at first the program's
+outputs. The last of them gets a kernel, together with all others of its shape on which nothing else pending depends;
+writing it shows which further values it needs in memory, and these become pending. So what is fused follows from
+how elements are used, not from a list of patterns: a value that is only ever needed where another is computed never
+exists in memory.
+
+Invariant: when a kernel is written, all kernels that read what it computes have been written already. Reversed, the
+list is an order in which they can run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from portax.backend.kernels import nest, reductions, scalars
+from portax.backend.kernels.emit import RULES, Emitter, Functions
+from portax.backend.kernels.indexes import Atom, Index, Indices, Place
+from portax.backend.kernels.nest import Kernel, Loop, Scope, loop_atom
+from portax.backend.kernels.program import CONTROL, Operation, Program, Value
+from portax.primitives.elementwise import Elementwise
+
+#: Operations that write a kernel of their own: ``(emitter, operation) -> work``, in elements.
+CUSTOM: dict[str, Callable[[Emitter, Operation], int]] = {}
+
+#: A chain of operations dearer than this, needed in several kernels, is kept in memory.
+DEAR = 16.0
+#: Elements that are worth a work-item of their own.
+WORTH = 32768
+
+_FREE = frozenset({"reshape", "broadcast_in_dim", "squeeze", "transpose", "slice", "rev", "iota", "real", "imag"})
+_DEAR = frozenset({"div", "sqrt", "rem", "gather", "dynamic_slice", "concatenate", "pad"})
+
+
+def custom(*names: str) -> Callable[[Callable[[Emitter, Operation], int]], Callable[[Emitter, Operation], int]]:
+    """Register the writer of a kernel for some primitives."""
+
+    def register(f: Callable[[Emitter, Operation], int]) -> Callable[[Emitter, Operation], int]:
+        for name in names:
+            CUSTOM[name] = f
+        return f
+
+    return register
+
+
+class Step:
+    """One step of a program: a kernel, or control flow.
+
+    Attributes
+    ----------
+    kernel : Kernel or None
+    stage : int
+        The kernel's number in the program's text.
+    reads, writes : list of Value
+    operation : Operation or None
+        Of control flow.
+    """
+
+    __slots__ = ("kernel", "operation", "reads", "stage", "writes")
+
+    def __init__(
+        self, reads: list[Value], writes: list[Value], kernel: Kernel | None = None, operation: Operation | None = None
+    ) -> None:
+        self.reads, self.writes, self.kernel, self.operation = reads, writes, kernel, operation
+        self.stage = -1
+
+
+class _NotTogether(Exception):
+    """A value cannot be computed by the kernel that it was put into."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+class Schedule:
+    """The steps of one program.
+
+    Parameters
+    ----------
+    program : Program
+    functions : Functions
+        Shared by all kernels of one text.
+    """
+
+    def __init__(self, program: Program, functions: Functions) -> None:
+        self.program, self.functions = program, functions
+        #: Numbers of the values that have, or will have, a buffer.
+        self.buffers: set[int] = set()
+        self.kept = needed_twice(program)
+        self.steps: list[Step] = []
+        self._run()
+        self.steps.reverse()
+
+    def _run(self) -> None:
+        pending = {v.number: v for v in self.program.outputs if v.source is not None}
+        self.buffers.update(pending)
+        while pending:
+            last = pending[max(pending)]
+            op = last.source
+            assert op is not None
+            if op.name in CONTROL:
+                step = Step(list(op.operands), list(op.results), operation=op)
+            elif op.name in CUSTOM:
+                step = self._custom(op)
+            else:
+                step = self._group(last, pending)
+            self.steps.append(step)
+            for v in step.writes:
+                pending.pop(v.number, None)
+            for v in step.reads:
+                if v.source is not None:
+                    pending[v.number] = v
+                    self.buffers.add(v.number)
+
+    def stored(self, value: Value) -> bool:
+        """Whether a value is read from memory rather than computed where it is needed."""
+        op = value.source
+        if op is None:
+            return True
+        if op.name in CUSTOM or op.name in CONTROL:
+            return True
+        return value.number in self.kept or (value.number in self.buffers and op.name not in _FREE)
+
+    # -- kernels ------------------------------------------------------------------------------------------------------
+    def _custom(self, op: Operation) -> Step:
+        em = Emitter(self.functions, self.stored)
+        work = CUSTOM[op.name](em, op) if any(v.size for v in op.results) else 0
+        return self._step(em, op.results, op.name, max(1, min(work // WORTH, self.functions.dialect.items, em.rows)))
+
+    def _group(self, last: Value, pending: dict[int, Value]) -> Step:
+        others = [v for v in pending.values() if v is not last]
+        group = [last]
+        for v in sorted(others, key=lambda v: -v.number):
+            assert v.source is not None
+            if v.shape != last.shape or v.source.name in CUSTOM or v.source.name in CONTROL:
+                continue
+            outside = [w for w in others if w is not v and w not in group]
+            if not any(w.before >> v.number & 1 for w in outside) and len(group) < 64:
+                group.append(v)
+        while True:
+            try:
+                return self._write(sorted(group, key=lambda v: v.number))
+            except _NotTogether as clash:
+                group = [v for v in group if v is not clash.value]
+                # What it depended on may be needed by it now, so they cannot stay either.
+                group = [v for v in group if v is last or not clash.value.before >> v.number & 1]
+
+    def _write(self, group: list[Value]) -> Step:
+        try:
+            return self._nest(group, lanes=False)
+        except reductions.InLanes:
+            return self._nest(group, lanes=True)
+
+    def _nest(self, group: list[Value], lanes: bool) -> Step:
+        shape = group[0].shape
+        em = Emitter(self.functions, self.stored)
+        size = group[0].size
+        if size:
+            seen: set[int] = set()
+            flat = bool(shape) and all(self._flat(v, size, {v.number for v in group}, seen) for v in group)
+            _loops(em, group, (size,) if flat else shape, flat, lanes, self.functions.dialect.lanes)
+        for v in reversed(group):
+            if v.number in em.demanded:
+                raise _NotTogether(v)
+            if any(x.before >> v.number & 1 for x in em.demanded.values()):
+                raise _NotTogether(v)
+        work = max([size, *(v.size for v in em.values.values())], default=0)
+        items = max(1, min(work // WORTH, self.functions.dialect.items, em.rows))
+        return self._step(em, group, _note(group), items)
+
+    def _step(self, em: Emitter, writes: Iterable[Value], note: str, items: int) -> Step:
+        writes = list(writes)
+        reads = [v for v in em.values.values() if not em.parameters[v.number].written]
+        if not em.root.body:
+            return Step(reads, writes)
+        ordered = [em.parameters[v.number] for v in (*reads, *(w for w in writes if w.number in em.parameters))]
+        kernel = Kernel("", ordered, em.root.body, items, note)
+        return Step(reads, writes, kernel)
+
+    def _flat(self, value: Value, size: int, group: set[int], seen: set[int]) -> bool:
+        """Whether an element is computed from elements at the same place alone: then one loop will do."""
+        if value.number in seen or not value.shape:
+            return True
+        seen.add(value.number)
+        if value.size != size:
+            return False
+        op = value.source
+        if op is None or (value.number not in group and self.stored(value)):
+            return True
+        if op.name == "reshape":
+            return not op.params.get("dimensions") and self._flat(op.operands[0], size, group, seen)
+        if op.name in RULES:
+            return False
+        return all(self._flat(x, size, group, seen) for x in op.operands)
+
+
+def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, lanes: bool, width: int) -> None:
+    """The loops of a kernel around the elements it stores: rows are divided among work-items."""
+    axes = [d for d, n in enumerate(shape) if n != 1]
+    if not axes:
+        em.innermost = em.root
+        _store(em, group, Place((Index(),)) if flat else (Index(),) * len(shape), em.root)
+        return
+    em.divided = em.functions.dialect.items > 1
+    *outer, inner = axes
+    n = shape[inner]
+    em.wide_enough = n >= 8
+    if outer:
+        rows = math.prod(shape[d] for d in outer)
+        scope, row = divided_rows(em, rows)
+        lead = dict(zip(outer, em.indices_of(Index([(row, 1)]), [shape[d] for d in outer]), strict=True))
+
+        def at(index: Index) -> Indices:
+            return tuple(index if d == inner else lead.get(d, Index()) for d in range(len(shape)))
+
+        if lanes:
+            _in_blocks(em, group, scope, n, width, at)
+        else:
+            body = Scope(scope, n)
+            em.innermost = body
+            column = loop_atom(em.names("j"), n, body)
+            _store(em, group, at(Index([(column, 1)])), body)
+            scope.body.append(Loop(column.name, "0", str(n), body.body))
+        em.close_rows()
+        return
+
+    def alone(index: Index) -> Indices:
+        return Place((index,)) if flat else tuple(index if d == inner else Index() for d in range(len(shape)))
+
+    if lanes:
+        blocks, rest = n // width, n % width
+        em.rows = max(blocks, 1)
+        if blocks:
+            scope, row = divided_rows(em, blocks)
+            _block(em, group, scope, width, alone, Index([(row, width)]))
+            em.close_rows()
+        if rest:  # the last work-item does what is left over
+            tail = Scope(em.root)
+            _block(em, group, tail, rest, alone, Index((), blocks * width))
+            em.root.body.append(nest.If("w == n - 1", tail.body))
+        return
+    scope, row = divided_rows(em, n)
+    em.innermost = scope
+    _store(em, group, alone(Index([(row, 1)])), scope)
+    em.close_rows()
+
+
+def divided_rows(em: Emitter, n: int) -> tuple[Scope, Atom]:
+    """A loop that is divided among work-items: its body and its variable. ``Emitter.close_rows`` ends it."""
+    scope = Scope(em.root, n)
+    em.rows = n
+    row = loop_atom(em.names("i"), n, scope)
+    em.open_rows = scope, row, n
+    return scope, row
+
+
+def _in_blocks(
+    em: Emitter, group: list[Value], scope: Scope, n: int, width: int, at: Callable[[Index], Indices]
+) -> None:
+    blocks, rest = n // width, n % width
+    if blocks:
+        body = Scope(scope, blocks)
+        block = loop_atom(em.names("j"), blocks, body)
+        _block(em, group, body, width, at, Index([(block, width)]))
+        scope.body.append(Loop(block.name, "0", str(blocks), body.body))
+    if rest:
+        body = Scope(scope)
+        _block(em, group, body, rest, at, Index((), blocks * width))
+        scope.body.append(nest.If("1", body.body))
+
+
+def _block(
+    em: Emitter, group: list[Value], block: Scope, width: int, at: Callable[[Index], Indices], first: Index
+) -> None:
+    """A block of neighbours, each a lane."""
+    body = Scope(block, width)
+    em.innermost = body
+    lane = loop_atom(em.names("l"), width, body, lane=True)
+    indices = at(first + Index([(lane, 1)]))
+    em.own = {}
+    _store(em, group, indices, body)
+    block.body.append(Loop(lane.name, "0", str(width), body.body))
+
+
+def _store(em: Emitter, group: list[Value], indices: Indices, scope: Scope) -> None:
+    em.own = {v.number: indices for v in group}
+    for v in group:
+        em.store(v, indices, em.element(v, indices), scope)
+
+
+def _note(group: list[Value]) -> str:
+    names = dict.fromkeys(v.source.name for v in group if v.source is not None)
+    return ", ".join(names)
+
+
+# -- what is needed twice ---------------------------------------------------------------------------------------------
+def needed_twice(program: Program) -> set[int]:
+    """Values that are dear to compute and needed in several places, which no one kernel has in common."""
+    home: dict[int, object] = {v.number: v.number for v in program.outputs}
+    several: set[int] = set()
+    for op in reversed(program.operations):
+        for value in op.results:
+            if value.number in home:
+                continue
+            homes = {_home(user, value, home) for user in value.users}
+            if len(homes) == 1:
+                home[value.number] = next(iter(homes))
+            else:
+                home[value.number] = value.number
+                several.add(value.number)
+    cost: dict[int, float] = {}
+    kept: set[int] = set()
+    for op in program.operations:
+        dear = _weight(op)
+        for x in dict.fromkeys(op.operands):
+            if x.number not in kept:
+                hoisted = op.results[0].size >= 2 * max(x.size, 1)
+                dear += 0.25 if hoisted else cost.get(x.number, 0.0)
+        if op.name in ("reduce_sum", "dot_general") or op.name.startswith("reduce_"):
+            dear *= max(2.0, op.operands[0].size / max(op.results[0].size, 1))
+        for value in op.results:
+            cost[value.number] = min(dear, 1e6)
+            limit = DEAR if value.size > 1 else 1000.0
+            if value.number in several and dear > limit:
+                kept.add(value.number)
+    return kept
+
+
+def _home(user: Operation, value: Value, home: dict[int, object]) -> object:
+    out = user.results[0]
+    alike = (isinstance(user.primitive, Elementwise) and out.shape == value.shape) or user.name == "reshape"
+    return home.get(out.number, out.number) if alike and user.name not in CONTROL else ("use", out.number)
+
+
+def _weight(op: Operation) -> float:
+    if op.name in _FREE:
+        return 0.25
+    if op.name in _DEAR:
+        return 3.0
+    table = (scalars.ARITHMETIC, scalars.EXACT, scalars.COMPARISONS)
+    plain = any(op.name in t for t in table) or op.name in ("select_n", "convert_element_type", "bitcast_convert_type")
+    return 1.0 if plain or op.name in RULES else 12.0
