@@ -2,7 +2,8 @@
 
 Nothing is computed here. The operators and methods a user sees on an array (``+``, ``[...]``, ``.sum()``) are put on
 this class by ``portax._wiring``, because they belong to a higher floor; type checkers and editors read them in
-``array_members``. A subclass provides ``aval``.
+``array_members``. A subclass provides ``aval``,
+from which ``shape`` and ``dtype`` follow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from portax import errors
-from portax.core.aval import Aval, Shape
+from portax.core.aval import Aval, Described
 
 if TYPE_CHECKING:
     from portax.core.array_members import ArrayMembers
@@ -18,7 +19,7 @@ else:
     ArrayMembers = object
 
 
-class Array(ArrayMembers):
+class Array(Described, ArrayMembers):
     """An immutable N-dimensional array, computed already or still being traced."""
 
     __slots__ = ()
@@ -27,31 +28,6 @@ class Array(ArrayMembers):
     __array_priority__ = 100
 
     aval: Aval
-
-    @property
-    def shape(self) -> Shape:
-        """Tuple of int: the length of each axis."""
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> Any:
-        """The element type."""
-        return self.aval.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.aval.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.aval.size
-
-    @property
-    def weak_type(self) -> bool:
-        """True where the dtype came from a Python scalar and gives way in promotion."""
-        return self.aval.weak_type
 
     @property
     def flat(self) -> Any:

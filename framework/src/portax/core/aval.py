@@ -92,6 +92,39 @@ class Aval:
         return Aval, (self.shape, self.dtype, self.weak_type)
 
 
+class Described:
+    """What has an aval and says of itself what the aval says. A subclass provides ``aval``."""
+
+    __slots__ = ()
+
+    aval: Any
+
+    @property
+    def shape(self) -> Shape:
+        """Tuple of int: the length of each axis."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The element type."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.aval.size
+
+    @property
+    def weak_type(self) -> bool:
+        """True where the dtype came from a Python scalar and gives way in promotion."""
+        return self.aval.weak_type
+
+
 def max_dim(d1: int, d2: int) -> int:
     """The greater of two lengths of axes.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from portax.core.aval import Aval
+from portax.core.aval import Aval, Described
 from portax.core.jaxpr import NO_EFFECTS, Effects
 from portax.core.trace import state
 
@@ -44,25 +44,13 @@ class Refusal:
         self.sample, self.error, self.words = sample, error, words
 
 
-class Undefined:
+class Undefined(Described):
     """Stands for a linear operand while a transpose rule runs: only its aval is known."""
 
     __slots__ = ("aval",)
 
     def __init__(self, aval: Aval) -> None:
         self.aval = aval
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> Any:
-        return self.aval.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.aval.ndim
 
     def __repr__(self) -> str:
         return f"Undefined({self.aval})"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from portax import errors
 from portax.core import tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Described, aval_of
 from portax.core.dtypes import user_dtype
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from portax.higher_order.references import References
 
 
-class ShapeDtypeStruct:
+class ShapeDtypeStruct(Described):
     """Shape and dtype of an array that does not exist: stands for one where only these matter.
 
     Parameters
@@ -81,26 +81,6 @@ class ShapeDtypeStruct:
         """The struct of anything with a shape and a dtype."""
         aval = aval_of(x)
         return cls(aval.shape, aval.dtype, sharding=getattr(x, "sharding", None), weak_type=aval.weak_type)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> Any:
-        return self.aval.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.aval.ndim
-
-    @property
-    def size(self) -> int:
-        return self.aval.size
-
-    @property
-    def weak_type(self) -> bool:
-        return self.aval.weak_type
 
     @property
     def format(self) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from portax import errors
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Described, aval_of
 from portax.core.refs import AbstractRef, Cell
 from portax.core.trace import Tracer
 from portax.higher_order.closures import as_arrays
@@ -21,7 +21,7 @@ from portax.ref.indexing import fitting, replaced, take
 from portax.runtime import eager
 
 
-class Place:
+class Place(Described):
     """What references and parts of them share."""
 
     __slots__ = ()
@@ -77,31 +77,6 @@ class Ref(Cell, Place):
     """
 
     __slots__ = ()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Tuple of int: the length of each axis."""
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> Any:
-        """The element type."""
-        return self.aval.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.aval.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.aval.size
-
-    @property
-    def weak_type(self) -> bool:
-        """Whether the array gives way in promotion."""
-        return self.aval.weak_type
 
     @property
     def committed(self) -> bool:
@@ -183,26 +158,6 @@ class View(Place):
     def aval(self) -> AbstractRef:
         """What is known of the part."""
         return AbstractRef(aval_of(self.read()))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Tuple of int: the length of each axis."""
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> Any:
-        """The element type."""
-        return self.aval.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.aval.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.aval.size
 
     def __repr__(self) -> str:
         return f"{self.whole!r}.at[{self.idx!r}]"
