@@ -102,6 +102,7 @@ __getattr__ = rooms(
     "custom_batching",
     "custom_derivatives",
     "debug",
+    "distributed",
     "dlpack",
     "experimental",
     "image",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 from typing import Any, ClassVar
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "NotDifferentiableError",
     "OutOfDeviceMemory",
     "PortaxError",
+    "ProcessError",
     "RecompileError",
     "RefError",
     "ScalarRangeError",
@@ -82,7 +84,11 @@ def user_frame(depth: int = 1) -> Place | None:
     (str, int, str) or None
         None when every frame belongs to portax.
     """
-    frame = sys._getframe(depth)
+    return user_frame_of(sys._getframe(depth))
+
+
+def user_frame_of(frame: FrameType | None) -> Place | None:
+    """The innermost frame outside portax, of a frame and those that called it."""
     while frame is not None:
         code = frame.f_code
         module = frame.f_globals.get("__name__", "")
@@ -539,6 +545,18 @@ class DeviceError(PortaxError, RuntimeError):
     def error_message(self) -> str:
         """What was wrong, without what to do about it."""
         return self.wrong
+
+
+class ProcessError(PortaxError, RuntimeError):
+    """Processes that are to work together do not.
+
+    Fails: nobody starts the other one::
+
+        portax.distributed.initialize("localhost:1234", num_processes=2, process_id=0, initialization_timeout=5)
+
+    Repaired: start all of them, with one coordinator and one number of processes; or look into the output of the one
+    that the message names for why it ended.
+    """
 
 
 class CompileError(DeviceError):

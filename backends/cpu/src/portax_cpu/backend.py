@@ -8,6 +8,7 @@ from typing import Any
 
 from portax.backend import BackendError, Capabilities, hookimpl
 from portax_pjrt import PJRTBackend, PJRTDevice
+from portax_pjrt.coordination import COORDINATION
 from portax_pjrt.jaxlib import clients, lapack
 from portax_pjrt.jaxlib.dtypes import DTYPE_NAMED
 
@@ -49,7 +50,9 @@ class CPUBackend(PJRTBackend):
     device = CPUDevice
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        super().__init__(clients.cpu(_count(options)), name="cpu", version=VERSION, capabilities=CAPABILITIES)
+        joined, place = COORDINATION.job, COORDINATION.place
+        others = () if joined is None or place is None else (joined, place.index, place.count)
+        super().__init__(clients.cpu(_count(options), *others), name="cpu", version=VERSION, capabilities=CAPABILITIES)
 
     def libraries(self, program: str) -> tuple[str, ...]:
         return ("lapack",) if lapack.needs_lapack(program) else ()

@@ -20,11 +20,14 @@ from portax.backend import (
     ForeignFunction,
     ForeignType,
     Tiling,
+    Watch,
 )
+from portax_pjrt.coordination import COORDINATION
 from portax_pjrt.device import PJRTDevice, raw_devices
 from portax_pjrt.executable import About, PJRTExecutable
 from portax_pjrt.jaxlib import clients, foreign, programs, several, shardings, signature
 from portax_pjrt.jaxlib.dtypes import DTYPE_NAMED
+from portax_pjrt.jaxlib.shardings import span
 
 #: In the key of all that is kept, so that what was written with another header is not read.
 HEADER = 2
@@ -51,11 +54,17 @@ class PJRTBackend(Backend):
     """
 
     device: ClassVar[type[PJRTDevice]] = PJRTDevice
+    coordination = COORDINATION
+    #: Where its devices are of several processes: what is known of these.
+    watch: Watch | None = None
 
     def __init__(self, client: Any, *, name: str, version: str, capabilities: Capabilities) -> None:
         self.client, self.name, self.version, self._capabilities = client, name, version, capabilities
+        joined = COORDINATION.place if client is not None and COORDINATION.job is not None else None
+        if joined is not None and span(client.devices()):
+            self.process_index, self.process_count, self.watch = joined.index, joined.count, COORDINATION.watch
         stored = frozenset(DTYPE_NAMED[n] for n in capabilities.dtypes if n in DTYPE_NAMED)
-        found = () if client is None else client.local_devices()
+        found = () if client is None else client.devices()
         self._devices = tuple(self.device(self, raw, stored) for raw in found)
         self._cache_key: bytes | None = None
         self._shardings: dict[Any, Any] = {}
@@ -113,11 +122,13 @@ class PJRTBackend(Backend):
         key = (tiling, tuple(devices))
         sharding = self._shardings.get(key)
         raw = raw_devices(devices)
+        own = raw if self.process_count == 1 else [d for d in raw if d.process_index == self.process_index]
         if sharding is None:
             if len(self._shardings) >= 4096:
                 self._shardings.clear()
             sharding = self._shardings[key] = shardings.sharding_over(raw, tiling)
-        return several.join(shardings.Aval(shape, dtype, tiling), sharding, parts, raw, self.name)
+        aval = shardings.Aval(shape, dtype, tiling, len(own) < len(raw))
+        return several.join(aval, sharding, parts, own, self.name)
 
     def parts(self, buffer: Buffer) -> list[Buffer]:
         return several.parts_of(buffer)

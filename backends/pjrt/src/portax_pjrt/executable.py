@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from portax.backend import Device, Executable, ShapeDtype, Tiling
-from portax_pjrt.device import raw_devices
+from portax.backend import Device, DeviceError, Executable, ShapeDtype, Tiling, Watch
+from portax_pjrt.device import NEWS, raw_devices
 from portax_pjrt.jaxlib import programs
 from portax_pjrt.jaxlib.dtypes import DTYPE_NAMED
+from portax_pjrt.jaxlib.shardings import span
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,20 @@ class About:
         return cls(results, tuple(fields["donated"]), tuple(fields["libraries"]), tilings)
 
 
+def _watching(run: Callable[[list[Any]], list[Any]], watch: Watch) -> Callable[[list[Any]], list[Any]]:
+    """The same, of a program in which processes wait for each other."""
+
+    def run_watching(buffers: list[Any]) -> list[Any]:
+        watch.check()
+        try:
+            return run(buffers)
+        except DeviceError:
+            watch.check_within(NEWS)
+            raise
+
+    return run_watching
+
+
 class PJRTExecutable(Executable):
     """A program compiled by XLA, for one device or divided over several."""
 
@@ -65,6 +80,9 @@ class PJRTExecutable(Executable):
             self.run = programs.runner(loaded, about.results, raw[0], where, about.donated)
         else:
             self.run = programs.spread_runner(loaded, about.results, about.tilings, raw, where, about.donated)
+            watch = getattr(devices[0].backend, "watch", None)
+            if watch is not None and span(raw):
+                self.run = _watching(self.run, watch)
 
     def serialize(self) -> bytes | None:
         """XLA's own bytes after one line of JSON, or None for a program that calls Python."""

@@ -12,9 +12,9 @@ from portax.core.config import config
 from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.runtime import devices as runtime_devices
-from portax.runtime import eager
+from portax.runtime import eager, processes
 from portax.runtime.array import ConcreteArray
-from portax.runtime.contract import Device
+from portax.runtime.contract import Backend, Device
 
 constraint = lazy("portax.higher_order.constraint")
 guards = lazy("portax.runtime.guards")
@@ -53,7 +53,7 @@ def local_devices(
     True
     """
     found = devices(backend)
-    mine = next((number for number in (process_index, host_id) if number is not None), 0)
+    mine = next((number for number in (process_index, host_id) if number is not None), found[0].backend.process_index)
     return [d for d in found if d.process_index == mine]
 
 
@@ -87,7 +87,7 @@ def process_index(backend: str | None = None) -> int:
     >>> portax.process_index()
     0
     """
-    return 0
+    return _of_processes(backend).process_index
 
 
 def process_count(backend: str | None = None) -> int:
@@ -98,7 +98,14 @@ def process_count(backend: str | None = None) -> int:
     >>> portax.process_count()
     1
     """
-    return 1
+    return _of_processes(backend).process_count
+
+
+def _of_processes(backend: str | None) -> type[Backend] | Backend:
+    """What to ask about processes: a backend, by default the default one. None is opened to say that there are none."""
+    if backend is None and processes.here.watch is None:
+        return Backend
+    return runtime_devices.devices(backend)[0].backend
 
 
 def default_backend() -> str:

@@ -8,6 +8,7 @@ from portax.errors import (
     DeletedArrayError,
     DeviceError,
     OutOfDeviceMemory,
+    ProcessError,
     UnknownBackendError,
 )
 from portax.runtime.contract import (
@@ -28,6 +29,7 @@ from portax.runtime.contract import (
     Targets,
     Tiling,
 )
+from portax.runtime.processes import Coordination, Place, Watch
 
 __all__ = [
     "CALLBACK_TARGET",
@@ -41,6 +43,7 @@ __all__ = [
     "Capabilities",
     "CompileError",
     "CompileOptions",
+    "Coordination",
     "DeletedArrayError",
     "Device",
     "DeviceError",
@@ -51,10 +54,13 @@ __all__ = [
     "HostCallback",
     "Memory",
     "OutOfDeviceMemory",
+    "Place",
+    "ProcessError",
     "ShapeDtype",
     "Targets",
     "Tiling",
     "UnknownBackendError",
+    "Watch",
     "hookimpl",
     "hookspec",
 ]

@@ -130,13 +130,17 @@ class ConcreteArray(Array):
         part = self.aval.update(shape=device.sharding.shard_shape(self.aval.shape))
         return [
             shardings.Shard(member, device.sharding, self.aval.shape, ConcreteArray(part, None, buffer, member, True))
-            for member, buffer in zip(device.members, device.parts(self._alive()), strict=True)
+            for member, buffer in zip(device.own, device.parts(self._alive()), strict=True)
         ]
 
     @property
     def global_shards(self) -> list[Any]:
         """The parts on all devices; those of other processes have no data."""
-        return self.addressable_shards
+        shards, device = self.addressable_shards, self._device
+        if type(device) is not Placement or device.own == device.members:
+            return shards
+        mine = {shard.device: shard for shard in shards}
+        return [mine.get(d) or shardings.Shard(d, device.sharding, self.aval.shape) for d in device.members]
 
     def _alive(self) -> Buffer:
         if self._buffer is None:
@@ -176,7 +180,7 @@ class ConcreteArray(Array):
 
     def addressable_data(self, index: int) -> ConcreteArray:
         """The part of the array on the device number ``index`` of those of this process: all of it, on the only one."""
-        count = len(self._members())
+        count = len(self._device.own) if type(self._device) is Placement else 1
         if not -count <= index < count:
             several = f"{count} devices" if count > 1 else "one device"
             raise errors.ArgumentError(

@@ -38,6 +38,7 @@ import numpy as np
 
 from portax.core.lazy import lazy
 from portax.errors import BackendError
+from portax.runtime.processes import Coordination
 
 live = lazy("portax.runtime.live")
 
@@ -514,12 +515,23 @@ class Backend(abc.ABC):
     #: What ``compile`` is given, of a backend that compiles; one of "kernels" is given jaxprs by ``compile_program``.
     way: ClassVar[Way] = "compiler"
 
+    #: By what processes find each other, whose devices are then one backend's: an object that all backends may share
+    #: which find their devices so. None: its devices are those of one process.
+    coordination: ClassVar[Coordination | None] = None
+    #: The place of this process among those whose devices it has.
+    process_index: int = 0
+    process_count: int = 1
+
     @abc.abstractmethod
     def __init__(self, options: Mapping[str, str]) -> None: ...
 
     @abc.abstractmethod
     def devices(self) -> tuple[Device, ...]:
-        """All devices, the same objects at each call."""
+        """All devices, of all processes, the same objects at each call."""
+
+    def local_devices(self) -> tuple[Device, ...]:
+        """The devices of this process."""
+        return tuple([d for d in self.devices() if d.process_index == self.process_index])
 
     @property
     @abc.abstractmethod

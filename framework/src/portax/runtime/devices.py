@@ -30,7 +30,7 @@ def default_device() -> Device:
         return as_device(chosen)
     global _default
     if _default is None:
-        _default = plugins.installed().open(plugins.installed().default()).devices()[0]
+        _default = plugins.installed().open(plugins.installed().default()).local_devices()[0]
     return _default
 
 
@@ -85,7 +85,7 @@ def as_device(x: Any) -> Device:
         return x
     if isinstance(x, str):
         name, _, index = x.partition(":")
-        found = plugins.installed().open(name).devices()
+        found = plugins.installed().open(name).local_devices()
         if index and not (index.isdecimal() and int(index) < len(found)):
             raise ArgumentError(
                 wrong=f"the backend {name!r} has no device {index}; it has {len(found)}",

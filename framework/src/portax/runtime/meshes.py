@@ -75,7 +75,7 @@ def current_mesh() -> Any:
 
 def is_own(device: Device) -> bool:
     """Whether a device belongs to this process."""
-    return device.process_index == 0
+    return device.process_index == device.backend.process_index
 
 
 class Mesh(Named):

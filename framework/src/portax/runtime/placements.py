@@ -5,6 +5,9 @@ to its device. So an array needs to know nothing of shardings: it has a buffer o
 is depends on the backend: what its ``join`` gives, or where it runs programs on one device at a time, a tuple of
 the parts' buffers.
 
+Some of the devices may belong to other processes. Then each process holds, puts and reads the parts on its own, and all
+of them run the same programs; the whole is read only where this process has all of it.
+
 Placements are interned by the sharding and the rank of the arrays on it: equal ones are the same object.
 """
 
@@ -17,6 +20,7 @@ import numpy as np
 
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
+from portax.errors import ProcessError
 from portax.runtime.contract import Buffer, Device, Tiling
 
 spread = lazy("portax.runtime.spread")
@@ -33,6 +37,8 @@ class Placement(Device):
     tiling : Tiling
         What the sharding is for arrays of the placement's rank.
     members : tuple of Device
+    own : tuple of Device
+        Those of this process, whose buffers ``parts`` gives.
     joins : bool
         The backend runs programs on several devices at once, and has buffers that lie on several.
     """
@@ -44,33 +50,54 @@ class Placement(Device):
         self.members: tuple[Device, ...] = sharding.device_list
         self.tiling: Tiling = sharding.tiling(rank)
         first = self.members[0]
+        mine = first.backend.process_index
+        numbers = [i for i, device in enumerate(self.members) if device.process_index == mine]
+        if len(numbers) < len(self.members):
+            first = self._first_own(numbers)
+        self.own = tuple([self.members[i] for i in numbers])
         self.id, self.kind, self.platform, self.backend = first.id, first.kind, first.platform, first.backend
         self.process_index = first.process_index
         self.joins = len(self.members) > 1 and first.backend.capabilities.multi_device
         self._places = self.tiling.places()
-        self._distinct = dict(zip(reversed(self._places), reversed(range(len(self._places))), strict=True))
+        self._own_places = [self._places[i] for i in numbers]
+        self._distinct = dict(zip(reversed(self._own_places), reversed(range(len(numbers))), strict=True))
+
+    def _first_own(self, numbers: list[int]) -> Device:
+        """The first device of this process, of those with these numbers."""
+        if not numbers:
+            raise ProcessError(
+                wrong=f"{self.sharding} is on devices of other processes only, and this is process "
+                f"{self.members[0].backend.process_index}",
+                fix="Use shardings over portax.local_devices(), or over devices of which each process has some",
+            )
+        return self.members[numbers[0]]
 
     # -- parts --------------------------------------------------------------------------------------------------------
     def indices(self, shape: Sequence[int]) -> list[Index]:
-        """For each member, which part of an array of that shape it holds."""
+        """For each of the own members, which part of an array of that shape it holds."""
         steps = [n // parts for n, parts in zip(shape, self.tiling.parts, strict=True)]
-        return [tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps, strict=True)) for place in self._places]
+        return [
+            tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps, strict=True)) for place in self._own_places
+        ]
 
     def parts(self, buffer: Buffer) -> list[Buffer]:
-        """The buffer of each member."""
+        """The buffer of each of the own members."""
         return self.backend.parts(buffer) if self.joins else list(buffer)
 
     def joined(self, shape: tuple[int, ...], dtype: np.dtype, parts: list[Buffer]) -> Buffer:
-        """One buffer of what the members hold."""
+        """One buffer of what the own members hold."""
         if self.joins:
             return self.backend.join(shape, dtype, self.tiling, self.members, parts)
         return tuple(parts)
 
     def made(self, shape: tuple[int, ...], dtype: np.dtype, part: Callable[[Index], np.ndarray]) -> Buffer:
-        """A buffer of an array whose parts are asked for one by one; a part that several hold is asked for once."""
+        """A buffer of an array whose parts are asked for one by one; a part that several hold is asked for once.
+
+        Where other processes have parts, this one asks for its own only.
+        """
         known: dict[tuple[int, ...], np.ndarray] = {}
         buffers = []
-        for place, index, device in zip(self._places, self.indices(shape), self.members, strict=True):
+        for place, index, device in zip(self._own_places, self.indices(shape), self.own, strict=True):
             if place not in known:
                 known[place] = part(index)
             buffers.append(device.put(known[place], copy=False))
@@ -84,7 +111,9 @@ class Placement(Device):
 
     def host(self, buffer: Buffer) -> np.ndarray:
         parts = self.parts(buffer)
-        pieces = {place: self.members[i].host(parts[i]) for place, i in self._distinct.items()}
+        if len(self._distinct) * self.tiling.copies < len(self.members):
+            raise self._elsewhere()
+        pieces = {place: self.own[i].host(parts[i]) for place, i in self._distinct.items()}
         if len(pieces) == 1:
             [whole] = pieces.values()
             return whole
@@ -96,6 +125,14 @@ class Placement(Device):
             whole[index] = piece
         whole.flags.writeable = False
         return whole
+
+    def _elsewhere(self) -> ProcessError:
+        return ProcessError(
+            wrong=f"the value of an array that lies as {self.sharding} was asked for, and parts of it are on devices "
+            "of other processes",
+            fix="Read x.addressable_shards, the parts on this process's devices; or have all processes call "
+            "multihost_utils.process_allgather(x, tiled=True)",
+        )
 
     def wait(self, buffer: Buffer) -> None:
         for device, part in self._held(buffer):
@@ -117,23 +154,25 @@ class Placement(Device):
             if device.members == self.members:
                 return buffer
             if len(device.members) == len(self.members):
+                if any([d.process_index != e.process_index for d, e in zip(self.members, device.members, strict=True)]):
+                    raise self._elsewhere()
                 moved = [
                     source.copy_to(part, target)
-                    for source, part, target in zip(self.members, self.parts(buffer), device.members, strict=True)
+                    for source, part, target in zip(self.own, self.parts(buffer), device.own, strict=True)
                 ]
-                piece = self.members[0].host(self.parts(buffer)[0])
+                piece = self.own[0].host(self.parts(buffer)[0])
                 shape = tuple(n * parts for n, parts in zip(piece.shape, self.tiling.parts, strict=True))
                 return device.joined(shape, piece.dtype, moved)
         return device.put(self.host(buffer), copy=False)
 
     def pointer(self, buffer: Buffer) -> int:
-        return self.members[0].pointer(self.parts(buffer)[0])
+        return self.own[0].pointer(self.parts(buffer)[0])
 
     def _held(self, buffer: Buffer) -> list[tuple[Device, Buffer]]:
         """What to ask about a buffer: itself, of any member, where it is one; else each member about its own."""
         if self.joins:
-            return [(self.members[0], buffer)]
-        return list(zip(self.members, buffer, strict=True))
+            return [(self.own[0], buffer)]
+        return list(zip(self.own, buffer, strict=True))
 
     def __repr__(self) -> str:
         return repr(self.sharding)

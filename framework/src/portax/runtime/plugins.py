@@ -28,7 +28,7 @@ from typing import Any
 import pluggy
 
 from portax.core.config import config
-from portax.errors import BackendError, BackendRefused, UnknownBackendError
+from portax.errors import BackendError, BackendRefused, ProcessError, UnknownBackendError
 from portax.runtime.cache import cache_folder
 from portax.runtime.contract import Backend
 from portax.runtime.discovery import (
@@ -40,6 +40,7 @@ from portax.runtime.discovery import (
     this_portax,
     wanted_backends,
 )
+from portax.runtime.processes import Coordination
 from portax.runtime.reference_backend import ReferenceBackend
 
 Factory = Callable[[Mapping[str, str]], Backend]
@@ -237,6 +238,38 @@ class Plugins:
             "portax doctor",
         )
         return False
+
+    def coordination(self) -> Coordination:
+        """That of the backend which would be the default, or of the next that has one.
+
+        Raises
+        ------
+        ProcessError
+            None has one, or the backend is open and knows its devices already.
+        """
+        names = wanted_backends() or [name for name, plugin in self.found.items() if plugin.state is not State.REFUSED]
+        for name in names:
+            opened = self._open.get(name)
+            if opened is None and name in self.found:
+                try:
+                    factory: Any = load(self.found[name], self.host.hooks)
+                except Exception:  # `open` says what it is
+                    continue
+            else:
+                factory = opened
+            found = getattr(factory, "coordination", None)
+            if found is not None and opened is not None:
+                raise ProcessError(
+                    wrong=f"portax.distributed.initialize was called after the backend {name!r} had been used, which "
+                    "knows its devices by now",
+                    fix="Call it at the program's start, before anything runs or asks for devices",
+                )
+            if found is not None:
+                return found
+        raise ProcessError(
+            wrong="none of the backends here works with other processes: " + ", ".join(map(repr, self.names())),
+            fix="Install one that does, such as: pip install portax-cpu",
+        )
 
     def forgive(self, name: str) -> None:
         """Let a suspect plugin be the default again: it was seen to load."""

@@ -6,15 +6,21 @@ import os
 from typing import Any
 
 from portax.backend import BackendError
+from portax_pjrt.jaxlib import jobs
 from portax_pjrt.jaxlib.versions import JAXLIB, VERSION, XLAError, xc
 
 
-def cpu(count: int | None = None) -> Any:
+def cpu(count: int | None = None, job: Any = None, index: int = 0, processes: int = 1) -> Any:
     """A client of the processor with ``count`` devices.
 
-    None: as many as ``XLA_FLAGS`` says, one when it says nothing.
+    None: as many as ``XLA_FLAGS`` says, one when it says nothing. With a ``job`` it is the client number ``index`` of
+    ``processes``, which wait for each other here.
     """
-    return xc.make_cpu_client(num_devices=count)
+    if job is None:
+        return xc.make_cpu_client(num_devices=count)
+    return xc.make_cpu_client(
+        num_devices=count, distributed_client=job, node_id=index, num_nodes=processes, collectives=jobs.gloo(job)
+    )
 
 
 def of_plugin(platform: str, where: str) -> Any:

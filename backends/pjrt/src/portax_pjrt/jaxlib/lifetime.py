@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from portax_pjrt.jaxlib.errors import check_alive, translate
@@ -26,6 +28,17 @@ def wait(array: Any, where: str) -> None:
         array.block_until_ready()
     except XLAError as error:
         raise translate(error, where, (array,)) from None
+
+
+def wait_watching(array: Any, where: str, check: Callable[[], None]) -> None:
+    """The same, with a look at something else now and then: ``check`` may raise."""
+    check_alive(array)
+    pause = 2e-5
+    while not array.is_ready():
+        check()
+        time.sleep(pause)
+        pause = min(1.5 * pause, 1e-3)
+    wait(array, where)
 
 
 def delete(array: Any) -> None:

@@ -12,7 +12,7 @@ from portax_pjrt.jaxlib import callbacks as python
 from portax_pjrt.jaxlib.errors import refusal, translate
 from portax_pjrt.jaxlib.lifetime import delete
 from portax_pjrt.jaxlib.modules import calling_python
-from portax_pjrt.jaxlib.shardings import Aval, sharding_on, sharding_over
+from portax_pjrt.jaxlib.shardings import Aval, sharding_on, sharding_over, span
 from portax_pjrt.jaxlib.versions import XLAError, bindings, handler_checks, xc
 
 
@@ -72,7 +72,8 @@ def spread_runner(
     donated: Sequence[int] = (),
 ) -> Callable[[list[Any]], list[Any]]:  # fmt: skip
     """The same for a program on several devices, whose results are divided as ``tilings`` say."""
-    divided = [(Aval(*result, t), sharding_over(devices, t)) for result, t in zip(results, tilings, strict=True)]
+    spans = span(devices)
+    divided = [(Aval(*result, t, spans), sharding_over(devices, t)) for result, t in zip(results, tilings, strict=True)]
     return _runner(loaded, divided, where, donated)
 
 

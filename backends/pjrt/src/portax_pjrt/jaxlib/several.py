@@ -13,7 +13,7 @@ _SHARED = xc.HostBufferSemantics.ZERO_COPY
 
 
 def join(aval: Aval, sharding: Any, parts: Sequence[Any], devices: Sequence[Any], where: str) -> Any:
-    """One array of the parts that lie on ``devices``. It has handles of its own on their memory."""
+    """One array of the parts that lie on ``devices`` of this process. It has handles of its own on their memory."""
     try:
         return bindings.batched_device_put(aval, sharding, list(parts), list(devices), True, False, _SHARED, True)
     except XLAError as error:
@@ -29,5 +29,5 @@ def parts_of(array: Any) -> list[Any]:
     check_alive(array)
     parts = list(array._arrays)
     for part in parts:
-        part.aval = Aval(array.aval.part, array.aval.dtype)
+        part.aval = Aval(array.aval.part, array.aval.dtype, spans=array.aval.spans)
     return parts

@@ -12,13 +12,29 @@ from portax_pjrt.jaxlib.versions import hlo, xc
 
 
 class Aval:
-    """What jaxlib asks of an aval; and of an array on several devices, the shape of its parts."""
+    """What jaxlib asks of an aval; and of an array on several devices, the shape of its parts.
 
-    __slots__ = ("dtype", "part", "shape", "weak_type")
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    tiling : Tiling, optional
+    spans : bool
+        It lies in several processes, or is a part of such an array: to wait for it is to wait for them.
+    """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype, tiling: Tiling | None = None) -> None:
-        self.shape, self.dtype, self.weak_type = shape, dtype, False
+    __slots__ = ("dtype", "part", "shape", "spans", "weak_type")
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype, tiling: Tiling | None = None, spans: bool = False
+    ) -> None:
+        self.shape, self.dtype, self.weak_type, self.spans = shape, dtype, False, spans
         self.part = None if tiling is None else tuple([n // k for n, k in zip(shape, tiling.parts, strict=True)])
+
+
+def span(devices: Sequence[Any]) -> bool:
+    """Whether devices are of several processes."""
+    return any([device.process_index != devices[0].process_index for device in devices])
 
 
 def sharding_on(device: Any) -> Any:
