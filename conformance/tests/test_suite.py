@@ -19,12 +19,12 @@ from portax.runtime import plugins
 from portax.runtime.contract import Capabilities
 from portax.runtime.reference_backend import ReferenceDevice
 from portax_conformance import cases as cases_module
-from portax_conformance import constants, devices, laws, oracles, test_laws
+from portax_conformance import constants, devices, laws, oracles, rows, test_laws
 from portax_conformance.cases import ALL, Case, cases_of, dtypes_of
 from portax_conformance.devices import Declared
 from portax_conformance.distance import ulps, zeros_of_other_sign
 from portax_conformance.laws import Law, Trial
-from portax_conformance.test_laws import LAWS
+from portax_conformance.rows import LAWS
 
 pytest_plugins = ["pytester"]
 BY_NAME = {law.name: law for law in LAWS}
@@ -357,14 +357,12 @@ def suite(pytester, monkeypatch):
     """``suite(declarations, *arguments)``: run the suite by itself, where the reference device declares that."""
 
     def run(table: dict[str, Any], *arguments: str) -> Any:
-        monkeypatch.setattr(test_laws, "declared", lambda name: Declared(table))
-        for known in (test_laws._parameters, test_laws.declarations):
-            known.cache_clear()
+        monkeypatch.setattr(rows, "declared", lambda name: Declared(table))
+        rows.declarations_of.cache_clear()
         return pytester.inline_run("--pyargs", "portax_conformance", "--backend", "reference", "-q", *arguments)
 
     yield run
-    for known in (test_laws._parameters, test_laws.declarations):
-        known.cache_clear()
+    rows.declarations_of.cache_clear()
 
 
 def outcomes(run: Any) -> tuple[int, int, int]:
@@ -373,15 +371,17 @@ def outcomes(run: Any) -> tuple[int, int, int]:
 
 
 def test_the_suite_runs_by_its_packages_name(suite):
-    run = suite({}, "-k", "add/matrix/float32")
+    run = suite({}, "--only", "add/matrix/float32")
     passed, skipped, failed = outcomes(run)
     assert passed >= 3 and not skipped and not failed
     names = {r.nodeid.partition("[")[2].rstrip("]") for r in run.listoutcomes()[0]}
-    assert {"add/matrix/float32/value:reference", "add/matrix/float32/avals", "add/matrix/float32/batch"} <= names
+    assert {
+        "add/matrix/float32/L0/value:reference", "add/matrix/float32/L1/avals", "add/matrix/float32/L2/batch",
+    } <= names  # fmt: skip
 
 
 def test_the_summary_counts_by_law_and_backend(suite, capsys):
-    suite({}, "-k", "add/matrix/float32")
+    suite({}, "--only", "add/matrix/float32")
     out = capsys.readouterr().out
     assert "= conformance =" in out
     (row,) = [line.split() for line in out.splitlines() if line.startswith("value ")]
@@ -390,14 +390,14 @@ def test_the_summary_counts_by_law_and_backend(suite, capsys):
 
 def test_a_known_gap_that_passes_fails(suite):
     gap = {"gap": [{"case": "add/matrix/float32/value", "reason": "a test"}]}
-    assert outcomes(suite(gap, "-k", "add/matrix/float32/value"))[2] == 1
+    assert outcomes(suite(gap, "--only", "add/matrix/float32/L0/value"))[2] == 1
 
 
 def test_a_known_gap_that_fails_is_expected(suite, monkeypatch):
     monkeypatch.setattr(registry["add"], "reference", lambda x, y: np.add(x, y).astype(np.float64))
-    run = suite({"gap": [{"case": "add/*/float32/*", "reason": "a test"}]}, "-k", "add/matrix/float32/value")
+    run = suite({"gap": [{"case": "add/*/float32/*", "reason": "a test"}]}, "--only", "add/matrix/float32/L0/value")
     assert outcomes(run) == (0, 1, 0)
-    assert outcomes(suite({}, "-k", "add/matrix/float32/value"))[2] == 1
+    assert outcomes(suite({}, "--only", "add/matrix/float32/L0/value"))[2] == 1
 
 
 @pytest.mark.parametrize(
@@ -408,22 +408,33 @@ def test_a_known_gap_that_fails_is_expected(suite, monkeypatch):
     ],
 )
 def test_a_declaration_that_is_not_needed_fails(suite, table):
-    assert outcomes(suite({}, "-k", "declares_is_needed")) == (1, 0, 0)
-    assert outcomes(suite(table, "-k", "declares_is_needed")) == (0, 0, 1)
+    assert outcomes(suite({}, "--only", "declared/")) == (2, 0, 0)
+    assert outcomes(suite(table, "--only", "declared/")) == (1, 0, 1)
 
 
 def test_trying_nothing_is_a_failure(suite, monkeypatch):
     assert suite({}, "-k", "no_such_case").ret != 0
+    assert suite({}, "--only", "no_such_case").ret != 0
     monkeypatch.setattr(test_laws, "judged", lambda names: [])
     assert suite({}).ret != 0
 
 
 def test_levels_nest():
-    def tried(level: str) -> set[str]:
-        return {row.id for row in test_laws.parameters(["reference"], level)}
+    def tried(level: str, effort: str = "plain") -> set[str]:
+        return {row.id for row in test_laws.parameters(["reference"], level, effort)}
 
-    bring_up, quick, whole = tried("L0"), tried("quick"), tried("L1")
-    assert bring_up < quick < whole
-    assert tried("exhaustive") == whole
-    marked = {r.id for r in test_laws.parameters(["reference"], "exhaustive") if r.marks}
-    assert whole - quick <= marked
+    assert set() < tried("L0") < tried("L1") < tried("L2") < tried("L3")
+    plain, whole = tried("L2"), tried("L2", "full")
+    assert plain < whole == tried("L2", "marked")
+    marked = {r.id for r in test_laws.parameters(["reference"], "L2", "marked") if r.marks}
+    assert whole - plain <= marked
+
+
+def test_a_row_is_found_by_its_id_alone():
+    found = rows.rows(["reference"], "L3", full=True)
+    assert len({row.id for row in found}) == len(found) > 20_000
+    for row in found[::97]:
+        again = rows.find(row.id)
+        assert again is not None and (again.id, again.plain) == (row.id, row.plain)
+    assert rows.find("add/no-such-sample/float32/L0/value:reference") is None
+    assert rows.find("no_such_family/x/float32/L0/value:reference") is None

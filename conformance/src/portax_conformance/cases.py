@@ -142,10 +142,14 @@ def cases(names: Sequence[str], only: Callable[[Primitive], bool] = lambda _: Tr
             yield from cases_of(primitive, names)
 
 
+def refusals_of(primitive: Primitive) -> Iterator[tuple[str, Primitive, Refusal]]:
+    """The refusals of one primitive, each with its name, at the first dtype that the primitive takes."""
+    for dtype in dtypes_of(primitive, ("float32", "int32", "bool", "complex64", "uint32", KEY))[:1]:
+        for i, refusal in enumerate(primitive.refusals(Maker(dtype, f"{primitive.name}/refusals/{dtype}"))):
+            yield f"{primitive.name}/refusal{i}/{dtype}", primitive, refusal
+
+
 def refusals() -> Iterator[tuple[str, Primitive, Refusal]]:
-    """All refusals, each with its name, at the first dtype that the primitive takes."""
+    """All refusals, of all primitives."""
     for primitive in registry:
-        found = dtypes_of(primitive, ("float32", "int32", "bool", "complex64", "uint32", KEY))
-        for dtype in found[:1]:
-            for i, refusal in enumerate(primitive.refusals(Maker(dtype, f"{primitive.name}/refusals/{dtype}"))):
-                yield f"{primitive.name}/refusal{i}/{dtype}", primitive, refusal
+        yield from refusals_of(primitive)

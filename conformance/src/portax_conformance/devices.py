@@ -12,6 +12,7 @@ own, and known gaps, each with a reason::
     [[gap]]
     case = "sort/*/complex64/value"
     reason = "no complex numbers yet"
+    link = "https://example.org/driver/issues/1"
 
 A gap names cases as ``primitive/sample/dtype/law``, with ``*`` and ``?`` as in file names. Both are strict: a case that
 passes in spite of its gap fails, and so does a budget wider than needed.
@@ -31,6 +32,8 @@ from portax.runtime import plugins
 
 FILE = "portax_gaps.toml"
 _NEEDED = {"budget": {"primitive", "dtypes", "ulps", "reason"}, "gap": {"case", "reason"}}
+#: Where a gap of a driver is known: an issue, or the line of a library.
+LINK = "link"
 
 
 class Declared:
@@ -40,20 +43,24 @@ class Declared:
     ----------
     budgets : dict of (primitive, dtype) to units in the last place
     gaps : list of (pattern of cases with their law, reason)
+    links : dict of pattern to where the gap is known
     """
 
     def __init__(self, table: dict[str, Any], origin: str = FILE) -> None:
         for section, rows in table.items():
             for row in rows:
-                if section not in _NEEDED or set(row) != _NEEDED[section] or not row["reason"].strip():
+                needed = _NEEDED.get(section, set())
+                given = set(row) - {LINK} if section == "gap" else set(row)
+                if given != needed or not row["reason"].strip():
                     raise ArgumentError(
                         wrong=f"{origin} has [[{section}]] with {', '.join(sorted(row))}",
-                        fix="Write [[budget]] with primitive, dtypes, ulps, reason or [[gap]] with case, reason",
+                        fix="Write [[budget]] with primitive, dtypes, ulps, reason or [[gap]] with case, reason, link",
                     )
         self.budgets = {
             (row["primitive"], dtype): float(row["ulps"]) for row in table.get("budget", ()) for dtype in row["dtypes"]
         }
         self.gaps: list[tuple[str, str]] = [(row["case"], row["reason"]) for row in table.get("gap", ())]
+        self.links: dict[str, str] = {row["case"]: row[LINK] for row in table.get("gap", ()) if LINK in row}
 
     def gap(self, case: str) -> str | None:
         """The reason why a case is known to fail under a law, if it is."""
@@ -75,7 +82,14 @@ def declared(name: str) -> Declared:
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         file = os.path.join(folder, FILE)
         if os.path.isfile(file):
-            return read(file)
+            found = read(file)
+            for pattern, _ in found.gaps:
+                if not found.links.get(pattern, "").startswith(("https://", "http://")):
+                    raise ArgumentError(
+                        wrong=f"{FILE} of {name!r} has a gap {pattern!r} without a link",
+                        fix="Write link = with the address of the issue, or of the line, where it is known",
+                    )
+            return found
     return Declared({})
 
 

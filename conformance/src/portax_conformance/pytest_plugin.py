@@ -18,23 +18,27 @@ def pytest_addoption(parser: Any) -> None:
         help="backend to judge, several with commas or by repetition; all that open by default",
     )  # fmt: skip
     group.addoption(
-        "--level", choices=["quick", "L0", "L1"],
-        help="quick: a dtype of each kind (default); L0: bool, int32, float32; L1: every dtype, every law",
+        "--level", choices=["L0", "L1", "L2", "L3"], default="L2",
+        help="up to which: L0, what is required at bool, int32, float32; L1, every primitive and dtype; L2, "
+        "transformations too (default); L3, many devices too",
     )  # fmt: skip
+    group.addoption(
+        "--only", action="append", default=[], metavar="PATTERN",
+        help="cases whose id this names, as file names are (cumsum/*/L1/*), or is part of; may be repeated",
+    )  # fmt: skip
+    group.addoption("--full", action="store_true", help="every case; without it, a dtype of each kind")
 
 
 def pytest_configure(config: Any) -> None:
     config.stash[_COUNTS] = {}
-    config.addinivalue_line("markers", "exhaustive: every combination, minutes (-m exhaustive, or --level L1)")
+    config.addinivalue_line("markers", "exhaustive: every combination, minutes (-m exhaustive, or --full)")
 
 
-def level_of(config: Any) -> str:
-    """What to try: as asked, or all of it where the marker ``exhaustive`` is asked for."""
-    asked = config.getoption("--level")
-    if asked:
-        return asked
+def asked(config: Any) -> tuple[str, str, list[str]]:
+    """The level; how much of it: "plain", "full", or "marked" for the marker ``exhaustive``; which cases."""
     words = config.getoption("markexpr", "").replace("not exhaustive", "")
-    return "exhaustive" if "exhaustive" in words else "quick"
+    effort = "full" if config.getoption("--full") else "marked" if "exhaustive" in words else "plain"
+    return config.getoption("--level"), effort, config.getoption("--only")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -149,7 +149,8 @@ def manual_computation(
 
 
 def _dense(groups: np.ndarray) -> str:
-    return f"dense<{groups.tolist()}> : tensor<{groups.shape[0]}x{groups.shape[1]}xi64>"
+    text = groups.tolist() if groups.size else ""
+    return f"dense<{text}> : tensor<{groups.shape[0]}x{groups.shape[1]}xi64>"
 
 
 def _channel(b: Builder) -> str:
