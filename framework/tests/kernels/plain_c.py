@@ -26,10 +26,19 @@ def _folder() -> str:
     return tempfile.mkdtemp(prefix="portax-plain-c-")
 
 
+class SeveralItems(Dialect):
+    """Plain C whose launches are divided, one item after the other, as a device with many would."""
+
+    items = 3
+
+
 class PlainC(Launcher):
     """The processor, one thread of it."""
 
     kind = "plain C"
+
+    def __init__(self, dialect: Dialect | None = None) -> None:
+        self.dialect = SeveralItems() if dialect is None else dialect
 
     def allocate(self, size: int) -> Any:
         return np.full(size, 0xFF, np.uint8)  # so that what is read before it was written shows as NaN
@@ -68,19 +77,11 @@ class PlainC(Launcher):
         pass
 
 
-class SeveralItems(Dialect):
-    """Plain C whose launches are divided, one item after the other, as a device with many would."""
-
-    items = 3
-
-
 class PlainCBackend(KernelBackend):
     """The backend of these."""
 
     name = "plain_c"
     version = "0"
-    dialect = SeveralItems()
-
     def launchers(self) -> Sequence[Launcher]:
         return [PlainC()]
 

@@ -5,8 +5,9 @@ allocates, copies, builds and launches (``Launcher``). The toolkit takes program
 the kernels.
 """
 
-from portax.backend.kernels.device import DTYPES, KernelBackend, narrowed
+from portax.backend.kernels import nest
+from portax.backend.kernels.device import DTYPES, KernelBackend
 from portax.backend.kernels.dialect import Dialect
 from portax.backend.kernels.launcher import Launcher
 
-__all__ = ["DTYPES", "Dialect", "KernelBackend", "Launcher", "narrowed"]
+__all__ = ["DTYPES", "Dialect", "KernelBackend", "Launcher", "nest"]

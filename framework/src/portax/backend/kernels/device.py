@@ -6,7 +6,6 @@ what a program's last reader has been launched for goes to the next array at onc
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from portax.backend.kernels import maps, reductions, scatters, sorts
-from portax.backend.kernels.dialect import Dialect
 from portax.backend.kernels.emit import RULES, Functions, numbers_of
 from portax.backend.kernels.launcher import Launcher
 from portax.backend.kernels.memory import Block, Pool
@@ -145,11 +143,12 @@ class KernelExecutable(Executable):
     def __init__(self, closed: ClosedJaxpr, options: CompileOptions, device: KernelDevice) -> None:
         backend = device.backend
         assert isinstance(backend, KernelBackend)
-        functions = Functions(backend.dialect)
+        dialect = device.launcher.dialect
+        functions = Functions(dialect)
         self.program = Reader(NATIVE, backend.name).read(closed)
         self.kernels: list[Any] = []
         self.plan = Plan(self.program, functions, self.kernels)
-        self.source = backend.dialect.program(self.kernels, functions.written) if self.kernels else ""
+        self.source = dialect.program(self.kernels, functions.written) if self.kernels else ""
         self.devices, self.tilings = (device,), None
         self.results: tuple[ShapeDtype, ...] = tuple(stored_as(v.shape, v.dtype) for v in self.program.outputs)
         built = backend.built(device, self.source) if self.kernels else None
@@ -183,21 +182,9 @@ def stored_as(shape: tuple[int, ...], dtype: Any) -> ShapeDtype:
 
 
 class KernelBackend(Backend):
-    """A backend of the kernel-language kind. A driver subclasses it and says three things.
-
-    Attributes
-    ----------
-    name, version : str
-    dialect : Dialect
-        How its language is spelled.
-
-    Notes
-    -----
-    ``launchers`` opens the devices. ``capabilities`` may be narrowed, where the language or the devices lack dtypes.
-    """
+    """A backend of the kernel-language kind. A driver subclasses it, names it, and opens its ``launchers``."""
 
     way = "kernels"
-    dialect: Dialect
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self.options = dict(options)
@@ -214,8 +201,10 @@ class KernelBackend(Backend):
 
     @functools.cached_property
     def capabilities(self) -> Capabilities:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """What kernels can do; ``dtypes`` are those of the dialect."""
-        return Capabilities(dtypes=DTYPES, deterministic=True, donation=True, asynchronous=True)
+        """What kernels can do, with the dtypes that all of the devices spell."""
+        dialects = [d.launcher.dialect for d in self._devices]
+        known = [name for name in DTYPES if all(dialect.spells(name) for dialect in dialects)]
+        return Capabilities(dtypes=frozenset(known), deterministic=True, donation=True, asynchronous=True)
 
     def built(self, device: KernelDevice, text: str) -> Any:
         """A program of the driver's language, compiled once."""
@@ -249,7 +238,3 @@ class KernelBackend(Backend):
         assert isinstance(device, KernelDevice)
         return KernelExecutable(program, options, device)
 
-
-def narrowed(capabilities: Capabilities, without: Sequence[str]) -> Capabilities:
-    """The same without some dtypes."""
-    return dataclasses.replace(capabilities, dtypes=capabilities.dtypes - set(without))

@@ -73,6 +73,8 @@ class Dialect:
         Into how many partial results a long reduction is divided. A power of two.
     items : int
         The most work-items that one launch is divided into; 1 where the language has one thread.
+    strided : bool
+        Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
     """
 
     types: dict[str, str] = {**_INTEGERS, "float32": "float", "float64": "double"}
@@ -83,6 +85,7 @@ class Dialect:
     index = "long"
     lanes = 32
     items = 1
+    strided = False
     preamble = """\
 #include <math.h>
 #include <string.h>
@@ -100,6 +103,11 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         if known is None:
             raise GapError(wrong=f"{name} has no spelling in kernels of this device", fix="Use another dtype there")
         return known
+
+    def spells(self, name: str) -> bool:
+        """Whether kernels can hold numbers of a dtype."""
+        part = {"complex64": "float32", "complex128": "float64"}.get(name, name)
+        return ("uint16" if part in _HALVES else part) in self.types
 
     def computed(self, dtype: Any) -> str:
         """The type of a number while it is computed with."""
@@ -313,7 +321,7 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
             elif kind is nest.Counter:
                 out.append(f"{pad}{self.index} {s.name} = {s.text};")
             elif kind is nest.Loop:
-                step = f"{s.name}++" if s.step == 1 else f"{s.name} += {s.step}"
+                step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
                 out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
                 self.write(s.body, depth + 1, out)
                 out.append(pad + "}")

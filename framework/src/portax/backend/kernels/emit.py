@@ -215,6 +215,9 @@ class Emitter:
         """End the loop over rows: work-item ``w`` of ``n`` does its share."""
         assert self.open_rows is not None
         scope, row, n = self.open_rows
+        if self.functions.dialect.strided:
+            self.root.body.append(nest.Loop(row.name, "w", str(n), scope.body, "n"))
+            return
         first, last = self.names("r"), self.names("r")
         self.root.body += [nest.Whole(first, f"w * {n} / n"), nest.Whole(last, f"(w + 1) * {n} / n")]
         self.root.body.append(nest.Loop(row.name, first, last, scope.body))

@@ -12,18 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from portax.backend.kernels.dialect import Dialect
+
 
 class Launcher(abc.ABC):
     """One device, as the toolkit uses it.
 
     Attributes
     ----------
+    dialect : Dialect
+        How its language is spelled.
     kind : str
         The product, as its maker calls it.
     limit : int
         The most bytes that one block of memory may have.
     """
 
+    dialect: Dialect
     kind: str = ""
     limit: int = 1 << 62
 

@@ -139,7 +139,7 @@ class Loop:
     start: str
     stop: str
     body: list[Statement]
-    step: int = 1
+    step: str = "1"
 
 
 @dataclasses.dataclass(slots=True)

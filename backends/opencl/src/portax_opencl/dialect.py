@@ -1,0 +1,57 @@
+"""How OpenCL C 1.2 is spelled, where it differs from C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from portax.backend.kernels import Dialect, nest
+
+_PREAMBLE = """\
+#pragma OPENCL FP_CONTRACT OFF
+#define px_bits32(x) as_uint(x)
+#define px_float32(u) as_float((uint)(u))
+#define px_bits64(x) as_ulong(x)
+#define px_float64(u) as_double((ulong)(u))
+"""
+
+
+class OpenCLDialect(Dialect):
+    """OpenCL C 1.2, which every device understands.
+
+    Parameters
+    ----------
+    items : int
+        The most work-items that a launch is divided into.
+    strided : bool
+        Neighbouring work-items take neighbouring rows, as is best where they run in step.
+    wide : bool
+        The device computes with float64.
+    """
+
+    pointer = "__global "
+    function = "static inline"
+
+    def __init__(self, items: int, strided: bool, wide: bool) -> None:
+        self.items, self.strided = items, strided
+        if not wide:
+            self.types = {name: spelled for name, spelled in Dialect.types.items() if name != "float64"}
+        pragma = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" if wide else ""
+        self.preamble = pragma + _PREAMBLE
+
+    def math(self, name: str, dtype: Any) -> str:
+        return name  # one name for all widths
+
+    def entry(self, kernels: Sequence[nest.Kernel]) -> str:
+        """One kernel for all stages: compilers take several times as long for several kernels."""
+        most = max(len(k.parameters) for k in kernels)
+        buffers = [f"__global uchar *restrict b{i}" for i in range(most)]
+        lines = [
+            f"__kernel void portax_stage({', '.join(['const int stage', *buffers])}) {{",
+            "  const long w = get_global_id(0), n = get_global_size(0);",
+            "  switch (stage) {",
+        ]
+        for number, kernel in enumerate(kernels):
+            given = [f"(__global {self.stored(p.dtype)} *)b{i}" for i, p in enumerate(kernel.parameters)]
+            lines.append(f"    case {number}: {kernel.name}({', '.join(['w', 'n', *given])}); break;")
+        return "\n".join([*lines, "  }", "}", ""])

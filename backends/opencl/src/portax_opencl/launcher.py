@@ -1,0 +1,145 @@
+"""One OpenCL device: its memory, its queue, its programs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyopencl as cl
+
+from portax.backend import CompileError, DeviceError, OutOfDeviceMemory
+from portax.backend.kernels import Launcher
+from portax_opencl.dialect import OpenCLDialect
+
+#: Bytes from which an array is copied through mapped memory, which on processors costs half of a copy by command.
+_MAPPED = 1 << 16
+_NO_ROOM = frozenset({cl.status_code.MEM_OBJECT_ALLOCATION_FAILURE, cl.status_code.OUT_OF_RESOURCES})
+
+
+class _Program:
+    """A built program: its one kernel, and how many buffers that takes."""
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+        self.kernel = program.portax_stage
+        self.buffers = self.kernel.num_args - 1
+
+
+class OpenCLLauncher(Launcher):
+    """A device of OpenCL.
+
+    Parameters
+    ----------
+    context : Context
+        That of all devices of its platform.
+    device : Device
+    """
+
+    def __init__(self, context: Any, device: Any) -> None:
+        self.context, self.device = context, device
+        self.queue = cl.CommandQueue(context, device)
+        processor = bool(device.type & cl.device_type.CPU)
+        units = device.max_compute_units
+        wide = "cl_khr_fp64" in device.extensions
+        self.dialect = OpenCLDialect(
+            items=8 * units if processor else 1024 * units, strided=not processor, wide=wide
+        )
+        self.kind = " ".join(device.name.split())
+        self.limit = device.max_mem_alloc_size
+        self.options = ["-cl-std=CL1.2", "-w"]
+        if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
+            self.options.append("-cl-fp32-correctly-rounded-divide-sqrt")
+        # A kernel holds its arguments until it is launched, so only one thread at a time may set them.
+        self._lock = threading.Lock()
+        self._last: Any = None
+
+    def allocate(self, size: int) -> Any:
+        try:
+            return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, size)
+        except cl.Error as error:
+            raise self._mended(error, f"there is no room for {size} bytes on {self.kind}") from error
+
+    def release(self, block: Any) -> None:
+        block.release()
+
+    def write(self, block: Any, array: np.ndarray) -> None:
+        raw = array.reshape(-1).view(np.uint8)
+        with self._told("an array could not be copied to the device"):
+            if array.nbytes < _MAPPED:
+                cl.enqueue_copy(self.queue, block, raw, is_blocking=True)
+                return
+            mapped, _ = cl.enqueue_map_buffer(
+                self.queue, block, cl.map_flags.WRITE_INVALIDATE_REGION, 0, raw.shape, np.uint8
+            )
+            np.copyto(mapped, raw)
+            mapped.base.release(self.queue)
+
+    def read(self, block: Any, array: np.ndarray) -> None:
+        raw = array.reshape(-1).view(np.uint8)
+        with self._told("an array could not be copied from the device"):
+            if array.nbytes < _MAPPED:
+                cl.enqueue_copy(self.queue, raw, block, is_blocking=True)
+                return
+            mapped, _ = cl.enqueue_map_buffer(self.queue, block, cl.map_flags.READ, 0, raw.shape, np.uint8)
+            np.copyto(raw, mapped)
+            mapped.base.release(self.queue)
+
+    def copy(self, source: Any, target: Any, size: int, start: int = 0, at: int = 0) -> None:
+        with self._told("an array could not be copied on the device"):
+            cl.enqueue_copy(self.queue, target, source, byte_count=size, src_offset=start, dst_offset=at)
+
+    def build(self, text: str) -> Any:
+        try:
+            return _Program(cl.Program(self.context, text).build(self.options, devices=[self.device]))
+        except cl.RuntimeError as error:
+            raise CompileError(
+                wrong=f"{self.kind} refused a program: {str(error)[:2000]}",
+                fix="Report it with the program: the toolkit wrote what this device does not understand",
+            ) from error
+
+    def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
+        # What a stage has no buffer for is never touched; any will do.
+        given = [*blocks, *[blocks[-1]] * (program.buffers - len(blocks))]
+        with self._lock, self._told("a kernel could not be launched"):
+            program.kernel.set_args(np.int32(stage), *given)
+            self._last = cl.enqueue_nd_range_kernel(self.queue, program.kernel, (items,), (1,))
+            self.queue.flush()
+
+    def wait(self) -> None:
+        with self._told("what was asked for before"):
+            self.queue.finish()
+
+    def idle(self) -> bool:
+        last = self._last
+        if last is None:
+            return True
+        status = last.command_execution_status
+        if status < 0:
+            self.wait()
+        return status <= cl.command_execution_status.COMPLETE
+
+    def _told(self, what: str) -> _Told:
+        return _Told(self, what)
+
+    def _mended(self, error: Any, what: str) -> Exception:
+        if isinstance(error, cl.MemoryError) or error.code in _NO_ROOM:
+            return OutOfDeviceMemory(
+                wrong=f"{what}: {error}", fix="Free arrays that are no longer needed, or compute in smaller pieces"
+            )
+        return DeviceError(wrong=f"{self.kind}: {what}: {error}", fix="See whether the device is still there")
+
+
+class _Told:
+    """Errors of OpenCL as portax's."""
+
+    def __init__(self, launcher: OpenCLLauncher, what: str) -> None:
+        self.launcher, self.what = launcher, what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, cl.Error):
+            raise self.launcher._mended(error, self.what) from error
