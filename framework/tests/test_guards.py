@@ -282,3 +282,23 @@ def test_a_traced_value_that_outlives_its_function_is_named(way, trace):
 def test_a_function_that_keeps_nothing_leaks_nothing(trace):
     with px.checking_leaks():
         TRACED[trace](lambda x: pnp.sin(x) * px.jit(lambda y: y + x)(x))
+
+
+@px.custom_vjp
+def sine(x):
+    return pnp.sin(x)
+
+
+sine.defvjp(lambda x: (pnp.sin(x), x), lambda x, ct: (ct * pnp.cos(x),))
+
+
+def root(x):
+    """The square root, by a rule that closes over what is traced."""
+    return px.lax.custom_root(lambda y: y * y - x, 1.0, lambda f, y: pnp.sqrt(x), lambda g, y: y / g(1.0))
+
+
+@pytest.mark.parametrize("trace", [t for t in TRACED if t not in ("jvp", "scan")])
+@pytest.mark.parametrize("rule", [sine, root])
+def test_a_rule_keeps_nothing_of_the_call_it_is_for(trace, rule):
+    with px.checking_leaks():
+        TRACED[trace](lambda x: rule(x))

@@ -344,6 +344,8 @@ class custom_vjp:
             )
         rest = tuple(x for i, x in enumerate(args) if i not in fixed)
         leaves, in_tree = tree.flatten(rest)
+        # The rules outlive this call, and must not hold its arguments: of those they know the structure only.
+        arity = len(args)
         # References are no operands: the function and its rules know them as they are.
         refs, leaves = apart(leaves)
         count = len(refs) + len(leaves)
@@ -355,7 +357,7 @@ class custom_vjp:
 
         def fun(*xs: Any) -> list[Any]:
             given = tree.unflatten(in_tree, merge(refs, xs, count))
-            outs, out_tree = tree.flatten(self.fun(*merge(fixed, given, len(args))))
+            outs, out_tree = tree.flatten(self.fun(*merge(fixed, given, arity)))
             out_trees[:] = [out_tree]
             for x in outs:
                 check_output(x, name)
@@ -366,7 +368,7 @@ class custom_vjp:
             if symbolic:
                 primals = [CustomVJPPrimal(x, m) for x, m in zip(primals, moving, strict=True)]
             given = tree.unflatten(in_tree, merge(refs, primals, count))
-            result = user_fwd(*merge(fixed, given, len(args)))
+            result = user_fwd(*merge(fixed, given, arity))
             if not isinstance(result, tuple | list) or len(result) != 2:
                 raise errors.ArgumentError(
                     wrong=f"the fwd rule of {name} must return a pair (out, residuals), got {result!r}",
@@ -402,16 +404,15 @@ class custom_vjp:
                 tree.unflatten(residual_trees[0], merge(kept, residuals, len(kept) + len(residuals))),
                 tree.unflatten(out_trees[0], given),
             )
-            return _cotangents(back, rest, in_tree, in_avals, name, refs)
+            return _cotangents(back, in_tree, in_avals, name, refs)
 
         outs = custom_vjp_call_p.bind(*leaves, fun=fun, fwd=fwd_seen, bwd=bwd, call_jaxpr=None, name=name)
         return tree.unflatten(out_trees[0], outs)
 
 
-def _cotangents(
-    back: Any, args: Sequence[Any], in_tree: Any, in_avals: Sequence[Aval], name: str, refs: dict[int, Cell]
-) -> list[Any]:
+def _cotangents(back: Any, in_tree: Any, in_avals: Sequence[Aval], name: str, refs: dict[int, Cell]) -> list[Any]:
     """What ``bwd`` returned, one entry a leaf of the arguments that is an array; None for zero."""
+    args = in_tree.children()
     if isinstance(back, list):
         back = tuple(back)
     if not isinstance(back, tuple) or len(back) != len(args):
@@ -422,12 +423,10 @@ def _cotangents(
             fix="Return a tuple; None stands for a cotangent that is zero",
         )
     leaves: list[Any] = []
-    for arg, ct in zip(args, back, strict=True):
-        count = len(tree.leaves(arg))
+    for structure, ct in zip(args, back, strict=True):
         if ct is None:
-            leaves += [None] * count
+            leaves += [None] * structure.num_leaves
             continue
-        structure = tree.structure(arg)
         try:
             found = structure.flatten_up_to(ct)
         except errors.TreeError:

@@ -101,8 +101,7 @@ class CustomLinearSolve(Primitive):
         if all(t is None for t in [*moved, *dots]):
             return outs, [None] * len(outs)
         right = [
-            db if da is None else neg(da) if db is None else sub(db, da)
-            for db, da in zip([*dots], moved, strict=True)
+            db if da is None else neg(da) if db is None else sub(db, da) for db, da in zip([*dots], moved, strict=True)
         ]
         right = [instantiate(t, aval_of(v)) for t, v in zip(right, b, strict=True)]
         flat = [c for part in consts for c in part]
@@ -334,27 +333,28 @@ def custom_root(
     _same_tree("solve", name_of(solve), out, structure)
     n = len(leaves)
 
+    # The rule outlives this call, and must not hold what the programs close over: those are its arguments.
+    equation_program, solver_program = equation.closed, solver.closed
+
     @custom_jvp
     def root(consts: Any, solver_consts: Any, guess: Any) -> Any:
-        return eval_closed(solver.closed, *solver_consts, *guess)
+        return eval_closed(solver_program, *solver_consts, *guess)
 
     def rule(primals: Any, tangents: Any) -> Any:
         outs = root(*primals)
         consts, x = primals[0], outs[:n]
         dots = [t if moves(aval_of(c)) else None for c, t in zip(consts, tangents[0], strict=True)]
         slot = "linearize" if isinstance(state.trace, TangentTrace) else "jvp"
-        values, moved = flat_jvp(lambda *c: eval_closed(equation.closed, *c, *x), consts, dots, slot)
+        values, moved = flat_jvp(lambda *c: eval_closed(equation_program, *c, *x), consts, dots, slot)
         right = [instantiate(None if t is None else neg(t), aval_of(v)) for t, v in zip(moved, values, strict=True)]
 
         def along(y: Any) -> Any:
             given = tree.leaves(y)
-            outs, dots = flat_jvp(lambda *xs: eval_closed(equation.closed, *consts, *xs), x, given, "jvp")
+            outs, dots = flat_jvp(lambda *xs: eval_closed(equation_program, *consts, *xs), x, given, "jvp")
             return tree.unflatten(structure, [instantiate(t, aval_of(v)) for t, v in zip(dots, outs, strict=True)])
 
         dx = custom_linear_solve(along, tree.unflatten(structure, right), tangent_solve, tangent_solve)
-        rest = [
-            zeros(tangent_aval(aval_of(v))) if moves(aval_of(v)) else float0_zeros(aval_of(v)) for v in outs[n:]
-        ]
+        rest = [zeros(tangent_aval(aval_of(v))) if moves(aval_of(v)) else float0_zeros(aval_of(v)) for v in outs[n:]]
         return outs, [*tree.leaves(dx), *rest]
 
     root.defjvp(rule)
