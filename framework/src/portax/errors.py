@@ -26,6 +26,7 @@ __all__ = [
     "ConcretizationTypeError",
     "DeletedArrayError",
     "DeviceError",
+    "DisagreementError",
     "DisallowedError",
     "DtypeError",
     "FormatError",
@@ -556,6 +557,17 @@ class ProcessError(PortaxError, RuntimeError):
 
     Repaired: start all of them, with one coordinator and one number of processes; or look into the output of the one
     that the message names for why it ended.
+    """
+
+
+class DisagreementError(ProcessError, AssertionError):
+    """Processes that should hold or do the same do not.
+
+    Fails: each process has its own number::
+
+        multihost_utils.assert_equal(portax.process_index())
+
+    Repaired: compute it alike in all, or take it from one: ``multihost_utils.broadcast_one_to_all``.
     """
 
 

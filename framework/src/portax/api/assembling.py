@@ -33,7 +33,8 @@ def make_array_from_callback(
         Of the whole array.
     sharding : Sharding
     data_callback : callable
-        Takes the index of a part, a tuple of slices, and gives what is there. Called once for each distinct part.
+        Takes the index of a part, a tuple of slices, and gives what is there. Called for each distinct part that is
+        on devices of this process.
     dtype : dtype, optional
         Default: that of what the callback gives.
 
@@ -108,12 +109,12 @@ def make_array_from_single_device_arrays(
     arrays = [eager.asarray(x) for x in arrays]
     aval, target = _target(shape, arrays[0].aval.dtype if dtype is None else dtype, sharding)
     held = {x.device: x for x in arrays}
-    wanted = set(target.members)
+    wanted = set(target.own)
     if set(held) != wanted or len(arrays) != len(wanted):
         raise errors.ArgumentError(
             wrong=f"make_array_from_single_device_arrays was given arrays on {[x.device for x in arrays]} for a "
-            f"sharding over {list(target.members)}",
-            fix="Give one array on each device of the sharding",
+            f"sharding over {list(target.own)}",
+            fix="Give one array on each device of the sharding that is of this process",
         )
     steps = tuple([n // parts for n, parts in zip(aval.shape, target.tiling.parts, strict=True)])
     for x in arrays:
@@ -122,21 +123,28 @@ def make_array_from_single_device_arrays(
                 wrong=f"make_array_from_single_device_arrays was given a part {x.aval}, where parts have shape {steps}",
                 fix="Give parts of the shape sharding.shard_shape(shape)",
             )
-    parts = [held[device].buffer_on(device) for device in target.members]
+    parts = [held[device].buffer_on(device) for device in target.own]
     return ConcreteArray(aval, None, target.joined(aval.shape, aval.dtype, parts), target, True)
 
 
 def make_array_from_process_local_data(
     sharding: Any, local_data: Any, global_shape: Sequence[int] | None = None
 ) -> ConcreteArray:
-    """An array from what this process has of it; where there is one process, that is all of it.
+    """An array from what each process has of it; where there is one process, that is all of it.
 
     Parameters
     ----------
     sharding : Sharding
     local_data : array
-    global_shape : sequence of int, optional
-        Default: the shape of ``local_data``, its divided axes taken as many times as there are processes.
+        Along each axis either the parts of this process's devices, one after the other, or all there is.
+    global_shape : sequence of int or None, optional
+        Of the array. What is left out or None is the length of ``local_data``, times how many times as many parts all
+        processes have along the axis as this one.
+
+    Raises
+    ------
+    ShapeError
+        ``local_data`` is neither all of an axis, nor as long as this process's parts of it.
 
     Examples
     --------
@@ -145,10 +153,37 @@ def make_array_from_process_local_data(
     Array([0, 1, 2], dtype=int32)
     """
     data = np.asarray(local_data)
-    if global_shape is not None and tuple(global_shape) != data.shape:
+    target = placement(sharding, data.ndim)
+    # Along each axis, the numbers of the parts that this process has.
+    mine = [sorted({place[axis] for place in target.own_places}) for axis in range(data.ndim)]
+    given = [None] * data.ndim if global_shape is None else list(global_shape)
+    if len(given) != data.ndim:
         raise errors.ShapeError(
             wrong=f"make_array_from_process_local_data was given data of shape {data.shape} for an array of shape "
-            f"{tuple(global_shape)}, and this is the only process",
-            fix="Give all of the data, or leave global_shape out",
+            f"{tuple(given)}",
+            fix="Give data with as many axes as the array",
         )
-    return make_array_from_callback(data.shape, sharding, lambda index: data[index])
+    axes = list(zip(data.shape, given, target.tiling.parts, mine, strict=True))
+    shape = tuple([n * parts // len(own) if whole is None else whole for n, whole, parts, own in axes])
+    check(Aval(shape, np.dtype(np.float32)), sharding)
+    steps = [whole // parts for whole, parts in zip(shape, target.tiling.parts, strict=True)]
+    fits = [n in (whole, step * len(own)) for n, whole, step, own in zip(data.shape, shape, steps, mine, strict=True)]
+    if not all(fits):
+        raise errors.ShapeError(
+            wrong=f"make_array_from_process_local_data was given data of shape {data.shape} for an array of shape "
+            f"{shape}, of which this process has {tuple([s * len(own) for s, own in zip(steps, mine, strict=True)])}",
+            fix="Give what this process has, or all of the data, or leave global_shape out",
+        )
+
+    def local(index: Any) -> np.ndarray:
+        """The part at an index in the whole, found in what this process has."""
+        cuts = []
+        for cut, n, whole, step, own in zip(index, data.shape, shape, steps, mine, strict=True):
+            if n == whole or step == 0:
+                cuts.append(cut)
+            else:
+                first = own.index(cut.start // step) * step
+                cuts.append(slice(first, first + step))
+        return data[tuple(cuts)]
+
+    return make_array_from_callback(shape, sharding, local)

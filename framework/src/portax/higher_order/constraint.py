@@ -15,7 +15,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.partition import AbstractMesh, PartitionSpec
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.stablehlo import divided
-from portax.runtime import eager
+from portax.runtime import eager, moving
 from portax.runtime import meshes as runtime_meshes
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import Device
@@ -89,10 +89,12 @@ meshes.any = True
 def placed(x: ConcreteArray, sharding: Any) -> ConcreteArray:
     """A concrete array, lying on devices as a sharding says, and committed to it."""
     check(x.aval, sharding)
-    if len(sharding.device_list) == 1:
+    if len(sharding.device_list) == 1 and x.is_fully_addressable:
         [device] = sharding.device_list
         return ConcreteArray(x.aval, None, x.buffer_on(device), device, True)
     target = placement(sharding, x.aval.ndim)
+    if not x.is_fully_addressable and x.sharding != sharding:
+        return moving.moved(x, sharding)
     return ConcreteArray(x.aval, None, x.buffer_on(target), target, True)
 
 

@@ -215,8 +215,13 @@ class ConcreteArray(Array):
 
     def clone(self) -> ConcreteArray:
         """Another handle on the same value: deleting one leaves the other."""
-        if type(self._device) is Placement:
-            return ConcreteArray(self.aval, None, self._device.put(self.host(), copy=False), self._device, True)
+        device = self._device
+        if type(device) is Placement:
+            if not self.is_fully_addressable:
+                dtype = self.aval.dtype.storage if isinstance(self.aval.dtype, KeyDtype) else self.aval.dtype
+                again = device.joined(self.aval.shape, dtype, device.parts(self._alive()))
+                return ConcreteArray(self.aval, None, again, device, True)
+            return ConcreteArray(self.aval, None, device.put(self.host(), copy=False), device, True)
         return ConcreteArray(self.aval, self.host(), None, self._device, self.committed)
 
     def copy_to_host_async(self) -> None:
@@ -298,6 +303,8 @@ class ConcreteArray(Array):
         if isinstance(self.aval.dtype, KeyDtype):
             return f"Array({self.aval.short()})"
         weak = ", weak_type=True" if self.aval.weak_type else ""
+        if type(self._device) is Placement and not self._device.has_all:
+            return f"Array(shape={self.aval.shape}, dtype={self.aval.dtype.name}{weak})"
         body = np.array2string(self._numpy(), separator=", ", prefix="Array(", suffix=")")
         if self.aval.size == 0 and self.aval.ndim:
             body = f"[], shape={self.aval.shape}"
@@ -310,6 +317,8 @@ class ConcreteArray(Array):
         return self
 
     def __deepcopy__(self, memo: Any) -> ConcreteArray:
+        if not self.is_fully_addressable:
+            return self.clone()
         return ConcreteArray(self.aval, self.host().copy(), None, self._device, self.committed)
 
     # -- exchange with other libraries --------------------------------------------------------------------------------

@@ -39,6 +39,10 @@ class Placement(Device):
     members : tuple of Device
     own : tuple of Device
         Those of this process, whose buffers ``parts`` gives.
+    own_places : list of tuple of int
+        For each of these the place of its part in the grid of the tiling.
+    has_all : bool
+        This process has every part, so it can read the whole.
     joins : bool
         The backend runs programs on several devices at once, and has buffers that lie on several.
     """
@@ -59,8 +63,9 @@ class Placement(Device):
         self.process_index = first.process_index
         self.joins = len(self.members) > 1 and first.backend.capabilities.multi_device
         self._places = self.tiling.places()
-        self._own_places = [self._places[i] for i in numbers]
-        self._distinct = dict(zip(reversed(self._own_places), reversed(range(len(numbers))), strict=True))
+        self.own_places = [self._places[i] for i in numbers]
+        self._distinct = dict(zip(reversed(self.own_places), reversed(range(len(numbers))), strict=True))
+        self.has_all = len(self._distinct) * self.tiling.copies == len(self.members)
 
     def _first_own(self, numbers: list[int]) -> Device:
         """The first device of this process, of those with these numbers."""
@@ -77,7 +82,7 @@ class Placement(Device):
         """For each of the own members, which part of an array of that shape it holds."""
         steps = [n // parts for n, parts in zip(shape, self.tiling.parts, strict=True)]
         return [
-            tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps, strict=True)) for place in self._own_places
+            tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps, strict=True)) for place in self.own_places
         ]
 
     def parts(self, buffer: Buffer) -> list[Buffer]:
@@ -97,7 +102,7 @@ class Placement(Device):
         """
         known: dict[tuple[int, ...], np.ndarray] = {}
         buffers = []
-        for place, index, device in zip(self._own_places, self.indices(shape), self.own, strict=True):
+        for place, index, device in zip(self.own_places, self.indices(shape), self.own, strict=True):
             if place not in known:
                 known[place] = part(index)
             buffers.append(device.put(known[place], copy=False))
@@ -111,7 +116,7 @@ class Placement(Device):
 
     def host(self, buffer: Buffer) -> np.ndarray:
         parts = self.parts(buffer)
-        if len(self._distinct) * self.tiling.copies < len(self.members):
+        if not self.has_all:
             raise self._elsewhere()
         pieces = {place: self.own[i].host(parts[i]) for place, i in self._distinct.items()}
         if len(pieces) == 1:
