@@ -39,6 +39,8 @@ def size_of(type_: str) -> int:
     """Bytes of a type as XLA writes it: ``f32[8,4]{1,0}``, or several in parentheses."""
     bits = 0
     for element, dims in _ARRAY.findall(type_):
+        if element == "token":  # an order, and no memory
+            continue
         width = _BITS.search(element)
         each = 8 if width is None else int(width[0])  # pred has no number, and a byte
         for n in dims.split(","):

@@ -7,6 +7,7 @@ for a device. It takes modules only, no text.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -83,5 +84,6 @@ def costs(compiled: Any) -> dict[str, float]:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "error_message", None) or error)
-    return next(iter(text.strip().splitlines()), type(error).__name__)
+    """The first line of a message, without the word for its kind."""
+    text = str(getattr(error, "error_message", None) or error).strip()
+    return re.sub(r"^[A-Z_]+: ", "", text.partition("\n")[0]) or type(error).__name__

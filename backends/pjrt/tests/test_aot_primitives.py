@@ -1,0 +1,35 @@
+"""Every primitive of the opset compiles for an NVIDIA GPU, with neither GPU nor driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ahead_cases
+import pytest
+
+from portax.runtime import targets
+from portax_pjrt import cuda_targets
+
+TARGET = "cuda:sm_90"
+STORED = cuda_targets.CAPABILITIES.dtypes
+GAPS = ahead_cases.gaps_in(Path(__file__).with_name("cuda_refuses.toml"))
+
+pytestmark = pytest.mark.aot
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return targets.backend_for(TARGET)
+
+
+@pytest.mark.parametrize(("primitive", "dtype"), list(ahead_cases.rows(STORED)))
+def test_every_case_of_a_primitive_compiles(backend, primitive, dtype) -> None:
+    ahead_cases.check_cases(TARGET, backend, primitive, dtype, GAPS)
+
+
+def test_only_what_is_nothing_alone_has_no_cases() -> None:
+    assert ahead_cases.without_cases() == ahead_cases.ALONE_NOTHING
+
+
+def test_every_gap_names_a_case() -> None:
+    assert ahead_cases.unused(GAPS, STORED) == []
