@@ -232,7 +232,8 @@ class Capabilities:
     deterministic : bool
         The same program on the same device gives the same bits, run after run.
     collectives : frozenset of str
-        Of ``all_reduce``, ``all_gather``, ``reduce_scatter``, ``all_to_all``, ``collective_permute``.
+        Of ``all_reduce``, ``all_gather``, ``reduce_scatter``, ``all_to_all``, ``collective_permute``: what
+        ``Backend.collective`` does. The others go by way of the host.
     multi_device : bool
         ``compile`` accepts more than one device.
     donation : bool
@@ -575,6 +576,35 @@ class Backend(abc.ABC):
     def parts(self, buffer: Buffer) -> list[Buffer]:
         """The inverse of ``join``: what each device of this process holds."""
         raise NotImplementedError(f"{self.name} runs programs on one device at a time")
+
+    def collective(
+        self, kind: str, devices: Sequence[Device], parts: Sequence[Buffer], groups: Sequence[Sequence[int]], *,
+        combine: str = "", axis: int = 0, pairs: Sequence[tuple[int, int]] = (),
+    ) -> list[Buffer]:  # fmt: skip
+        """What devices get in a collective: a buffer for each. Only kinds in ``Capabilities.collectives`` are asked for.
+
+        A driver that claims none is driven through the host: the core reads the parts, and puts what comes out.
+
+        Parameters
+        ----------
+        kind : str
+            - ``'all_reduce'``: the parts of a group combined by ``combine``, to each of it.
+            - ``'all_gather'``: the parts of a group one after the other along ``axis``, to each of it.
+            - ``'reduce_scatter'``: the parts of a group combined, and of that its piece along ``axis`` to each.
+            - ``'all_to_all'``: each part of a group is cut along ``axis``; the pieces number i of all, one after the
+              other along it, go to the member number i.
+            - ``'collective_permute'``: to the second of each of ``pairs`` the part of the first; zeros to who is in none.
+        devices : sequence of Device
+        parts : sequence of Buffer
+            What each device holds: alike in shape and dtype. They stay valid.
+        groups : sequence of sequences of int
+            Positions in ``devices``; each device is in one group.
+        combine : ``'add'``, ``'maximum'`` or ``'minimum'``
+        axis : int
+        pairs : sequence of (int, int)
+            Positions in ``devices``.
+        """
+        raise NotImplementedError(f"{self.name} does no collectives")
 
     def deserialize(self, blob: bytes, options: CompileOptions, devices: Sequence[Device]) -> Executable:
         """The executable of ``Executable.serialize``, on ``devices``. Any exception means: compile it again."""
