@@ -94,7 +94,9 @@ _RULES: dict[Any, Any] = {
 }
 
 
-def claim(eqn: Eqn, team: Team, groups: Sequence[Sequence[int]]) -> Callable[[list[Buffer]], list[Buffer]] | None:
+def claim(
+    eqn: Eqn, team: Team, groups: Sequence[Sequence[int]], effort: str
+) -> Callable[[list[Buffer]], list[Buffer]] | None:
     """A collective as the driver does it, from and to a buffer for each member; None where it does not."""
     backend = team.members[0].backend
     if not backend.capabilities.collectives:
@@ -102,13 +104,13 @@ def claim(eqn: Eqn, team: Team, groups: Sequence[Sequence[int]]) -> Callable[[li
     found = asked(eqn, groups)
     if found is None or found.kind not in backend.capabilities.collectives:
         return None
-    before = _alone(found.before, eqn.invars[0].aval, team)
+    before = _alone(found.before, eqn.invars[0].aval, team, effort)
     [out] = [v.aval for v in eqn.outvars]
     given = eqn.invars[0].aval if found.kind == "all_to_all" else out
     if found.kind == "reduce_scatter" and found.after is not None:
         d = found.how["axis"]
         given = out.update(shape=(*out.shape[:d], 1, *out.shape[d:]))
-    after = _alone(found.after, given, team)
+    after = _alone(found.after, given, team, effort)
     rows = [list(group) for group in groups]
 
     def run(parts: list[Buffer]) -> list[Buffer]:
@@ -117,11 +119,11 @@ def claim(eqn: Eqn, team: Team, groups: Sequence[Sequence[int]]) -> Callable[[li
     return run
 
 
-def _alone(f: Alone | None, aval: Aval, team: Team) -> Callable[[list[Buffer]], list[Buffer]]:
+def _alone(f: Alone | None, aval: Aval, team: Team, effort: str) -> Callable[[list[Buffer]], list[Buffer]]:
     if f is None:
         return lambda parts: parts
     closed = stage_closed(lambda x: [f(x)], [aval], "part")
-    made = [programs.prepare(closed, device, programs.Options("part")) for device in team.members]
+    made = [programs.prepare(closed, device, programs.Options("part", effort)) for device in team.members]
 
     def run(parts: list[Buffer]) -> list[Buffer]:
         return [program.run([*program.extra, part])[0] for program, part in zip(made, parts, strict=True)]

@@ -115,7 +115,7 @@ class Lockstep:
         operands = [self._var(a) for a in eqn.invars]
         name = eqn.primitive.name
         if isinstance(eqn.primitive, Collective):
-            return Exchange(eqn, operands, self.team)
+            return Exchange(eqn, operands, self.team, self.options)
         if name == "scan":
             return Turns(eqn, operands, self.team, self._inner, self.options)
         if name == "while":

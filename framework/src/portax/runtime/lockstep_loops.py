@@ -41,7 +41,8 @@ class Turns(Step):
         self.operands, self.results, self.team, self.options = operands, list(eqn.outvars), team, options
         self.length, self.reverse = params["length"], params["reverse"]
         self.consts, self.carried = params["num_consts"], params["num_carry"]
-        self.body = prepare(_one_turn(params))
+        #: A loop of no turns may have nothing to take a slice of.
+        self.body = prepare(_one_turn(params)) if self.length else None
         begin = np.asarray(self.length - 1 if self.reverse else 0, np.int32)
         self.begin = [put(d, begin, _COUNTER) for d in team.members]
         self.rows = [Aval((1, *a.shape), a.dtype) for a in params["jaxpr"].out_avals[self.carried :]]
@@ -52,6 +53,7 @@ class Turns(Step):
         counter: Parts = self.begin
         rows: list[list[Parts]] = [[] for _ in self.rows]
         for _ in range(self.length):
+            assert self.body is not None
             counter, *outs = self.body.run([counter, *fixed, *carry, *slices])
             carry = outs[: self.carried]
             for made, row in zip(rows, outs[self.carried :], strict=True):

@@ -115,11 +115,11 @@ class Exchange(Step):
     stack, which is its batching rule, says what comes out.
     """
 
-    def __init__(self, eqn: Eqn, operands: list[Var], team: Team) -> None:
+    def __init__(self, eqn: Eqn, operands: list[Var], team: Team, options: Any) -> None:
         self.eqn, self.team, self.operands, self.results = eqn, team, operands, list(eqn.outvars)
         self.names: tuple[Any, ...] = eqn.primitive.names(eqn.params)  # pyright: ignore[reportAttributeAccessIssue]
         self.groups = team.groups(self.names)
-        self.claimed = claim(eqn, team, self.groups)
+        self.claimed = claim(eqn, team, self.groups, options.effort)
         self.made: tuple[ClosedJaxpr, list[list[Any]]] | None = None
 
     def run(self, values: list[Parts]) -> list[Parts]:
