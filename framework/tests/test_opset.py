@@ -12,15 +12,18 @@ from portax.testing import opset
 
 FILE = Path(__file__).parents[1] / "opset" / "opset-1.json"
 
+#: All that works along a mapped axis.
+COLLECTIVES = (
+    "psum", "psum_invariant", "pvary", "pmax", "pmin", "axis_index", "all_gather", "all_gather_invariant",
+    "reduce_scatter", "ppermute", "all_to_all",
+)  # fmt: skip
+
 #: What primitives lack, and why that is right. An entry for one that does not lack it fails.
 _CALLBACKS = ("pure_callback", "io_callback", "debug_callback", "debug_print")
 _ALONG_AN_AXIS = "works only along a mapped axis: framework/tests/test_vmap.py"
 LACKING = {
     "samples": {
-        **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"),
-            _ALONG_AN_AXIS,
-        ),
+        **dict.fromkeys(COLLECTIVES, _ALONG_AN_AXIS),
         **dict.fromkeys(_CALLBACKS, "calls a Python function, by which alone it can be judged: test_callbacks.py"),
         "custom_lin": "stands for a transpose, and never runs: tried by the samples of custom_vjp_call",
         "saved": "made by checkpoint from a policy, for itself: tried by the samples of checkpoint that keep something",
@@ -32,10 +35,7 @@ LACKING = {
         "saved": "made by checkpoint from a policy, for itself: it is linearized at once, and gone",
     },
     "a decomposition": {
-        **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"),
-            "speaks to other devices, which nothing on one device can stand for",
-        ),
+        **dict.fromkeys(COLLECTIVES, "speaks to other devices, which nothing on one device can stand for"),
         **dict.fromkeys(
             ("jit", "checkpoint", "saved", "custom_jvp_call", "custom_vjp_call", "custom_lin", "custom_vmap_call",
              "composite", "custom_linear_solve"),
@@ -49,10 +49,7 @@ LACKING = {
         ),
     },
     "refusals": {
-        **dict.fromkeys(
-            ("psum", "pmax", "pmin", "axis_index", "all_gather", "reduce_scatter", "ppermute", "all_to_all"),
-            _ALONG_AN_AXIS,
-        ),
+        **dict.fromkeys(COLLECTIVES, _ALONG_AN_AXIS),
         "optimization_barrier": "refuses nothing",
         **dict.fromkeys(_CALLBACKS, "the function of its name checks what a user gives: test_callbacks.py"),
         **dict.fromkeys(

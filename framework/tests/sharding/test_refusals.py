@@ -103,8 +103,29 @@ REFUSED = {
     "a collective along an axis of another mesh": (
         lambda: mapped(lambda x: lax.psum(x, "y"))(X), "no axis is called 'y' here; axes in scope: 'x'",
     ),
-    "a gradient inside": (
-        lambda: mapped(portax.grad(lambda x: (x**2).sum()))(X), "a reverse-mode derivative was taken inside",
+    "a carry of scan that parts": (
+        lambda: mapped(lambda x: lax.scan(lambda c, _: (c + x, None), pnp.zeros(x.shape), None, length=2)[0])(X),
+        r"scan: devices have the carry, float32\[1,3\] going in and float32\[1,3\]{V:x} coming out of the body, alike",
+    ),
+    "a carry of while_loop that parts": (
+        lambda: mapped(lambda x: lax.while_loop(lambda c: c.sum() < 3, lambda c: c + x, pnp.zeros(x.shape)))(X),
+        r"while_loop: devices have the carry, float32\[1,3\] going in and float32\[1,3\]{V:x} coming out",
+    ),
+    "branches of which one is alike": (
+        lambda: mapped(lambda x: lax.cond(x.sum() > 2, lambda: x, lambda: pnp.zeros(x.shape)))(X),
+        r"of cond alike along other mesh axes: <lambda> gives float32\[1,3\] and <lambda> float32\[1,3\]{V:x}",
+    ),
+    "pcast to what explicit axes are": (
+        lambda: mapped(lambda x: lax.pcast(x, "x", to="reduced"))(X), "pcast was asked for 'reduced', which only"
+    ),
+    "all_gather to what explicit axes are": (
+        lambda: mapped(lambda x: lax.all_gather(x, "x", to="reduced"))(X), "was asked for a reduced result, which only",
+    ),
+    "all_gather to nothing known": (
+        lambda: mapped(lambda x: lax.all_gather(x, "x", to="blue"))(X), "all_gather knows no kind 'blue'",
+    ),
+    "pcast of what varies": (
+        lambda: mapped(lambda x: lax.pcast(x, "x", to="varying"))(X), "which varies along 'x' already",
     ),
     "psum_scatter": (
         lambda: mapped(lambda x: lax.psum_scatter(x, "x", scatter_dimension=1))(X), "shares out axis 1 of",

@@ -17,7 +17,7 @@ from portax.core.trace import state
 from portax.higher_order.checks import check_output
 from portax.higher_order.closures import as_arrays, avals_of, name_of
 from portax.higher_order.jitted import JitFunction, Static, as_tuple, jit
-from portax.higher_order.shard_map import Names, cuts, inside, part_aval, shard_map_p
+from portax.higher_order.shard_map import Names, cuts, inside, part_aval, shard_map_p, typed
 from portax.higher_order.varying import check_replicated
 from portax.runtime import devices as runtime_devices
 from portax.runtime import meshes
@@ -101,7 +101,9 @@ def shard_map(
     axis_names : set of names, optional
         The mesh axes along which ``f`` sees parts; others stay with the compiler. Default: all.
     check_vma : bool
-        Refuse results of which the specs say that they are the same on several devices, and that may not be.
+        Types tell along which mesh axes a value may differ from device to device: results of which the specs say
+        that they are the same, and that may not be, are refused, and gradients taken inside are those of what all
+        devices compute together. Without it they are those of what each computes.
 
     Returns
     -------
@@ -113,12 +115,6 @@ def shard_map(
         An axis does not divide by the mesh axes that cut it.
     ArgumentError
         A spec names an axis that the mesh does not have, or a result may differ where the specs say it does not.
-
-    Notes
-    -----
-    With ``check_vma``, reverse-mode derivatives taken *inside* ``f`` are refused: what they mean depends on
-    which values are the same on all devices, and portax does not tell them apart yet. Take derivatives of the mapped
-    function, or give ``check_vma=False`` and sum over devices yourself, as within ``pmap``.
 
     Examples
     --------
@@ -164,7 +160,7 @@ def shard_map(
         leaves, structure = tree.flatten(args)
         values = as_arrays(leaves, f"shard_map({name})")
         avals = tuple([aval_of(x) for x in values])
-        key = (structure, avals, grid, state.axes, config.epoch)
+        key = (structure, avals, grid, state.axes, state.alike, config.epoch)
         if key in known:
             params, out_tree = known[key]
             return tree.unflatten(out_tree, shard_map_p.bind(*values, **params))
@@ -177,6 +173,8 @@ def shard_map(
         for a, s in zip(avals, specs, strict=True):
             _check_divides(a, s, grid, f"shard_map({name})")
         parts = [part_aval(a, s, grid) for a, s in zip(avals, specs, strict=True)]
+        if check_vma:
+            parts = [typed(a, s) for a, s in zip(parts, specs, strict=True)]
         out_trees: list[Any] = []
 
         def flat(*xs: Any) -> list[Any]:
@@ -197,7 +195,7 @@ def shard_map(
         )
         first = tuple([((),) * aval_of(x).ndim for x in moved])
         if check_vma:
-            check_replicated(closed, (*first, *specs), outs, manual, name)
+            check_replicated(closed, outs, manual, name)
         params = {
             "jaxpr": closed, "mesh": grid, "in_specs": (*first, *specs), "out_specs": outs, "manual": manual,
             "check_vma": bool(check_vma),

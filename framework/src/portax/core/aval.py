@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,24 @@ from portax.core import dtypes
 from portax.errors import DtypeError
 
 Shape = tuple[int, ...]
+
+
+#: Named axes.
+Axes = frozenset[Any]
+
+#: A value that all devices have alike.
+NOWHERE: Axes = frozenset()
+
+
+class ManualAxisType(NamedTuple):
+    """Along which mesh axes a part of an array may differ from device to device, as JAX spells it.
+
+    ``unreduced`` and ``reduced`` are JAX's for meshes whose axes are explicit, and empty.
+    """
+
+    varying: Axes = NOWHERE
+    unreduced: Axes = NOWHERE
+    reduced: Axes = NOWHERE
 
 
 class Aval:
@@ -29,15 +47,21 @@ class Aval:
     dtype : numpy.dtype or KeyDtype
     weak_type : bool
         True where the dtype came from a Python scalar and gives way to any array's dtype in promotion.
+
+    Attributes
+    ----------
+    varying : frozenset of names
+        Within ``shard_map`` that checks it, the mesh axes along which devices may have different values.
     """
 
-    __slots__ = ("dtype", "ndim", "shape", "size", "weak_type", "_tangent")
+    __slots__ = ("dtype", "ndim", "shape", "size", "varying", "weak_type", "_tangent")
 
     shape: Shape
     dtype: Any
     weak_type: bool
     ndim: int
     size: int
+    varying: Axes
 
     def __new__(cls, shape: Shape, dtype: Any, weak_type: bool = False) -> Aval:
         try:
@@ -47,23 +71,44 @@ class Aval:
 
     def update(self, *, shape: Shape | None = None, dtype: Any = None, weak_type: bool | None = None) -> Aval:
         """The aval that differs from this one in the fields given."""
-        return Aval(
+        aval = Aval(
             self.shape if shape is None else shape,
             self.dtype if dtype is None else dtype,
             self.weak_type if weak_type is None else weak_type,
         )
+        return aval.vary(self.varying) if self.varying else aval
+
+    def vary(self, axes: Iterable[Any]) -> Aval:
+        """The aval that differs from this one in that its values vary along ``axes``, and along no others."""
+        axes = frozenset(axes)
+        if axes == self.varying:
+            return self
+        plain = Aval(self.shape, self.dtype, self.weak_type)
+        return _varying(plain, axes) if axes else plain
+
+    @property
+    def manual_axis_type(self) -> ManualAxisType:
+        """``varying`` as JAX spells it."""
+        return ManualAxisType(self.varying)
+
+    mat = manual_axis_type
+
+    @property
+    def vma(self) -> Axes:
+        """``varying``, under its name in older releases of JAX."""
+        return self.varying
 
     def strip_weak_type(self) -> Aval:
         """The same shape and dtype, firm."""
-        return Aval(self.shape, self.dtype, False) if self.weak_type else self
+        return self.update(weak_type=False) if self.weak_type else self
 
     def update_weak_type(self, weak_type: bool) -> Aval:
         """The same shape and dtype, weak or firm."""
-        return Aval(self.shape, self.dtype, weak_type)
+        return self.update(weak_type=weak_type)
 
     def to_tangent_aval(self) -> Aval:
         """The aval of tangents of such values: the same, firm; of dtype float0 where values cannot move."""
-        return Aval(self.shape, self.dtype if dtypes.is_inexact(self.dtype) else dtypes.float0, False)
+        return self.update(dtype=self.dtype if dtypes.is_inexact(self.dtype) else dtypes.float0, weak_type=False)
 
     @property
     def itemsize(self) -> int:
@@ -75,8 +120,8 @@ class Aval:
         return self.short() if short_dtypes else str(self)
 
     def short(self) -> str:
-        """``f32[2,3]``, as jaxprs print it."""
-        return f"{dtypes.short_name(self.dtype)}[{','.join(map(str, self.shape))}]"
+        """``f32[2,3]``, as jaxprs print it; ``f32[2,3]{V:x}`` where values vary along a mesh axis."""
+        return f"{dtypes.short_name(self.dtype)}[{','.join(map(str, self.shape))}]{_along(self.varying)}"
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -86,10 +131,11 @@ class Aval:
         return f"Aval({self}{weak})"
 
     def __str__(self) -> str:
-        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]{_along(self.varying)}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Aval, (self.shape, self.dtype, self.weak_type)
+        plain = Aval, (self.shape, self.dtype, self.weak_type)
+        return (_varying, (Aval(*plain[1]), self.varying)) if self.varying else plain
 
 
 class Described:
@@ -165,9 +211,34 @@ def _intern(shape: Any, dtype: Any, weak_type: bool) -> Aval:
         return known
     aval = object.__new__(Aval)
     aval.shape, aval.dtype, aval.weak_type = key
-    aval.ndim, aval.size = len(shape), math.prod(shape)
+    aval.ndim, aval.size, aval.varying = len(shape), math.prod(shape), NOWHERE
     # setdefault: two threads that meet the same aval first must leave with the same object.
     return _interned.setdefault(key, aval)
+
+
+#: Those of values that vary, by the aval without it.
+_interned_varying: dict[tuple[Aval, Axes], Aval] = {}
+
+
+def _varying(plain: Aval, axes: Axes) -> Aval:
+    known = _interned_varying.get((plain, axes))
+    if known is None:
+        aval = object.__new__(Aval)
+        aval.shape, aval.dtype, aval.weak_type = plain.shape, plain.dtype, plain.weak_type
+        aval.ndim, aval.size, aval.varying = plain.ndim, plain.size, axes
+        known = _interned_varying.setdefault((plain, axes), aval)
+    return known
+
+
+def in_order(axes: Iterable[Any]) -> tuple[Any, ...]:
+    """Names in the same order in every run, as parameters of operations have them."""
+    return tuple(sorted(axes, key=str))
+
+
+def _along(axes: Axes) -> str:
+    """How the axes are shown behind an aval."""
+    names = list(map(str, in_order(axes)))
+    return f"{{V:{names[0] if len(names) == 1 else '(' + ','.join(names) + ')'}}}" if names else ""
 
 
 def _aval_of_host(x: np.ndarray | np.generic) -> Aval:

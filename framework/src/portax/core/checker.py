@@ -43,15 +43,19 @@ def _check_eqn(eqn: Eqn, bound: set[Var]) -> None:
                 raise _broken(eqn, f"writes a literal of shape {atom.val.shape} for {atom.aval}")
         elif atom not in bound:
             raise _broken(eqn, "reads a variable that was never computed")
-    saved = state.axes
-    state.axes = saved + eqn.primitive.axes_inside(eqn.params)
+    saved, told = (state.axes, state.alike), eqn.primitive.alike_inside(eqn.params)
+    state.axes = state.axes + eqn.primitive.axes_inside(eqn.params)
+    state.alike = state.alike if told is None else told
     try:
         for inner in programs_in(eqn.params):
             check_jaxpr(inner)
     finally:
-        state.axes = saved
-    expected = eqn.primitive.abstract(*[a.aval for a in eqn.invars], **eqn.params)
-    avals = tuple(expected) if eqn.primitive.multiple_results else (expected,)
+        state.axes, state.alike = saved
+    operands = tuple([a.aval for a in eqn.invars])
+    expected = eqn.primitive.abstract(*operands, **eqn.params)
+    avals = eqn.primitive.typed(
+        operands, eqn.params, tuple(expected) if eqn.primitive.multiple_results else (expected,)
+    )
     given = tuple(v.aval for v in eqn.outvars)
     if avals != given:
         rule, results = ", ".join(map(repr, avals)), ", ".join(map(repr, given))

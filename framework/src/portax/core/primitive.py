@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from portax.core.aval import Aval, Described
+from portax.core.aval import NOWHERE, Aval, Axes, Described
 from portax.core.jaxpr import NO_EFFECTS, Effects
 from portax.core.trace import state
 
@@ -138,6 +138,8 @@ class Primitive:
     shown_as_none: tuple[str, ...] = ()
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
     opens_for_tangents: bool = False
+    #: Its transpose takes cotangents of which devices have parts, and gives such: see ``portax.transforms.alike``.
+    takes_parts: bool = False
     #: Its parameters hold Python functions, which may close over tracers: a batch hands it to ``batch_axis`` itself,
     #: whether operands carry the batch axis or not.
     holds_functions: bool = False
@@ -189,7 +191,7 @@ class Primitive:
         """The avals of the results, memoised by (avals, params)."""
         if not self.memoize:
             out = self.abstract(*avals, **params)
-            return tuple(out) if self.multiple_results else (out,)
+            return self.typed(avals, params, tuple(out) if self.multiple_results else (out,))
         key = (avals, *params.items()) if params else avals
         try:
             known = self._memo.get(key)
@@ -197,12 +199,25 @@ class Primitive:
             key, known = None, None
         if known is None:
             out = self.abstract(*avals, **params)
-            known = tuple(out) if self.multiple_results else (out,)
+            known = self.typed(avals, params, tuple(out) if self.multiple_results else (out,))
             if key is not None:
                 if len(self._memo) >= MEMO_LIMIT:
                     self._memo.clear()
                 self._memo[key] = known
         return known
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        """The mesh axes along which results vary, given those of all operands; None where ``abstract`` has said it."""
+        return operands
+
+    def typed(self, avals: tuple[Aval, ...], params: dict[str, Any], outs: tuple[Aval, ...]) -> tuple[Aval, ...]:
+        """The avals of the results, which now say along which mesh axes they vary."""
+        operands = NOWHERE
+        for a in avals:
+            if a.varying:
+                operands |= a.varying
+        axes = self.varies(operands, params)
+        return outs if axes is None else tuple([a if a.varying == axes else a.vary(axes) for a in outs])
 
     # -- what it does -------------------------------------------------------------------------------------------------
     def bind(self, *operands: Any, **params: Any) -> Any:
@@ -215,6 +230,10 @@ class Primitive:
     def axes_inside(self, params: dict[str, Any]) -> tuple[tuple[Any, int], ...]:
         """The named axes, with their sizes, that are in scope in the programs among its parameters and not outside."""
         return ()
+
+    def alike_inside(self, params: dict[str, Any]) -> Axes | None:
+        """The mesh axes that types tell of in the programs among its parameters; None for those outside."""
+        return None
 
     # -- how it is tried ----------------------------------------------------------------------------------------------
     def samples(self, make: Callable[..., Any]) -> Iterable[Sample]:

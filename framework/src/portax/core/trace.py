@@ -81,14 +81,14 @@ class State(threading.local):
         The named axes in scope, outermost first.
     scope : tuple of str
         The named parts of the program that operations staged now belong to, outermost first.
-    alike : bool
-        A function of parts is being traced, of which it matters which values all devices have alike.
+    alike : frozenset of names
+        The mesh axes along which it matters which values all devices have alike: within ``shard_map`` that checks it.
     """
 
     trace: Trace
     axes: tuple[tuple[Any, int], ...] = ()
     scope: tuple[str, ...] = ()
-    alike: bool = False
+    alike: frozenset[Any] = frozenset()
 
 
 state = State()

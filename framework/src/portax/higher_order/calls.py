@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portax import errors
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.lazy import lazy
@@ -30,7 +30,7 @@ from portax.transforms.dce import narrowed
 from portax.transforms.jvp import jvp_jaxpr
 from portax.transforms.linearize import TangentTrace, linearize_jaxpr
 from portax.transforms.stage import StageTrace, eval_closed, stage_closed
-from portax.transforms.transpose import transpose_touching
+from portax.transforms.transpose import parts_of, transpose_touching
 
 spread = lazy("portax.runtime.spread")
 
@@ -47,6 +47,10 @@ class ProgramCall(Hoisting):
 
     multiple_results = True
     memoize = False
+    takes_parts = True
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return None
 
     def adapted(self, params: dict[str, Any], operands: int) -> dict[str, Any]:
         """The other parameters, for a transformed program of that many operands."""
@@ -107,8 +111,10 @@ class ProgramCall(Hoisting):
 
     def transpose(self, cts: Sequence[Any], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
         linear = [type(x) is Undefined for x in operands]
-        back, cells = transpose_touching(jaxpr, linear, [ct is not None for ct in cts])
-        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
+        given = [ct for ct in cts if ct is not None]
+        apart = parts_of(cts, jaxpr.out_avals)
+        back, cells = transpose_touching(jaxpr, linear, [ct is not None for ct in cts], given, apart)
+        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + given
         outs = iter(self._apply([*(cell.read() for cell, _ in cells), *given], back, params))
         result = [next(outs) if lin else None for lin in linear]
         write_all([cell for cell, written in cells if written], list(outs))

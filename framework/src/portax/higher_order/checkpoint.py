@@ -160,7 +160,7 @@ def _saved_turns(eqn: Eqn, policy: Policy) -> tuple[Eqn, Eqn, list[Var]]:
     saving, again = _saved(eqn.params["jaxpr"], policy)
     length = eqn.params["length"]
     rows = saving.out_avals[len(eqn.outvars) :]
-    stacked = [Var(Aval((length, *a.shape), a.dtype, a.weak_type)) for a in rows]
+    stacked = [Var(a.update(shape=(length, *a.shape))) for a in rows]
     if not stacked:
         return eqn, eqn, []
     first = eqn.replace(outvars=[*eqn.outvars, *stacked], params={**eqn.params, "jaxpr": saving})
@@ -250,9 +250,7 @@ def _written_out(closed: ClosedJaxpr, xs: Sequence[Any]) -> list[Any]:
     return [env[a] if isinstance(a, Var) else a.val for a in jaxpr.outvars]
 
 
-def _with_derivatives(
-    whole: ClosedJaxpr, kept: Sequence[Var], inside: dict[Var, tuple[Eqn, list[Var]]]
-) -> ClosedJaxpr:
+def _with_derivatives(whole: ClosedJaxpr, kept: Sequence[Var], inside: dict[Var, tuple[Eqn, list[Var]]]) -> ClosedJaxpr:
     """The program that reads saved values where they were computed, and still knows how they move.
 
     Parameters

@@ -17,7 +17,7 @@ import numpy as np
 from portax import errors
 from portax.core import tree
 from portax.core.array import Array
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, aval_of, in_order
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.refs import Cell, Scope
 from portax.higher_order.checks import check_output
@@ -171,6 +171,24 @@ def describe_change(
         if a.shape != b.shape or a.dtype != b.dtype:
             return f"{name}: {what}{path} is {a} going in and {b} coming out of the body"
     return ""
+
+
+def check_alike(name: str, ins: Sequence[Aval], outs: Sequence[Aval]) -> None:
+    """Refuse a loop's carry that goes in and comes out varying along other mesh axes.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for a, b in zip(ins, outs, strict=True):
+        if a.varying != b.varying:
+            which = "first carry" if b.varying - a.varying else "carry that comes out"
+            axes = in_order(a.varying ^ b.varying)
+            raise errors.ArgumentError(
+                wrong=f"{name}: devices have the carry, {a} going in and {b} coming out of the body, alike along other "
+                "mesh axes",
+                fix=f'Let the {which} vary too: lax.pcast(x, {axes}, to="varying")',
+            )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -14,11 +14,19 @@ import numpy as np
 
 from portax import errors
 from portax.core import dtypes, tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of, in_order
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn, Var
 from portax.core.primitive import Sample, Undefined, registry
 from portax.core.refs import Cell, inner_aval
-from portax.higher_order.closures import Staged, apart, avals_of, name_of, paths_of, stage_function, write_all
+from portax.higher_order.closures import (
+    Staged,
+    apart,
+    avals_of,
+    name_of,
+    paths_of,
+    stage_function,
+    write_all,
+)
 from portax.higher_order.hoisting import Hoisting, closes, hoisted_alike
 from portax.primitives.barriers import stop_gradient
 from portax.primitives.comparison import clamp, ne, select_n
@@ -31,7 +39,7 @@ from portax.transforms.dce import narrowed, readers
 from portax.transforms.jvp import jvp_jaxpr, moves
 from portax.transforms.linearize import linearize_jaxpr
 from portax.transforms.stage import eval_closed, stage_closed
-from portax.transforms.transpose import transpose_jaxpr
+from portax.transforms.transpose import parts_of, transpose_jaxpr
 
 
 class Cond(Hoisting):
@@ -50,6 +58,7 @@ class Cond(Hoisting):
     dtypes = ("int", "uint", "float", "complex")
     multiple_results = True
     memoize = False
+    takes_parts = True
 
     def closing(self, params: dict[str, Any]) -> bool:
         return any(closes(b) for b in params["branches"])
@@ -59,7 +68,12 @@ class Cond(Hoisting):
         return (operands[0], *first, *operands[1:]), {**params, "branches": branches}
 
     def abstract(self, index: Aval, *avals: Aval, branches: Any, **_: Any) -> list[Aval]:
-        return branches[0].out_avals
+        outs = branches[0].out_avals
+        # Where devices choose differently they have different results.
+        return [a.vary(a.varying | index.varying) for a in outs] if index.varying else outs
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return None
 
     def effects(self, *, branches: Sequence[ClosedJaxpr], **_: Any) -> Effects:
         return frozenset().union(*(b.effects for b in branches))
@@ -103,8 +117,11 @@ class Cond(Hoisting):
     def transpose(self, cts: Sequence[Any], index: Any, *operands: Any, branches: Any, **params: Any) -> list[Any]:
         linear = [type(x) is Undefined for x in operands]
         moving = [ct is not None for ct in cts]
-        back = tuple(transpose_jaxpr(b, linear, moving) for b in branches)
-        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + [c for c in cts if c is not None]
+        found = [c for c in cts if c is not None]
+        # Devices that take different branches cannot add up within them what each has a part of.
+        parts = aval_of(index).varying | parts_of(cts, branches[0].out_avals)
+        back = tuple(transpose_jaxpr(b, linear, moving, found, parts) for b in branches)
+        given = [x for x, lin in zip(operands, linear, strict=True) if not lin] + found
         outs = iter(self.bind(index, *given, branches=back, **params))
         return [None, *(next(outs) if lin else None for lin in linear)]
 
@@ -175,9 +192,7 @@ def _guarded(operands: Sequence[Any], index: Any, branch: int) -> list[Any]:
     if not any(moves(aval_of(x)) for x in operands):
         return list(operands)
     other = ne(index, np.asarray(branch, aval_of(index).dtype))
-    return [
-        select_n(materialize_like(other, x), x, stop_gradient(x)) if moves(aval_of(x)) else x for x in operands
-    ]
+    return [select_n(materialize_like(other, x), x, stop_gradient(x)) if moves(aval_of(x)) else x for x in operands]
 
 
 def place_of(platform: str, platforms: Sequence[Sequence[str] | None]) -> int:
@@ -359,6 +374,15 @@ def choose(
                 f"{different}",
                 fix="Make every branch return the same tree with the same shapes and dtypes",
             )
+        for x, y in zip(first.out_avals, s.out_avals, strict=True):
+            if x.varying != y.varying:
+                less = branches[0] if y.varying - x.varying else f
+                raise errors.ArgumentError(
+                    wrong=f"devices have the results of the branches of {name} alike along other mesh axes: "
+                    f"{name_of(branches[0])} gives {x} and {name_of(f)} {y}",
+                    fix=f"Let the result of {name_of(less)} vary too: lax.pcast(x, {in_order(x.varying ^ y.varying)}, "
+                    'to="varying")',
+                )
     # Branches may differ in what is weak: the results are as weak as the first branch's. What several of them close
     # over is passed once, references too.
     own = [[*s.consts, *(cell for cell, _ in s.cells)] for s in staged]
@@ -404,5 +428,3 @@ def describe_difference(a: Any, b: Any) -> str:
         if x.shape != y.shape or x.dtype != y.dtype:
             return f"return {x} and {y}" + (f" at {path}" if path else "")
     return ""
-
-

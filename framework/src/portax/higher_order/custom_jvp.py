@@ -14,7 +14,7 @@ import numpy as np
 
 from portax import errors
 from portax.core import dtypes, tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.trace import Tracer
@@ -41,6 +41,9 @@ class CustomCall(Primitive):
 
     def abstract(self, *avals: Aval, call_jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
         return call_jaxpr.out_avals
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return None
 
     def effects(self, *, call_jaxpr: ClosedJaxpr | None, **_: Any) -> Effects:
         return call_jaxpr.effects if call_jaxpr is not None else frozenset()
@@ -128,9 +131,7 @@ class CustomJVPCall(CustomCall):
 
         return {**params, "rule": without}
 
-    def jvp(
-        self, primals: Sequence[Any], tangents: Sequence[Any], *, rule: Any, symbolic_zeros: bool, **_: Any
-    ) -> Any:
+    def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], *, rule: Any, symbolic_zeros: bool, **_: Any) -> Any:
         return rule(list(primals), list(tangents))
 
     def batch_axis(
@@ -142,9 +143,7 @@ class CustomJVPCall(CustomCall):
         rows = Rows(any(batched), params["name"])
 
         def spread(outs: Sequence[Any], found: Sequence[bool], wanted: Sequence[bool]) -> list[Any]:
-            return [
-                materialize(x, b, trace.size) if w else x for x, b, w in zip(outs, found, wanted, strict=True)
-            ]
+            return [materialize(x, b, trace.size) if w else x for x, b, w in zip(outs, found, wanted, strict=True)]
 
         def many(*xs: Any) -> list[Any]:
             outs, found = trace.again(fun, xs, batched)
@@ -400,4 +399,3 @@ class custom_jvp:
             fun=fun, rule=rule, call_jaxpr=None, symbolic_zeros=symbolic, name=name,
         )  # fmt: skip
         return tree.unflatten(out_trees[-1], outs)
-

@@ -13,7 +13,7 @@ from typing import Any
 
 from portax import errors
 from portax.core import tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.refs import Cell
 from portax.core.trace import Tracer
@@ -99,9 +99,7 @@ class CustomVJPCall(CustomCall):
         flags: list[bool] = []
 
         def spread(outs: Sequence[Any], found: Sequence[bool]) -> list[Any]:
-            return [
-                materialize(x, b, size) if w else x for x, b, w in zip(outs, found, rows.of(found), strict=True)
-            ]
+            return [materialize(x, b, size) if w else x for x, b, w in zip(outs, found, rows.of(found), strict=True)]
 
         def many(*xs: Any) -> list[Any]:
             return spread(*trace.again(fun, xs, batched))
@@ -177,6 +175,9 @@ class CustomLin(Primitive):
 
     def abstract(self, *avals: Aval, out_avals: Any, **_: Any) -> list[Aval]:
         return list(out_avals)
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return None
 
     def impl(self, *operands: Any, name: str, **_: Any) -> Any:
         raise _forward_refused(name)

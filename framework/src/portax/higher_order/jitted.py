@@ -303,7 +303,7 @@ class JitFunction:
             dynamic, named = tuple(args), kwargs
         leaves, structure = tree.flatten((dynamic, named))
         avals = tuple([x.aval if type(x) is ConcreteArray else self._aval(x) for x in leaves])
-        key = (structure, avals, statics, config.epoch, state.axes)
+        key = (structure, avals, statics, config.epoch, state.axes, state.alike)
         return leaves, key, (structure, statics, len(args))
 
     def _aval(self, x: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.primitive import Sample, Undefined, registry
@@ -67,7 +67,10 @@ class Scan(Hoisting):
 
     def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, length: int, num_carry: int, **_: Any) -> list[Aval]:
         outs = jaxpr.out_avals
-        return [*outs[:num_carry], *(Aval((length, *a.shape), a.dtype, a.weak_type) for a in outs[num_carry:])]
+        return [*outs[:num_carry], *(a.update(shape=(length, *a.shape)) for a in outs[num_carry:])]
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return None
 
     def effects(self, *, jaxpr: ClosedJaxpr, **_: Any) -> Effects:
         return jaxpr.effects
@@ -462,6 +465,15 @@ def _with_fixed_first(linear: ClosedJaxpr, fixed: Sequence[bool], n_consts: int,
     return linear.memo[key]
 
 
+def _with_firm_carry(jaxpr: ClosedJaxpr, num_consts: int, num_carry: int) -> ClosedJaxpr:
+    """``jaxpr`` where a carry that comes out firm goes in firm: its cotangent is, from the last turn on."""
+    consts, carry, xs = _split(jaxpr.in_avals, num_consts, num_carry)
+    firm = [a if o.weak_type else a.strip_weak_type() for a, o in zip(carry, jaxpr.out_avals, strict=False)]
+    if firm == list(carry):
+        return jaxpr
+    return stage_closed(lambda *args: eval_closed(jaxpr, *args), [*consts, *firm, *xs], jaxpr.jaxpr.name)
+
+
 def _backward(
     jaxpr: ClosedJaxpr, num_consts: int, num_carry: int, lin_consts: Any, lin_xs: Any, y_moving: Any
 ) -> tuple[ClosedJaxpr, list[tuple[Cell, bool]]]:
@@ -470,8 +482,8 @@ def _backward(
     References that a user's rule touches on the way are constants where they are read, and lead the carry where they
     are written; they are returned besides.
     """
-    avals = jaxpr.in_avals
-    consts, carry, xs = _split(avals, num_consts, num_carry)
+    jaxpr = _with_firm_carry(jaxpr, num_consts, num_carry)
+    consts, carry, xs = _split(jaxpr.in_avals, num_consts, num_carry)
     outs = jaxpr.out_avals
     known_consts = [a for a, lin in zip(consts, lin_consts, strict=True) if not lin]
     sums = [tangent_aval(a) for a, lin in zip(consts, lin_consts, strict=True) if lin]

@@ -12,6 +12,7 @@ from portax.core.refs import Cell
 from portax.higher_order.closures import (
     apart,
     avals_of,
+    check_alike,
     check_distinct,
     name_of,
     paths_of,
@@ -74,7 +75,7 @@ def scan(
     x_leaves = [x.read() if isinstance(x, Cell) else x for x in x_leaves]
     carry_avals, x_avals = avals_of(carry_leaves, "scan"), avals_of(x_leaves, "scan")
     turns = _length(x_leaves, x_avals, length)
-    rows = [Aval(a.shape[1:], a.dtype, a.weak_type) for a in x_avals]
+    rows = [a.update(shape=a.shape[1:]) for a in x_avals]
     in_tree = tree.structure((tree.unflatten(carry_tree, carry_leaves), tree.unflatten(x_tree, x_leaves)))
     outer: list[Any] = []
 
@@ -156,5 +157,7 @@ def _check_carry(f: Any, before: Any, after: Any, ins: Sequence[Aval], outs: Seq
         if a.shape != b.shape or a.dtype != b.dtype:
             at = f" at {path}" if path else ""
             raise errors.ArgumentError(
-                wrong=f"scan: the carry of {name_of(f)} is {a} going in and {b} coming out{at}", fix=fix
+                wrong=f"scan: the carry of {name_of(f)} is {a} going in and {b} coming out{at}",
+                fix=fix,
             )
+    check_alike("scan", ins, outs)

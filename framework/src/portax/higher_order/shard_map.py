@@ -8,8 +8,10 @@ Its meaning needs no devices: the parts lie along batch axes of one array, one f
 batched over them (``meaning``). That is how it runs where programs are for one device; where they are for several, it
 is a region of the program that each runs on its part.
 
-Derivatives are those of that meaning. A result that is the same on all devices along an axis is taken from one of them;
-so its cotangent is shared out among them, and an operand that all of them had collects theirs.
+Derivatives are those of that meaning. Where types tell which values all devices have alike (``check_vma``), the
+cotangent of such a value is one that all have alike, and the rules of ``portax.transforms.alike`` hold. Where
+they do not, a result that is the same on all devices along an axis is taken from one of them; so its cotangent is
+shared out among them, and an operand that all of them had collects theirs.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from portax import primitives as p
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import NOWHERE, Aval, Axes, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
 from portax.core.partition import AbstractMesh, PartitionSpec
 from portax.core.primitive import Sample, Undefined, registry
@@ -50,12 +52,11 @@ Names = tuple[tuple[Any, ...], ...]
 def inside(mesh: Any, manual: Sequence[Any], checked: bool = False) -> Iterator[None]:
     """The manual axes of a mesh are in scope as named axes.
 
-    ``checked`` while the user's function runs, if the mesh axes along which its values are the same matter: then
-    nothing is transposed inside.
+    ``checked`` if types of values are to tell along which of them devices may have different ones.
     """
     saved = state.axes, state.alike
     state.axes = state.axes + tuple([(name, mesh.shape[name]) for name in manual])
-    state.alike = checked
+    state.alike = state.alike.union(manual) if checked else frozenset()
     try:
         yield
     finally:
@@ -77,6 +78,11 @@ def whole_aval(aval: Aval, spec: Names, mesh: Any) -> Aval:
     return aval.update(shape=tuple([n * cuts(mesh, names) for n, names in zip(aval.shape, spec, strict=True)]))
 
 
+def typed(aval: Aval, spec: Names) -> Aval:
+    """The aval of a part that differs along the mesh axes that cut the array."""
+    return aval.vary(aval.varying | mapped(spec))
+
+
 def mapped(spec: Names) -> set[Any]:
     """The mesh axes that a spec names."""
     return {name for names in spec for name in names}
@@ -96,20 +102,27 @@ class ShardMap(ProgramCall):
     mesh : Mesh or AbstractMesh
     in_specs, out_specs : tuple of Names, one for each operand and result
     manual : tuple of names, the mesh axes along which the program sees parts
-    check_vma : bool, results that the specs say are the same on several devices were found to be so
+    check_vma : bool, types in the program tell along which mesh axes values vary
     """
 
     name = "shard_map"
     dtypes = ("int", "uint", "float", "complex")
+    takes_parts = False
 
-    def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, mesh: Any, out_specs: Any, **_: Any) -> list[Aval]:
-        return [whole_aval(a, spec, mesh) for a, spec in zip(jaxpr.out_avals, out_specs, strict=True)]
+    def abstract(
+        self, *avals: Aval, jaxpr: ClosedJaxpr, mesh: Any, out_specs: Any, manual: Any, **_: Any
+    ) -> list[Aval]:
+        wholes = [whole_aval(a, spec, mesh) for a, spec in zip(jaxpr.out_avals, out_specs, strict=True)]
+        return [a.vary(a.varying.difference(manual)) for a in wholes]
 
     def effects(self, *, jaxpr: ClosedJaxpr, manual: Any, **_: Any) -> Effects:
         return frozenset(jaxpr.effects) - frozenset(manual)
 
     def axes_inside(self, params: dict[str, Any]) -> tuple[tuple[Any, int], ...]:
         return tuple([(name, params["mesh"].shape[name]) for name in params["manual"]])
+
+    def alike_inside(self, params: dict[str, Any]) -> Axes | None:
+        return state.alike.union(params["manual"]) if params["check_vma"] else NOWHERE
 
     def opened(self, operands: Sequence[Any], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         closed, first = hoisted(params["jaxpr"])
@@ -157,7 +170,7 @@ class ShardMap(ProgramCall):
     def jvp(self, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
         jaxpr, ins, outs = params["jaxpr"], params["in_specs"], params["out_specs"]
         moving = [t is not None for t in tangents]
-        with inside(params["mesh"], params["manual"]):
+        with inside(params["mesh"], params["manual"], params["check_vma"]):
             pushed, out_moving = jvp_jaxpr(jaxpr, moving)
         new = {
             **params, "jaxpr": pushed, "in_specs": (*ins, *_chosen(ins, moving)),
@@ -172,13 +185,15 @@ class ShardMap(ProgramCall):
         ins, outs = params["in_specs"], params["out_specs"]
         moving = [t is not None for t in tangents]
         n = len(outs)
-        with inside(mesh, manual):
+        with inside(mesh, manual, params["check_vma"]):
             split = linearize_jaxpr(jaxpr, moving)
             primal = split.primal_without([place is not None for place in split.forwarded])
-            # What one device keeps for the way back is its own: it goes out along an axis cut by all mesh axes.
+            # What one device keeps for the way back is its own: it goes out along an axis cut by all mesh axes; by
+            # those along which it varies, where types tell.
             kept = _with_leading(primal, n)
             linear = _without_leading(split.linear, [place is None for place in split.forwarded])
-        own = [(manual, *[()] * (a.ndim - 1)) for a in kept.out_avals[n:]]
+        along = (lambda a: tuple([m for m in manual if m in a.varying])) if params["check_vma"] else lambda a: manual
+        own = [(along(a), *[()] * (a.ndim - 1)) for a in kept.out_avals[n:]]
         results = self.bind(*primals, **{**params, "jaxpr": kept, "out_specs": (*outs, *own)})
         if not any(split.moving_out):
             return results[:n], [None] * n
@@ -195,22 +210,17 @@ class ShardMap(ProgramCall):
 
     def transpose(self, cts: Sequence[Any], *operands: Any, **params: Any) -> list[Any]:
         jaxpr, mesh, manual = params["jaxpr"], params["mesh"], params["manual"]
-        ins, outs = params["in_specs"], params["out_specs"]
+        ins, outs, checked = params["in_specs"], params["out_specs"], params["check_vma"]
         linear = [type(x) is Undefined for x in operands]
         given = [ct is not None for ct in cts]
         back_outs = _chosen(ins, linear)
         known = [x for x, lin in zip(operands, linear, strict=True) if not lin]
         ct_specs = _chosen(outs, given)
-        with inside(mesh, manual):
-            back = transpose_jaxpr(jaxpr, linear, given)
-
-            def body(*xs: Any) -> list[Any]:
-                m = len(known)
-                shared = [_shared_out(ct, spec, mesh, manual) for ct, spec in zip(xs[m:], ct_specs, strict=True)]
-                found = eval_closed(back, *xs[:m], *shared)
-                return [_collected(ct, spec, manual) for ct, spec in zip(found, back_outs, strict=True)]
-
-            program = stage_closed(body, back.in_avals, jaxpr.jaxpr.name)
+        with inside(mesh, manual, checked):
+            if checked:
+                program = transpose_jaxpr(jaxpr, linear, given, [frozenset(mapped(spec)) for spec in ct_specs])
+            else:
+                program = _sharing(transpose_jaxpr(jaxpr, linear, given), len(known), ct_specs, back_outs, mesh, manual)
         rest = [spec for spec, lin in zip(ins, linear, strict=True) if not lin]
         new = {**params, "jaxpr": program, "in_specs": (*rest, *ct_specs), "out_specs": back_outs}
         results = iter(self.bind(*known, *[ct for ct in cts if ct is not None], **new))
@@ -239,7 +249,7 @@ class ShardMap(ProgramCall):
     def _batched(
         self, batched: Sequence[bool], operands: Sequence[Any], size: int, name: Any, over: Any, params: dict[str, Any]
     ) -> Any:
-        with inside(params["mesh"], params["manual"]):
+        with inside(params["mesh"], params["manual"], params["check_vma"]):
             many, out_batched = batch_jaxpr(params["jaxpr"], size, batched, axis_name=name)
         first = () if over is None else over
 
@@ -310,6 +320,19 @@ def _without_leading(closed: ClosedJaxpr, which: Sequence[bool]) -> ClosedJaxpr:
         return eval_closed(closed, *residuals, *xs[count:])
 
     return stage_closed(body, [*avals, *closed.in_avals[count:]], closed.jaxpr.name)
+
+
+def _sharing(
+    back: ClosedJaxpr, known: int, ct_specs: Sequence[Names], outs: Sequence[Names], mesh: Any, manual: Sequence[Any]
+) -> ClosedJaxpr:
+    """The way back, where values do not tell whether devices have them alike."""
+
+    def body(*xs: Any) -> list[Any]:
+        shared = [_shared_out(ct, spec, mesh, manual) for ct, spec in zip(xs[known:], ct_specs, strict=True)]
+        found = eval_closed(back, *xs[:known], *shared)
+        return [_collected(ct, spec, manual) for ct, spec in zip(found, outs, strict=True)]
+
+    return stage_closed(body, back.in_avals, back.jaxpr.name)
 
 
 def _shared_out(ct: Any, spec: Names, mesh: Any, manual: Sequence[Any]) -> Any:

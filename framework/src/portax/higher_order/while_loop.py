@@ -14,13 +14,21 @@ import numpy as np
 
 from portax import errors
 from portax.core import promotion, tree
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr, Effects, Var
 from portax.core.primitive import Sample, registry
 from portax.core.refs import Cell
 from portax.higher_order.calls import run_operation
-from portax.higher_order.closures import Staged, avals_of, describe_change, name_of, stage_function, write_all
+from portax.higher_order.closures import (
+    Staged,
+    avals_of,
+    check_alike,
+    describe_change,
+    name_of,
+    stage_function,
+    write_all,
+)
 from portax.higher_order.hoisting import Hoisting, closes, hoisted
 from portax.primitives.arithmetic import add
 from portax.primitives.comparison import lt, select_n
@@ -62,8 +70,13 @@ class While(Hoisting):
         }  # fmt: skip
         return (*first, *operands[:n], *second, *operands[n:]), {**params, **changed}
 
-    def abstract(self, *avals: Aval, body_jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
-        return body_jaxpr.out_avals
+    def abstract(self, *avals: Aval, cond_jaxpr: ClosedJaxpr, body_jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
+        outs, [going] = body_jaxpr.out_avals, cond_jaxpr.out_avals
+        # Where devices go on for different numbers of turns they have different results.
+        return [a.vary(a.varying | going.varying) for a in outs] if going.varying else outs
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return None
 
     def effects(self, *, cond_jaxpr: ClosedJaxpr, body_jaxpr: ClosedJaxpr, **_: Any) -> Effects:
         return cond_jaxpr.effects | body_jaxpr.effects
@@ -99,9 +112,7 @@ class While(Hoisting):
                 break
             moving = [a or b for a, b in zip(moving, out, strict=True)]
         n, c = len(carry), sum(moving_consts)
-        dots = [
-            instantiate(t, aval_of(x)) for t, x, m in zip(carry_dots, carry, moving, strict=True) if m
-        ]
+        dots = [instantiate(t, aval_of(x)) for t, x, m in zip(carry_dots, carry, moving, strict=True) if m]
         key = ("while jvp", tuple(moving_consts), tuple(moving))
         if key not in body_jaxpr.memo:
             # pushed takes primals before tangents; the loop wants constants of both kinds before the carry.
@@ -225,9 +236,7 @@ def _ignoring(cond: ClosedJaxpr, count: int, extra: Sequence[Aval]) -> ClosedJax
 
 
 def _any_of(cond: ClosedJaxpr) -> ClosedJaxpr:
-    return stage_closed(
-        lambda *xs: [reduce_or(eval_closed(cond, *xs)[0], axes=(0,))], cond.in_avals, cond.jaxpr.name
-    )
+    return stage_closed(lambda *xs: [reduce_or(eval_closed(cond, *xs)[0], axes=(0,))], cond.in_avals, cond.jaxpr.name)
 
 
 def _held(cond: ClosedJaxpr, body: ClosedJaxpr, cond_nconsts: int, body_nconsts: int) -> ClosedJaxpr:
@@ -280,13 +289,12 @@ def while_loop(cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], i
     avals = avals_of(leaves, "while_loop")
     body = stage_function(body_fun, in_tree, avals, refs=True)
     avals, leaves, body = settle(body_fun, in_tree, avals, leaves, body, len(avals))
-    different = describe_change(
-        "while_loop", "the carry", in_tree.children()[0], body.out_tree, avals, body.out_avals
-    )
+    different = describe_change("while_loop", "the carry", in_tree.children()[0], body.out_tree, avals, body.out_avals)
     if different:
         raise errors.ArgumentError(
             wrong=different, fix="Make the body return the carry with the same tree, shapes and dtypes"
         )
+    check_alike("while_loop", avals, body.out_avals)
     cond = stage_function(cond_fun, in_tree, avals, refs=True)
     if len(cond.out_avals) != 1 or cond.out_avals[0].shape or cond.out_avals[0].dtype != bool:
         given = ", ".join(map(str, cond.out_avals))
@@ -341,7 +349,7 @@ def settle(f: Callable[..., Any], in_tree: Any, avals: Any, leaves: Any, staged:
     if len(outs) < carry:
         return avals, leaves, staged
     fixed = [
-        Aval(a.shape, promotion.promote(a.dtype, True, b.dtype, b.weak_type)[0])
+        a.update(dtype=promotion.promote(a.dtype, True, b.dtype, b.weak_type)[0], weak_type=False)
         if a.weak_type and a.shape == b.shape and a.dtype != b.dtype
         else a
         for a, b in zip(avals[:carry], outs, strict=True)

@@ -10,7 +10,8 @@ import numpy as np
 from portax import primitives as p
 from portax.core import dtypes, tree
 from portax.core.aval import aval_of
-from portax.errors import ArgumentError, ShapeError
+from portax.core.trace import state
+from portax.errors import ArgumentError, GapError, ShapeError
 from portax.lax.indexing import index_take
 from portax.lax.operands import as_operand
 from portax.primitives.collectives import size_of, take_slice
@@ -32,6 +33,15 @@ def _no_groups(name: str, groups: Any) -> None:
         )
 
 
+def sum_over(x: Any, names: Sequence[Any]) -> Any:
+    """The sum over slices; along mesh axes where types tell what devices have alike, they are told."""
+    told = tuple([n for n in names if n in state.alike])
+    if told:
+        x = p.psum_invariant(x, axes=told)
+    rest = tuple([n for n in names if n not in state.alike])
+    return p.psum(x, axes=rest, axis_index_groups=None) if rest or not told else x
+
+
 def psum(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
     """The sum of a tree of arrays over the slices of one or several named axes.
 
@@ -49,7 +59,7 @@ def psum(x: Any, axis_name: Names, *, axis_index_groups: Any = None) -> Any:
     def total(leaf: Any) -> Any:
         if isinstance(leaf, int | float) and not isinstance(leaf, bool):
             return leaf * int(np.prod([size_of(n) for n in names]))  # a constant: known while tracing
-        return p.psum(as_operand(leaf, "psum"), axes=names, axis_index_groups=None)
+        return sum_over(as_operand(leaf, "psum"), names)
 
     return tree.tree_map(total, x)
 
@@ -133,6 +143,25 @@ def all_gather(
 ) -> Any:
     """All slices of a named axis, stacked on a new axis, or laid one after the other where ``tiled``.
 
+    Parameters
+    ----------
+    x : tree of arrays
+    axis_name : name or tuple of names
+    axis_index_groups : sequence of sequences of int, optional
+        Slices gather from their own group only.
+    axis : int
+        Where the slices are put.
+    tiled : bool
+    to : {"varying", "invarying"}
+        Within ``shard_map``, what types tell of the result: that devices may have different ones, or all the same.
+
+    Raises
+    ------
+    ArgumentError
+        ``to`` is another word.
+    GapError
+        ``to`` is "reduced", as only axes of explicit meshes can be.
+
     Examples
     --------
     >>> import portax
@@ -141,12 +170,20 @@ def all_gather(
     [[0.0, 1.0], [0.0, 1.0]]
     """
     _no_groups("all_gather", axis_index_groups)
+    if to == "reduced":
+        raise GapError(
+            wrong="all_gather was asked for a reduced result, which only axes of explicit meshes can be",
+            fix='Give "varying" or "invarying"',
+        )
+    if to not in ("varying", "invarying"):
+        raise ArgumentError(wrong=f"all_gather knows no kind {to!r}", fix='Give "varying" or "invarying"')
     size = size_of(axis_name)
+    gathered = p.all_gather_invariant if to == "invarying" else p.all_gather
 
     def gather(leaf: Any) -> Any:
         leaf = as_operand(leaf, "all_gather")
         d = axis % (leaf.ndim + (not tiled))
-        return p.all_gather(leaf, all_gather_dimension=d, axis_name=axis_name, axis_size=size, tiled=bool(tiled))
+        return gathered(leaf, all_gather_dimension=d, axis_name=axis_name, axis_size=size, tiled=bool(tiled))
 
     return tree.tree_map(gather, x)
 
@@ -272,7 +309,7 @@ def pbroadcast(x: Any, axis_name: Any, source: int) -> Any:
         leaf = as_operand(leaf, "pbroadcast")
         here = p.eq(p.axis_index(axis_name=axis_name), np.asarray(source, np.int32))
         mine = p.select_n(here, zeros(leaf.aval), leaf)
-        return p.psum(mine, axes=(axis_name,), axis_index_groups=None)
+        return sum_over(mine, (axis_name,))
 
     return tree.tree_map(chosen, x)
 
@@ -292,30 +329,65 @@ def pswapaxes(x: Any, axis_name: Any, axis: int, *, axis_index_groups: Any = Non
 
 
 def pcast(x: Any, axis_name: Any, *, to: str) -> Any:
-    """A tree of arrays, of which it is said whether slices may differ along a named axis. The values stay.
+    """A tree of arrays, as values that may differ from device to device along mesh axes. The values stay.
+
+    Within ``shard_map`` types tell along which mesh axes a value varies. A loop's first carry must vary as what comes
+    out of its body does, and a branch of ``cond`` as the others do.
 
     Parameters
     ----------
     x : tree of arrays
     axis_name : name or tuple of names
-    to : {"varying", "reduced", "unreduced"}
+    to : {"varying"}
+
+    Raises
+    ------
+    ArgumentError
+        ``to`` is another word, or an array varies along the axis already.
+    GapError
+        ``to`` is "reduced" or "unreduced": what axes of meshes are that are explicit.
 
     Notes
     -----
-    portax does not keep this in types, so it has nothing to change.
+    Where nothing is told by types, as within ``vmap`` or where ``shard_map`` has ``check_vma=False``, it is ``x``.
 
     Examples
     --------
     >>> import portax
     >>> import portax.numpy as pnp
-    >>> portax.vmap(lambda x: portax.lax.pcast(x, "i", to="varying"), axis_name="i")(pnp.ones(2)).tolist()
-    [1.0, 1.0]
+    >>> from portax.sharding import PartitionSpec as P
+    >>> def total(rows):
+    ...     first = portax.lax.pcast(pnp.zeros(2), "i", to="varying")
+    ...     return portax.lax.psum(portax.lax.scan(lambda c, row: (c + row, None), first, rows)[0], "i")
+    >>> mesh = portax.make_mesh((1,), ("i",))
+    >>> portax.shard_map(total, mesh=mesh, in_specs=P("i"), out_specs=P())(pnp.ones((3, 2))).tolist()
+    [3.0, 3.0]
     """
-    for name in _names(axis_name):
+    names = _names(axis_name)
+    for name in names:
         size_of(name)
-    if to not in ("varying", "reduced", "unreduced"):
-        raise ArgumentError(wrong=f"pcast knows no kind {to!r}", fix='Give "varying", "reduced" or "unreduced"')
-    return x
+    if to in ("reduced", "unreduced"):
+        raise GapError(
+            wrong=f"pcast was asked for {to!r}, which only axes of explicit meshes can be",
+            fix='Give "varying"; sum with psum',
+        )
+    if to != "varying":
+        raise ArgumentError(wrong=f"pcast knows no kind {to!r}", fix='Give "varying"')
+    told = tuple([n for n in names if n in state.alike])
+
+    def cast(leaf: Any) -> Any:
+        if not told:
+            return leaf
+        leaf = as_operand(leaf, "pcast")
+        already = [n for n in told if n in leaf.aval.varying]
+        if already:
+            raise ArgumentError(
+                wrong=f"pcast was given {leaf.aval}, which varies along {', '.join(map(repr, already))} already",
+                fix="Leave that axis out of axis_name",
+            )
+        return p.pvary(leaf, axes=told)
+
+    return tree.tree_map(cast, x)
 
 
 def ragged_all_to_all(

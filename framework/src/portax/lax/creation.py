@@ -13,6 +13,7 @@ from portax.core.dtypes import user_dtype
 from portax.errors import ArgumentError, ShapeError
 from portax.lax.elementwise import convert_element_type
 from portax.lax.operands import as_operand, shape_of
+from portax.transforms.alike import lifted
 
 Operand = Any
 
@@ -82,10 +83,10 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, shape: Any = N
         )
     shape = shape_of(aval.shape if shape is None else shape)
     if dtype is not None or not aval.weak_type:
-        return full(shape, fill_value, aval.dtype if dtype is None else dtype)
+        return lifted(full(shape, fill_value, aval.dtype if dtype is None else dtype), aval.varying)
     value = convert_element_type(fill_value, aval.dtype)
     weak = p.convert_element_type(value, new_dtype=aval.dtype, weak_type=True, sharding=None)
-    return p.broadcast_in_dim(weak, shape=shape, broadcast_dimensions=())
+    return lifted(p.broadcast_in_dim(weak, shape=shape, broadcast_dimensions=()), aval.varying)
 
 
 def empty(shape: Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:

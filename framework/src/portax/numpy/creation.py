@@ -18,6 +18,7 @@ from portax.core.array import Array
 from portax.core.aval import Aval
 from portax.core.config import config
 from portax.core.lazy import lazy
+from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, DtypeError, ShapeError
 from portax.numpy.promotion import PYTHON_NUMBERS, as_array, converted, not_an_array
 from portax.primitives.barriers import copy as copy_p
@@ -26,6 +27,7 @@ from portax.primitives.conversion import bitcast_convert_type, convert_element_t
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
+from portax.transforms.alike import lifted
 
 constraint = lazy("portax.higher_order.constraint")
 dlpack = lazy("portax.runtime.dlpack")
@@ -569,14 +571,19 @@ def full_like(
     value = _from_object(fill_value, None, False)
     if value.dtype != dtype or value.weak_type != weak:
         value = convert_element_type(value, new_dtype=dtype, weak_type=weak, sharding=None)
-    return _full(shape, value, None, "full_like", device)
+    return _varying_as(a, _full(shape, value, None, "full_like", device))
 
 
 def _filled_like(a: Any, value: int, dtype: Any, shape: Any, name: str, device: Any) -> Array:
     shape, dtype, weak = _like(a, dtype, shape, name)
     if not weak:
-        return _filled(shape, value, dtype, name, device)
-    return _full(shape, converted(value, dtype, True), None, name, device)
+        return _varying_as(a, _filled(shape, value, dtype, name, device))
+    return _varying_as(a, _full(shape, converted(value, dtype, True), None, name, device))
+
+
+def _varying_as(like: Any, out: Any) -> Any:
+    """``out``, varying along the mesh axes along which ``like`` does."""
+    return lifted(out, like.aval.varying) if isinstance(like, Tracer) and like.aval.varying else out
 
 
 def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:

@@ -47,12 +47,15 @@ from portax.primitives.broadcasting import (
 from portax.primitives.checking import check
 from portax.primitives.collectives import (
     all_gather,
+    all_gather_invariant,
     all_to_all,
     axis_index,
     pmax,
     pmin,
     ppermute,
     psum,
+    psum_invariant,
+    pvary,
     reduce_scatter,
 )
 from portax.primitives.comparison import (

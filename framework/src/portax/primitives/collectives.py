@@ -16,7 +16,7 @@ import numpy as np
 
 from portax import errors
 from portax.core import dtypes
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import Aval, Axes, aval_of
 from portax.core.jaxpr import Effects
 from portax.core.primitive import Primitive, registry
 from portax.core.stablehlo import divided
@@ -62,6 +62,10 @@ class Collective(Primitive):
 
     memoize = False
 
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        """Each slice gets its own, along the axes where that matters."""
+        return operands | (state.alike & frozenset(self.names(params)))
+
     def names(self, params: dict[str, Any]) -> tuple[Any, ...]:
         """The named axes an operation with these parameters works along."""
         return (params["axis_name"],)
@@ -100,6 +104,10 @@ class Reduction(Collective):
 
     combine: Any = None
     combining: str
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        """All slices get the same."""
+        return operands if params.get("axis_index_groups") is not None else operands - frozenset(params["axes"])
 
     def names(self, params: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(params["axes"])
@@ -140,6 +148,54 @@ class Psum(Reduction):
 
     def transpose(self, ct: Any, x: Any, **params: Any) -> Any:
         return self.bind(ct, **params)
+
+
+class PsumInvariant(Psum):
+    """The sum over all slices along mesh axes of which types tell that all devices have it alike.
+
+    Parameters
+    ----------
+    x : Array
+    axes : tuple of axis names
+    """
+
+    name = "psum_invariant"
+
+    def transpose(self, ct: Any, x: Any, *, axes: Any, axis_index_groups: Any = None) -> Any:
+        return pvary(ct, axes=axes)
+
+
+class Pvary(Collective):
+    """The operand itself, as a value that may differ from device to device along mesh axes.
+
+    Parameters
+    ----------
+    x : Array
+    axes : tuple of axis names
+    """
+
+    name = "pvary"
+    linear_in = (0,)
+
+    def names(self, params: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(params["axes"])
+
+    def abstract(self, x: Aval, *, axes: Any) -> Aval:
+        return x
+
+    def transpose(self, ct: Any, x: Any, *, axes: Any) -> Any:
+        # Where types tell, whoever collects cotangents adds up what devices have parts of.
+        return ct if state.alike.issuperset(axes) else psum(ct, axes=axes, axis_index_groups=None)
+
+    def batch(self, batched: Any, x: Any, **params: Any) -> Any:
+        return self.bind(x, **params)
+
+    def batch_axis(self, trace: Any, batched: Any, x: Any, *, axes: Any) -> Any:
+        rest = tuple(a for a in axes if a != trace.axis_name)
+        return self.bind(x, axes=rest) if rest else x, batched[0]
+
+    def between_devices(self, b: Any, grid: Any, names: list[str], x: Any, **params: Any) -> Any:
+        return x
 
 
 class Pmax(Reduction):
@@ -210,13 +266,9 @@ class AllGather(Collective):
     def transpose(
         self, ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool
     ) -> Any:
-        d, total = all_gather_dimension, registry["psum"](ct, axes=(axis_name,), axis_index_groups=None)
-        if tiled:
-            shape = aval_of(total).shape
-            total = reshape(
-                total, new_sizes=(*shape[:d], axis_size, shape[d] // axis_size, *shape[d + 1 :]), dimensions=None
-            )
-        return take_slice(total, axis_index(axis_name=axis_name), d)
+        return reduce_scatter(
+            ct, axis_name=axis_name, scatter_dimension=all_gather_dimension, axis_size=axis_size, tiled=tiled
+        )
 
     def batch(self, batched: Any, x: Any, *, all_gather_dimension: int, **params: Any) -> Any:
         return self.bind(x, all_gather_dimension=all_gather_dimension + 1, **params)
@@ -251,6 +303,33 @@ class AllGather(Collective):
         if not tiled:
             x = b.reshape(x, (*x.shape[:d], 1, *x.shape[d:]))
         return divided.all_gather(b, x, grid.groups(names), d)
+
+
+class AllGatherInvariant(AllGather):
+    """All slices along a mesh axis, as a value of which types tell that all devices have it alike.
+
+    Parameters
+    ----------
+    x : Array
+    all_gather_dimension : int
+    axis_name : hashable
+    axis_size : int
+    tiled : bool
+    """
+
+    name = "all_gather_invariant"
+
+    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
+        return operands - frozenset(self.names(params))
+
+    def transpose(
+        self, ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool
+    ) -> Any:
+        d = all_gather_dimension
+        if tiled:
+            shape = aval_of(ct).shape
+            ct = reshape(ct, new_sizes=(*shape[:d], axis_size, shape[d] // axis_size, *shape[d + 1 :]), dimensions=None)
+        return take_slice(ct, axis_index(axis_name=axis_name), d)
 
 
 class ReduceScatter(Collective):
@@ -434,10 +513,13 @@ def take_slice(x: Any, i: Any, axis: int) -> Any:
 
 
 psum = registry.add(Psum())
+psum_invariant = registry.add(PsumInvariant())
+pvary = registry.add(Pvary())
 pmax = registry.add(Pmax())
 pmin = registry.add(Pmin())
 axis_index = registry.add(AxisIndex())
 all_gather = registry.add(AllGather())
+all_gather_invariant = registry.add(AllGatherInvariant())
 reduce_scatter = registry.add(ReduceScatter())
 ppermute = registry.add(Ppermute())
 all_to_all = registry.add(AllToAll())

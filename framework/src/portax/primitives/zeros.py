@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.core.aval import Aval, weak_scalar
+from portax.core.aval import Aval, in_order, weak_scalar
 from portax.core.dtypes import KeyDtype
 from portax.core.primitive import registry
 from portax.primitives.broadcasting import broadcast_in_dim
@@ -45,4 +45,5 @@ def zero(dtype: Any) -> np.ndarray:
 def zeros(aval: Aval) -> Any:
     """Zeros of ``aval``, in the current trace."""
     start = weak_scalar(0, aval.dtype) if aval.weak_type else zero(aval.dtype)
-    return broadcast_in_dim(start, shape=aval.shape, broadcast_dimensions=()) if aval.ndim else start
+    out = broadcast_in_dim(start, shape=aval.shape, broadcast_dimensions=()) if aval.ndim else start
+    return registry["pvary"](out, axes=in_order(aval.varying)) if aval.varying else out

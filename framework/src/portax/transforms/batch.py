@@ -31,7 +31,8 @@ class BatchTracer(Tracer):
     def __init__(self, trace: BatchTrace, value: Any) -> None:
         self._trace, self.value = trace, value
         whole = aval_of(value)
-        self.aval: Aval = Aval(whole.shape[1:], whole.dtype, whole.weak_type)
+        aval = Aval(whole.shape[1:], whole.dtype, whole.weak_type)
+        self.aval: Aval = aval.vary(whole.varying) if whole.varying else aval
 
 
 class BatchTrace(Trace):
@@ -163,14 +164,9 @@ def batch_jaxpr(
     def f(*args: Any) -> list[Any]:
         outs, out_batched = batch(lambda *xs: eval_closed(closed, *xs), args, batched, size, axis_name)
         flags[:] = [b or w for b, w in zip(out_batched, force, strict=True)]
-        return [
-            materialize(x, b, size) if w else x for x, b, w in zip(outs, out_batched, flags, strict=True)
-        ]
+        return [materialize(x, b, size) if w else x for x, b, w in zip(outs, out_batched, flags, strict=True)]
 
-    avals = [
-        Aval((size, *a.shape), a.dtype, a.weak_type) if b else a
-        for a, b in zip(closed.in_avals, batched, strict=True)
-    ]
+    avals = [a.update(shape=(size, *a.shape)) if b else a for a, b in zip(closed.in_avals, batched, strict=True)]
     result = stage_closed(f, avals, closed.jaxpr.name), flags
     closed.memo[key] = result
     return result

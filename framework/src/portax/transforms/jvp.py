@@ -18,6 +18,7 @@ from portax.core.lazy import lazy
 from portax.core.primitive import Primitive
 from portax.core.trace import Trace, Tracer, push, state
 from portax.primitives.zeros import add_any, zeros
+from portax.transforms.alike import lifted
 from portax.transforms.dce import dce_closed
 from portax.transforms.stage import eval_closed, stage_closed
 
@@ -155,6 +156,8 @@ def jvp(
     f: Callable[..., Sequence[Any]], primals: Sequence[Any], tangents: Sequence[Any], slot: str = "jvp"
 ) -> tuple[list[Any], list[Any]]:
     """``(outs, tangents)`` of the flat function ``f``; a tangent that is zero is None, on the way in and out."""
+    if state.alike:
+        tangents = _varying_with(primals, tangents)
     trace = JVPTrace(state.trace, slot)
     inputs = [x if t is None else JVPTracer(trace, x, t) for x, t in zip(primals, tangents, strict=True)]
     try:
@@ -167,7 +170,13 @@ def jvp(
         watched = leaks.watch(trace)
         del trace, inputs, outs
         leaks.check(watched, "")
-    return [x for x, _ in pairs], [t for _, t in pairs]
+    values, dots = [x for x, _ in pairs], [t for _, t in pairs]
+    return values, _varying_with(values, dots) if state.alike else dots
+
+
+def _varying_with(values: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+    """Tangents that vary along the mesh axes along which their values do."""
+    return [t if t is None else lifted(t, aval_of(x).varying) for x, t in zip(values, tangents, strict=True)]
 
 
 def jvp_jaxpr(

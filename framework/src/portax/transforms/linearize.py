@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from portax.core.aval import Aval, aval_of, weak_scalar
+from portax.core.aval import Aval, aval_of, in_order, weak_scalar
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr
-from portax.core.primitive import Primitive
+from portax.core.primitive import Primitive, registry
 from portax.core.trace import Trace, push, state
 from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.zeros import zero
@@ -47,9 +47,9 @@ class TangentTrace(StageTrace):
     def zeros(self, aval: Aval) -> Any:
         """The zero tangent of a value, made in the recorded program: as a residual it would be kept, and stacked."""
         start = weak_scalar(0, aval.dtype) if aval.weak_type else zero(aval.dtype)
-        if not aval.ndim:
-            return start
-        return self.record(broadcast_in_dim, (start,), {"shape": aval.shape, "broadcast_dimensions": ()})
+        if aval.ndim:
+            start = self.record(broadcast_in_dim, (start,), {"shape": aval.shape, "broadcast_dimensions": ()})
+        return self.record(registry["pvary"], (start,), {"axes": in_order(aval.varying)}) if aval.varying else start
 
 
 class Linear:
