@@ -279,6 +279,8 @@ class Chair(Roll):
 class Member(Roll):
     """One of the others: it comes when the roll is called."""
 
+    refusal = ProcessError  # with the words of the first process
+
     def gather(self) -> None:
         """Go to the first process, and wait until all have come.
 
@@ -318,8 +320,7 @@ class Member(Roll):
             self._line.connection.settimeout(left)
             for message in self._line.receive():
                 if "refused" in message:
-                    wrong, fix = message["refused"]
-                    raise ProcessError(wrong=wrong, fix=fix)
+                    raise self.refusal(*message["refused"])
                 if "begin" in message:
                     self._line.connection.settimeout(None)
                     return True
