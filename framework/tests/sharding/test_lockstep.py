@@ -198,6 +198,19 @@ def test_a_loop_that_does_not_speak_is_one_program(here):
     assert here.parts == [[(4,)]] * 4
 
 
+def test_a_loop_that_asks_only_where_it_is_does_not_speak(here):
+    def f(x):
+        turn = lambda c: (c[0] + lax.axis_index("i"), c[1] + 1)
+        return lax.while_loop(lambda c: c[1] < lax.axis_index("i"), turn, (x, 0))[0]
+
+    program = here.on_each(f, here.line, P("i"), P("i"))
+    expected = (X.reshape(4, 8) + np.arange(4, dtype=np.float32)[:, None] ** 2).reshape(8, 4)
+    np.testing.assert_allclose(program(X), expected)
+    here.driver.forget()
+    program(here.put(X, here.line, "i"))
+    assert here.parts == [[(2, 4), (), (2, 4)]] * 4  # the operand, and the carry of one loop: not one for each turn
+
+
 # -- transformed ------------------------------------------------------------------------------------------------------
 def test_gradients_and_batches_of_mapped_functions(here):
     def f(part):
@@ -357,6 +370,24 @@ def test_a_collective_where_devices_cannot_stop_is_refused(here):
 
     with pytest.raises(errors.GapError, match="custom_linear_solve has a program in it that speaks along the axis 'i'"):
         here.on_each(f, here.line, P("i"), P("i"))(X)
+
+
+def test_devices_of_several_processes_are_refused(here):
+    x = here.put(X, here.line, "i")
+    here.driver.devices()[3].process_index = 1
+    with pytest.raises(errors.GapError, match="runs on devices of several processes") as caught:
+        px.jit(lambda x: x + 1, effort="interpret")(x)
+    assert caught.value.fix == "Use devices of one process, or ones that compile for several"
+
+
+def test_a_long_list_of_what_is_whole_is_cut_short(here, caplog):
+    def f(x):
+        for _ in range(7):
+            x = pnp.sort(x, 0)
+        return x
+
+    px.jit(f, effort="interpret")(here.put(X, here.line, "i"))
+    assert "; and 2 more. The compiled program's as_text() shows all of it" in caplog.records[0].message
 
 
 def test_one_device_runs_no_lockstep(monkeypatch):

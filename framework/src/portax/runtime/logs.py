@@ -1,10 +1,15 @@
-"""What portax tells through Python's ``logging``, under the name ``portax``: only what a setting asked for."""
+"""What portax tells through Python's ``logging``, under the name ``portax``: only what a setting asked for,
+and where a program is done in another way than its arrays lie."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 log = logging.getLogger("portax")
+
+#: Operations listed in one line.
+SHOWN = 5
 
 
 def staged(name: str, seconds: float) -> None:
@@ -27,8 +32,14 @@ def transferred(direction: str, what: object) -> None:
     log.warning("transfer from %s: %s", direction, what)
 
 
-def joined(name: str, members: object, what: object) -> None:
-    """A program on devices that run programs one by one: operations that each of them does on whole arrays."""
+def joined(name: str, members: Sequence[object], what: Sequence[str]) -> None:
+    """A program on devices that run programs one by one: operations that each of them does on whole arrays.
+
+    Told once for each program, whatever the settings: nobody asked for them to be done so.
+    """
+    shown = "; ".join(what[:SHOWN])
+    more = f"; and {len(what) - SHOWN} more" if len(what) > SHOWN else ""
     log.warning(
-        "%s runs on %s, and these operations on whole arrays on each of them: %s", name or "a program", members, what
-    )
+        "%s does on whole arrays, on each of %d devices: %s%s. The compiled program's as_text() shows all of it",
+        name or "a program", len(members), shown, more,
+    )  # fmt: skip

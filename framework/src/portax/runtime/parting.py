@@ -20,7 +20,7 @@ from portax.core import source
 from portax.core.aval import Aval, aval_of
 from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
-from portax.core.trace import state
+from portax.core.trace import push, state
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.collectives import all_gather, axis_index, psum
 from portax.primitives.dynamic_slicing import dynamic_slice
@@ -70,6 +70,8 @@ class Parting:
         self.team, self.rule = team, rule
         self.manual: frozenset[Any] = frozenset()
         self.joined: list[Eqn] = []
+        self._places: dict[Any, Any] = {}
+        self._outermost: Any = None
         #: Whence the program is called: the line that operations recorded here get, until they get that of theirs.
         self.here = source.here()
         #: In a loop whose divisions are not settled yet: what is joined is told when they are.
@@ -118,11 +120,18 @@ class Parting:
         """The value, all of it at every member."""
         return self.lay(part, ((),) * len(part.spec))
 
+    def place(self, name: Any) -> Any:
+        """Where the member stands along an axis: asked for once, outside of all loops, which need not speak for it."""
+        if name not in self._places:
+            with push(self._outermost):
+                self._places[name] = axis_index(axis_name=name)
+        return self._places[name]
+
     def begin(self, names: Sequence[Any], length: int) -> Any:
         """Where the member's piece of an axis begins, which is cut by ``names`` into pieces of that length."""
         begin, size = np.zeros((), np.int32), length
         for name in reversed(names):
-            begin = add(begin, mul(axis_index(axis_name=name), np.asarray(size, np.int32)))
+            begin = add(begin, mul(self.place(name), np.asarray(size, np.int32)))
             size *= self.team.sizes[name]
         return begin
 
@@ -141,6 +150,8 @@ class Parting:
         outs: list[Names] = []
 
         def f(*xs: Any) -> list[Any]:
+            if self._outermost is None:
+                self._outermost = state.trace
             parts = self.run(closed, [Part(x, spec) for x, spec in zip(xs, specs, strict=True)])
             laid = [
                 p if w is None else self.lay(p, w) for p, w in zip(parts, wanted or [None] * len(parts), strict=True)

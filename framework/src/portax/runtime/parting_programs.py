@@ -42,6 +42,8 @@ def collective(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
         return parts
     if eqn.primitive.name in ("psum", "psum_invariant", "pmax", "pmin", "ppermute"):
         return at.bind(eqn, [p.value for p in parts], [p.spec for p in parts])
+    if eqn.primitive.name == "axis_index" and eqn.params["axis_name"] in at.team.sizes:
+        return [Part(at.place(eqn.params["axis_name"]), ())]
     if eqn.primitive.name in ("all_gather", "all_gather_invariant"):
         [part], d, tiled = parts, eqn.params["all_gather_dimension"], eqn.params["tiled"]
         laid = at.lay(part, tuple([() if tiled and k == d else names for k, names in enumerate(part.spec)]))

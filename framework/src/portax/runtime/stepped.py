@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from portax import errors
 from portax.core.jaxpr import ClosedJaxpr, Var
 from portax.core.lazy import lazy
 from portax.runtime.contract import Device, Tiling
@@ -60,6 +61,12 @@ def prepare(
 ) -> tuple[Callable[[list[Any]], list[Any]], list[Placement], Stepped]:
     """``(run, results, report)``: from buffers on the arguments' placements to such on the results'."""
     members, places = arrangement.members, arrangement.places
+    if len({d.process_index for d in members}) > 1:
+        raise errors.GapError(
+            wrong=f"{options.name or 'a program'} runs on devices of several processes, {list(members)}, and programs "
+            "on them are driven one by one, which a process can do with its own alone",
+            fix="Use devices of one process, or ones that compile for several",
+        )
     team = _team(arrangement)
     at = Parting(team, rule_of)
     ins = [wanted_names(at, p.sharding, ((),) * p.rank) for p in places]
