@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -37,13 +38,16 @@ BATCH = 0.02
 
 
 class Side:
-    """A process that measures one library (`benchmarks.server`)."""
+    """A process that measures one library: `benchmarks.server` or another, with more in its environment."""
 
-    def __init__(self, framework: str) -> None:
+    def __init__(
+        self, framework: str, server: str = "benchmarks.server", environment: dict[str, str] | None = None
+    ) -> None:
         self.framework = framework
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.server", "--framework", framework],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            [sys.executable, "-m", server, "--framework", framework],
+            cwd=ROOT, env={**os.environ, **(environment or {})},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 
     def ask(self, do: str, **request: Any) -> Any:

@@ -11,6 +11,7 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from benchmarks.framework import Framework
 from benchmarks.programs.functions import FUNCTIONS
 
-__all__ = ["main"]
+__all__ = ["serve"]
 
 BY_NAME = {f.name: f for f in FUNCTIONS}
 #: Sizes beside the small one at which tracing is timed, each new to the process.
@@ -91,10 +92,11 @@ def count(jaxpr: Any) -> int:
     return total
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.server")
+def serve(kind: Callable[[str], Any]) -> None:
+    """Answer requests, as the methods of an object do that is made of the framework's name."""
+    parser = argparse.ArgumentParser()
     parser.add_argument("--framework", required=True)
-    server = Server(parser.parse_args().framework)
+    server = kind(parser.parse_args().framework)
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -105,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Server)
