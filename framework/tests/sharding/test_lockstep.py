@@ -67,6 +67,14 @@ def test_a_function_of_parts_runs_once_on_each_device(here):
     assert here.parts == [[(4,)]] * 4
 
 
+def test_an_argument_that_lies_nowhere_goes_in_parts_where_it_is_cut(here):
+    f = here.on_each(lambda x, y: x + y[:, None], here.grid, (P("a", "b"), P("a")), P("a", "b"))
+    np.testing.assert_array_equal(px.jit(lambda x: f(x, x[:, 0]), effort="interpret")(X), X + X[:, :1])
+    here.driver.forget()
+    np.testing.assert_array_equal(f(X, X[:, 0]), X + X[:, :1])
+    assert here.parts == [[(4, 2), (4,), (4, 2)]] * 4
+
+
 def test_the_sum_of_a_batch_is_added_over_devices(here):
     x, w = here.put(X, here.line, "i"), here.put(np.ones((4, 3), np.float32), here.line)
     step = px.jit(px.grad(lambda w, x: (pnp.tanh(x @ w) ** 2).sum()), effort="interpret")
@@ -207,8 +215,8 @@ def test_a_loop_that_asks_only_where_it_is_does_not_speak(here):
     expected = (X.reshape(4, 8) + np.arange(4, dtype=np.float32)[:, None] ** 2).reshape(8, 4)
     np.testing.assert_allclose(program(X), expected)
     here.driver.forget()
-    program(here.put(X, here.line, "i"))
-    assert here.parts == [[(2, 4), (), (2, 4)]] * 4  # the operand, and the carry of one loop: not one for each turn
+    program(X)
+    assert here.parts == [[(2, 4), (2, 4)]] * 4  # the operand, and the result of one program
 
 
 # -- transformed ------------------------------------------------------------------------------------------------------

@@ -22,8 +22,9 @@ from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.core.trace import push, state
 from portax.primitives.arithmetic import add, mul
-from portax.primitives.collectives import all_gather, axis_index, psum
+from portax.primitives.collectives import axis_index, psum
 from portax.primitives.dynamic_slicing import dynamic_slice
+from portax.primitives.exchanges import all_gather
 from portax.runtime.apart import on_first
 from portax.runtime.team import Names, Team
 from portax.transforms.stage import stage_closed
@@ -129,9 +130,10 @@ class Parting:
 
     def begin(self, names: Sequence[Any], length: int) -> Any:
         """Where the member's piece of an axis begins, which is cut by ``names`` into pieces of that length."""
-        begin, size = np.zeros((), np.int32), length
+        begin, size = None, length
         for name in reversed(names):
-            begin = add(begin, mul(self.place(name), np.asarray(size, np.int32)))
+            mine = mul(self.place(name), np.asarray(size, np.int32))
+            begin = mine if begin is None else add(begin, mine)
             size *= self.team.sizes[name]
         return begin
 

@@ -121,13 +121,16 @@ def arrange(
     wanted_in, wanted_out : sequences of Sharding or None, optional
         Where inputs and results are to be; None leaves it to the argument, and to the compiler.
     """
-    wanted_in = wanted_in or [None] * len(where)
+    asked: Sequence[Any] = wanted_in or [None] * len(where)
     wanted_out = wanted_out or [None] * len(closed.out_avals)
     mesh, members = _home(closed, [s for s in where if s is not None and s.num_devices > 1], name,
-                          [s for s in [*wanted_in, *wanted_out] if s is not None])  # fmt: skip
+                          [s for s in [*asked, *wanted_out] if s is not None])  # fmt: skip
+    if len(members) > 1 and not on_several(members):
+        # A compiler finds out how arguments had best lie; here they go where the program cuts them anyway.
+        asked = steps.with_wishes(closed, where, asked, members)
     places = [
         placement(_place(s, aval.ndim, mesh, members, name, wanted), aval.ndim)
-        for s, aval, wanted in zip(where, closed.in_avals, wanted_in, strict=True)
+        for s, aval, wanted in zip(where, closed.in_avals, asked, strict=True)
     ]
     return Arrangement(mesh, members, places, wanted_out)
 

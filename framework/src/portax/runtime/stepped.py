@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from portax import errors
-from portax.core.jaxpr import ClosedJaxpr, Var
+from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from portax.core.lazy import lazy
+from portax.core.partition import PartitionSpec
 from portax.runtime.contract import Device, Tiling
-from portax.runtime.lockstep import Lockstep
+from portax.runtime.lockstep import Lockstep, called
+from portax.runtime.meshes import Mesh
 from portax.runtime.parting import Parting
 from portax.runtime.parting_programs import rule_of, wanted_names
 from portax.runtime.placements import Placement, placement
@@ -108,6 +110,35 @@ def prepare(
         return laid
 
     return run, results, stepped
+
+
+def with_wishes(
+    closed: ClosedJaxpr, where: Sequence[Any], wanted: Sequence[Any], members: Sequence[Device]
+) -> list[Any]:
+    """``wanted``, and where nobody says how an argument lies, how a ``shard_map`` cuts it: a device gets its part."""
+    if "wishes" not in closed.memo:
+        closed.memo["wishes"] = _wishes(closed.jaxpr)
+    return [
+        w if w is not None or at is not None or wish is None or set(wish.device_list) != set(members) else wish
+        for at, w, wish in zip(where, wanted, closed.memo["wishes"], strict=True)
+    ]
+
+
+def _wishes(jaxpr: Jaxpr) -> list[Any]:
+    found: dict[Any, Any] = {}
+    for eqn in jaxpr.eqns:
+        inner = called(eqn)
+        if inner is not None:
+            mine = _wishes(inner.jaxpr)
+        elif eqn.primitive.name == "shard_map" and isinstance(eqn.params["mesh"], Mesh):
+            mesh, specs = eqn.params["mesh"], eqn.params["in_specs"]
+            mine = [NamedSharding(mesh, PartitionSpec(*spec)) if any(spec) else None for spec in specs]
+        else:
+            continue
+        for a, wish in zip(eqn.invars, mine, strict=True):
+            if isinstance(a, Var):
+                found.setdefault(a, wish)
+    return [found.get(v) for v in jaxpr.invars]
 
 
 def places_of_placement(place: Placement, members: Sequence[Device]) -> list[tuple[int, ...]]:
