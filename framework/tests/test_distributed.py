@@ -7,7 +7,7 @@ from fake_plugins import WORKING, plugins_of
 
 import portax
 from portax import distributed
-from portax.errors import ArgumentError, ProcessError
+from portax.errors import ArgumentError, BackendError, ProcessError
 from portax.runtime.clusters import detect
 
 SLURM = {
@@ -182,6 +182,16 @@ def test_a_backend_that_joins_processes_is_found(site):
     site("joins", WORKING.replace("name, version = NAME", "coordination = 'it'\n    name, version = NAME"), priority=20)
     site("broken", "raise RuntimeError", priority=40)
     assert plugins_of(site).coordination() == "it"
+
+
+def test_a_backend_that_joined_processes_is_the_default_or_none_is(site):
+    # A process that fell back to another would have other devices than the others, and they would wait for it.
+    joins = WORKING.replace("name, version = NAME", "coordination = 'it'\n    name, version = NAME")
+    site("joins", joins.replace("self.options, self.device = options", "raise OSError('no room')#"), priority=20)
+    room = plugins_of(site)
+    room.coordination()
+    with pytest.raises(BackendError, match="did not load: OSError: no room"):
+        room.default()
 
 
 def test_a_backend_that_joins_processes_must_not_be_open_yet(site):

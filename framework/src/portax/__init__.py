@@ -126,6 +126,7 @@ __getattr__ = rooms(
         ("host_count", "host_id", "host_ids", "live_arrays", "print_environment_info", "process_indices"),
         "portax.api.process",
     ),
+    explain="portax.api.explaining",
     explain_recompile="portax.higher_order.recompiles",
     no_recompile="portax.higher_order.recompiles",
     Ref="portax.ref",

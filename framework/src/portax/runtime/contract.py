@@ -313,6 +313,10 @@ class Executable(abc.ABC):
         """An object with ``argument_size_in_bytes``, ``output_size_in_bytes``, ``temp_size_in_bytes``, or None."""
         return None
 
+    def report(self) -> str:
+        """What is computed together and what was taken apart, for ``portax.explain``. Empty where nobody knows."""
+        return ""
+
     def text(self) -> str:
         """The optimised program, in whatever language the driver compiles to. For people, not for parsing."""
         return ""

@@ -86,6 +86,7 @@ class Plugins:
         self._found: dict[str, Plugin] | None = None
         self._open: dict[str, Backend] = {}
         self._default: str | None = None
+        self._joined = ""  # by whose coordination this process works with others
         self._lock = threading.RLock()
 
     @property
@@ -208,6 +209,9 @@ class Plugins:
         for name, plugin in self.found.items():
             if plugin.state is State.REFUSED:
                 continue
+            if name == self._joined:  # another one would have other devices than the other processes
+                self.open(name)
+                return name
             if name not in self._open and not self._trusted(plugin):
                 warnings.warn(f"{plugin.problem}; see: {plugin.fix}", RuntimeWarning, stacklevel=4)
                 continue
@@ -265,6 +269,7 @@ class Plugins:
                     fix="Call it at the program's start, before anything runs or asks for devices",
                 )
             if found is not None:
+                self._joined = name
                 return found
         raise ProcessError(
             wrong="none of the backends here works with other processes: " + ", ".join(map(repr, self.names())),
