@@ -339,6 +339,20 @@ def test_an_error_names_the_device_and_the_line(here):
     np.testing.assert_allclose(f(x), np.tanh(X).reshape(4, 2, 4).sum(0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("read", [np.asarray, lambda x: x.block_until_ready()])
+def test_an_error_that_is_found_when_a_result_is_read_names_the_device(here, monkeypatch, read):
+    y = px.jit(lambda x: x + 1, effort="interpret")(here.put(X, here.line, "i"))
+    late = here.driver.devices()[1]
+
+    def fails(_):
+        raise errors.OutOfDeviceMemory(wrong="no room for 32 bytes", fix="Take less")
+
+    monkeypatch.setattr(late, "host", fails)
+    monkeypatch.setattr(late, "wait", fails)
+    with pytest.raises(errors.OutOfDeviceMemory, match="on lonely:1: no room for 32 bytes"):
+        read(y)
+
+
 def test_an_error_that_is_none_of_ours_is_noted(here):
     x = here.put(X, here.line, "i")
     f = here.on_each(lambda x: lax.psum(x * 2, "i"), here.line, P("i"), P())

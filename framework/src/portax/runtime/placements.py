@@ -20,7 +20,7 @@ import numpy as np
 
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
-from portax.errors import ProcessError
+from portax.errors import DeviceError, ProcessError
 from portax.runtime.contract import Buffer, Device, Tiling
 
 spread = lazy("portax.runtime.spread")
@@ -118,7 +118,7 @@ class Placement(Device):
         parts = self.parts(buffer)
         if not self.has_all:
             raise self._elsewhere()
-        pieces = {place: self.own[i].host(parts[i]) for place, i in self._distinct.items()}
+        pieces = {place: self._of(self.own[i], "host", parts[i]) for place, i in self._distinct.items()}
         if len(pieces) == 1:
             [whole] = pieces.values()
             return whole
@@ -131,6 +131,15 @@ class Placement(Device):
         whole.flags.writeable = False
         return whole
 
+    def _of(self, device: Device, what: str, part: Buffer) -> Any:
+        """What a member does with its part; where each has its own programs, an error of one says whose it is."""
+        try:
+            return getattr(device, what)(part)
+        except DeviceError as error:
+            if self.joins or len(self.members) == 1:
+                raise
+            raise type(error)(wrong=f"on {device}: {error.wrong}", fix=error.fix, where=error.where) from error
+
     def _elsewhere(self) -> ProcessError:
         return ProcessError(
             wrong=f"the value of an array that lies as {self.sharding} was asked for, and parts of it are on devices "
@@ -141,7 +150,7 @@ class Placement(Device):
 
     def wait(self, buffer: Buffer) -> None:
         for device, part in self._held(buffer):
-            device.wait(part)
+            self._of(device, "wait", part)
 
     def ready(self, buffer: Buffer) -> bool:
         return all([device.ready(part) for device, part in self._held(buffer)])
