@@ -82,6 +82,7 @@ class PlainCBackend(KernelBackend):
 
     name = "plain_c"
     version = "0"
+
     def launchers(self) -> Sequence[Launcher]:
         return [PlainC()]
 

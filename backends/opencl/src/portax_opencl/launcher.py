@@ -43,9 +43,7 @@ class OpenCLLauncher(Launcher):
         processor = bool(device.type & cl.device_type.CPU)
         units = device.max_compute_units
         wide = "cl_khr_fp64" in device.extensions
-        self.dialect = OpenCLDialect(
-            items=8 * units if processor else 1024 * units, strided=not processor, wide=wide
-        )
+        self.dialect = OpenCLDialect(items=8 * units if processor else 1024 * units, strided=not processor, wide=wide)
         self.kind = " ".join(device.name.split())
         self.limit = device.max_mem_alloc_size
         self.options = ["-cl-std=CL1.2", "-w"]

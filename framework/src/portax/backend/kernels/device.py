@@ -237,4 +237,3 @@ class KernelBackend(Backend):
         (device,) = devices
         assert isinstance(device, KernelDevice)
         return KernelExecutable(program, options, device)
-

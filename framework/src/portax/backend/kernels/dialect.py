@@ -50,6 +50,21 @@ _SHARED = """\
   return (u & 0x7fffffffu) > 0x7f800000u ? ({u16})((u >> 16) | 0x40u) : ({u16})(r >> 16);
 }}
 {function} {f32} px_from_bf16({u16} h) {{ return px_float32(({u32})h << 16); }}
+{function} {f32} px_floor32({f32} x) {{
+  const {f32} c = (x > -8388608.0f) & (x < 8388608.0f) ? x : 0.0f;
+  const {f32} t = ({f32})({i32})c;
+  const {f32} f = t > c ? t - 1.0f : t;
+  return (f < x) & (c == x) ? f : x;
+}}
+"""
+
+_SHARED64 = """\
+{function} {f64} px_floor64({f64} x) {{
+  const {f64} c = (x > -4503599627370496.0) & (x < 4503599627370496.0) ? x : 0.0;
+  const {f64} t = ({f64})({i64})c;
+  const {f64} f = t > c ? t - 1.0 : t;
+  return (f < x) & (c == x) ? f : x;
+}}
 """
 
 
@@ -83,7 +98,7 @@ class Dialect:
     restrict = "restrict"
     function = "static inline"
     index = "long"
-    lanes = 32
+    lanes = 64
     items = 1
     strided = False
     preamble = """\
@@ -251,8 +266,12 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
     def _select(self, let: nest.Let, which: str, on_true: str, on_false: str) -> str:
         return f"{which} ? {on_true} : {on_false}"
 
+    def _copy(self, let: nest.Let, x: str) -> str:
+        return x
+
     def _floor(self, let: nest.Let, x: str) -> str:
-        return f"{self.math('floor', _wide(let.dtype))}({x})"
+        """By a conversion, which compilers make vectors of; the language's own function often stops them."""
+        return f"px_floor{8 * _wide(let.dtype).itemsize}({x})"
 
     def _abs(self, let: nest.Let, x: str) -> str:
         """The sign bit is taken off, that of a NaN too."""
@@ -369,8 +388,9 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
 
     def program(self, kernels: Sequence[nest.Kernel], functions: Sequence[nest.Function]) -> str:
         """A whole program: its functions, its stages, and the entry that runs the stage it is told to."""
-        plain = {"u16": "uint16", "u32": "uint32", "f32": "float32"}
-        shared = _SHARED.format(function=self.function, **{k: self.types[v] for k, v in plain.items()})
+        short = {"u16": "uint16", "u32": "uint32", "i32": "int32", "i64": "int64", "f32": "float32", "f64": "float64"}
+        spelled = {k: self.types[v] for k, v in short.items() if v in self.types}
+        shared = (_SHARED + _SHARED64 if "f64" in spelled else _SHARED).format(function=self.function, **spelled)
         parts = [self.preamble, shared, *map(self.function_text, functions), *map(self.stage_text, kernels)]
         return "\n".join([*parts, self.entry(kernels)])
 

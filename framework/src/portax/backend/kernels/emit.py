@@ -104,9 +104,9 @@ class Emitter:
         self.rows = 1
         #: The loop over rows that is being written: its body, its variable and its turns.
         self.open_rows: tuple[Scope, Atom, int] | None = None
-        #: The body of its innermost loop, and whether that turns often enough to be cut into blocks.
+        #: The body of its innermost loop, and whether that may still be cut into blocks of lanes.
         self.innermost: Scope | None = None
-        self.wide_enough = False
+        self.may_block = False
 
     # -- operations ---------------------------------------------------------------------------------------------------
     def literal(self, value: Any, dtype: Any) -> Scalar:
@@ -190,16 +190,11 @@ class Emitter:
         inside.body.append(nest.Leave(go_on.text))
         then = self.run_scalars(body_jaxpr, [*body_consts, *now])
         # First all are computed, then all change.
-        fresh = [self._copied(inside, new) for element in then for new in element]
+        fresh = [self.read(new.text, new.dtype, inside) for element in then for new in element]
         for old, new in zip((x for element in changing for x in element), fresh, strict=True):
             inside.body.append(nest.Assign(old.text, new.text))
         outer.body.append(nest.Forever(inside.body))
         return list(changing)
-
-    def _copied(self, scope: Scope, x: Scalar) -> Scalar:
-        copied = Scalar(self.names("c"), x.dtype, scope)
-        scope.body.append(nest.Variable(copied.text, x.dtype, x.text))
-        return copied
 
     def variable(self, scope: Scope, start: Scalar) -> Scalar:
         """A number that will change, starting from ``start``."""
@@ -221,6 +216,12 @@ class Emitter:
         first, last = self.names("r"), self.names("r")
         self.root.body += [nest.Whole(first, f"w * {n} / n"), nest.Whole(last, f"(w + 1) * {n} / n")]
         self.root.body.append(nest.Loop(row.name, first, last, scope.body))
+
+    def read(self, text: str, dtype: Any, scope: Scope) -> Scalar:
+        """What a variable is now, by a name of its own."""
+        now = Scalar(self.names("v"), dtype, scope)
+        scope.body.append(Let(now.text, dtype, "copy", (text,), dtype))
+        return now
 
     # -- indices ------------------------------------------------------------------------------------------------------
     def divmod(self, index: Index, n: int) -> tuple[Index, Index]:

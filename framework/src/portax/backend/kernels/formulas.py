@@ -10,6 +10,7 @@ Muller, Elementary Functions: Algorithms and Implementation, 3rd edition, 2016, 
 
 from __future__ import annotations
 
+import decimal
 import math
 from collections.abc import Callable
 from typing import Any
@@ -25,13 +26,14 @@ from portax.primitives.decomposing import where
 from portax.primitives.elementwise import like
 
 _LN2 = math.log(2.0)
+#: To more digits than float64 has: what its head leaves over must be right to that dtype's own precision.
+_LN2_DIGITS = decimal.Decimal("0.693147180559945309417232121458176568075500134360255")
 
 
-def _split(value: float, bits: int) -> tuple[float, float]:
-    """``value`` as a head with ``bits`` bits, so that its product with a small whole number is exact, and the rest."""
-    mantissa, exponent = math.frexp(value)
-    head = math.ldexp(math.floor(math.ldexp(mantissa, bits)), exponent - bits)
-    return head, value - head
+def _split_ln2(bits: int) -> tuple[float, float]:
+    """ln 2 as a head with ``bits`` bits, so that its product with a small whole number is exact, and the rest."""
+    head = math.ldexp(math.floor(math.ldexp(_LN2, bits)), -bits)
+    return head, float(_LN2_DIGITS - decimal.Decimal(head))
 
 
 class _Layout:
@@ -41,10 +43,10 @@ class _Layout:
         self.double = dtype == dtypes.float64
         self.words = dtypes.int64 if self.double else dtypes.int32
         self.mantissa, self.bias = (52, 1023) if self.double else (23, 127)
-        #: exp overflows or vanishes beyond these.
-        self.most = 1500.0 if self.double else 150.0
-        # A whole number up to 1100 (150) times the head has no more bits than the dtype.
-        self.ln2 = _split(_LN2, 40 if self.double else 14)
+        #: exp overflows or vanishes beyond these, and half their power of two is still a number.
+        self.most = 1400.0 if self.double else 150.0
+        # A whole number up to 2100 (220) times the head has no more bits than the dtype.
+        self.ln2 = _split_ln2(40 if self.double else 14)
 
 
 def _polynomial(x: Any, coefficients: list[float]) -> Any:
@@ -60,9 +62,8 @@ def _power_of_two(n: Any, dtype: Any, layout: _Layout) -> Any:
     return bitcast_convert_type(bits, new_dtype=dtype)
 
 
-def exp(x: Any) -> Any:
-    """``2^n e^r`` with ``n`` whole and ``|r| <= ln 2 / 2``, where the series is short."""
-    layout = _Layout(x.dtype)
+def _reduced(x: Any, layout: _Layout) -> tuple[Any, Any, Any]:
+    """``(n, r, e^r - 1)`` with ``x = n ln 2 + r``, ``n`` whole and ``|r| <= ln 2 / 2``, where the series is short."""
     safe = max_(min_(x, like(x, layout.most)), like(x, -layout.most))
     safe = where(eq(x, x), safe, like(x, 0))
     n = floor(add(mul(safe, like(x, 1 / _LN2)), like(x, 0.5)))
@@ -70,12 +71,31 @@ def exp(x: Any) -> Any:
     r = sub(sub(safe, mul(n, like(x, head))), mul(n, like(x, tail)))
     terms = 14 if layout.double else 8
     rest = _polynomial(r, [1 / math.factorial(k) for k in range(2, terms)])
-    out = add(add(mul(mul(r, r), rest), r), like(x, 1))
+    return n, r, add(mul(mul(r, r), rest), r)
+
+
+def exp(x: Any) -> Any:
+    """``2^n e^r``."""
+    layout = _Layout(x.dtype)
+    n, _, less = _reduced(x, layout)
+    out = add(less, like(x, 1))
     # In two steps: neither factor leaves the exponent's range where the result is denormal or infinite.
     whole = convert(n, layout.words)
     first = shift_right_arithmetic(whole, pattern(1, layout.words))
     out = mul(out, _power_of_two(first, x.dtype, layout))
     out = mul(out, _power_of_two(sub(whole, first), x.dtype, layout))
+    return where(eq(x, x), out, x)
+
+
+def expm1(x: Any) -> Any:
+    """``2^n (e^r - 1) + (2^n - 1)``, where no digits cancel; from ``|n| = 60`` on, one of the terms hardly counts."""
+    layout = _Layout(x.dtype)
+    n, _, less = _reduced(x, layout)
+    whole = convert(max_(min_(n, like(x, 60)), like(x, -60)), layout.words)
+    scale = _power_of_two(whole, x.dtype, layout)
+    out = add(mul(scale, less), sub(scale, like(x, 1)))
+    out = where(lt(n, like(x, 60)), out, exp(x))
+    out = where(eq(x, like(x, 0)), x, out)  # and its sign
     return where(eq(x, x), out, x)
 
 
@@ -108,4 +128,4 @@ def log(x: Any) -> Any:
 
 
 #: By primitive, a function of portax scalars of 32 or 64 bits.
-RULES: dict[str, Callable[..., Any]] = {"exp": exp, "log": log}
+RULES: dict[str, Callable[..., Any]] = {"exp": exp, "expm1": expm1, "log": log}

@@ -145,8 +145,15 @@ def _pow(z: Any, w: Any) -> Any:
     return where(none, one, where(zero, nothing, out))
 
 
+def _atan2(y: Any, x: Any) -> Any:
+    """``-i log((x + i y) / sqrt(x^2 + y^2))``."""
+    turned = complex_(neg(imag(y)), real(y))
+    w = log(_div(add(x, turned), registry["sqrt"](add(mul(x, x), mul(y, y)))))
+    return complex_(imag(w), neg(real(w)))
+
+
 #: By primitive, a function of portax arrays.
 RULES: dict[str, Callable[..., Any]] = {
     "mul": _mul, "div": _div, "exp": by_parts(_exp), "log": by_parts(_log), "sqrt": by_parts(_sqrt),
-    "sin": by_parts(_sin), "cos": by_parts(_cos), "pow": _pow,
+    "sin": by_parts(_sin), "cos": by_parts(_cos), "pow": _pow, "atan2": _atan2,
 }  # fmt: skip

@@ -14,16 +14,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from portax.backend.kernels import nest, scalars
 from portax.backend.kernels.emit import Emitter, numbers_of, rule
 from portax.backend.kernels.indexes import ZERO, Atom, Index, Indices
-from portax.backend.kernels.nest import Assign, Element, Loop, Scalar, Scope, Variable, loop_atom
+from portax.backend.kernels.nest import Assign, Element, Loop, Scope, Variable, loop_atom
 from portax.backend.kernels.program import Value
 from portax.core import dtypes
-from portax.errors import GapError
-from portax.primitives.contraction import DotAlgorithm, DotAlgorithmPreset
+from portax.core.aval import Aval
+from portax.core.primitive import registry
+from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset, needs_rounding, steps_of
 
 Combine = Callable[[Emitter, Element, Element], Element]
 Body = Callable[[Indices, Indices], Element]
@@ -63,7 +62,7 @@ def accumulate(
     if along and extents and extents[-1] >= 2 * lanes:
         return _in_partials(em, scope, indices, extents, start, body, combine, lanes)
     lane = next((a for i in indices for a, _ in i.terms if a.lane), None)
-    if lane is None and not along and scope is em.innermost and em.wide_enough and math.prod(extents) > 1:
+    if em.may_block and not along and scope is em.innermost and math.prod(extents) > 1:
         raise InLanes
     if lane is not None and not along and math.prod(extents) > 1:
         block = lane.scope.parent
@@ -74,11 +73,11 @@ def accumulate(
     inner, ks, close = _loops(em, scope, extents)
     _step(em, inner, [a.text for a in accs], [a.dtype for a in accs], body(indices, ks), combine)
     close()
-    return tuple(accs)
+    return tuple(em.read(a.text, a.dtype, scope) for a in accs)
 
 
 def _step(em: Emitter, inner: Scope, names: list[str], kinds: list[Any], x: Element, combine: Combine) -> None:
-    now = tuple(Scalar(name, dtype, inner) for name, dtype in zip(names, kinds, strict=True))
+    now = tuple(em.read(name, dtype, inner) for name, dtype in zip(names, kinds, strict=True))
     then = combine(em, now, x)
     for name, new in zip(names, then, strict=True):
         if new.text != name:
@@ -144,11 +143,11 @@ def _in_partials(
     while width:
         inner = Scope(scope, width)
         atom = em.names("l")
-        far = tuple(Scalar(f"{name}[{atom} + {width}]", kind, inner) for name, kind in zip(names, kinds, strict=True))
+        far = tuple(em.read(f"{name}[{atom} + {width}]", kind, inner) for name, kind in zip(names, kinds, strict=True))
         _step(em, inner, [f"{name}[{atom}]" for name in names], kinds, far, combine)
         scope.body.append(Loop(atom, "0", str(width), inner.body))
         width //= 2
-    return tuple(Scalar(f"{name}[0]", kind, scope) for name, kind in zip(names, kinds, strict=True))
+    return tuple(em.read(f"{name}[0]", kind, scope) for name, kind in zip(names, kinds, strict=True))
 
 
 def _in_block(
@@ -168,31 +167,14 @@ def _in_block(
     _step(em, inner, [f"{name}[{atom.name}]" for name in names], kinds, x, combine)
     outer.body.append(Loop(atom.name, "0", str(count), inner.body))
     close()
-    return tuple(Scalar(f"{name}[{lane.name}]", kind, lane.scope) for name, kind in zip(names, kinds, strict=True))
+    return tuple(em.read(f"{name}[{lane.name}]", kind, lane.scope) for name, kind in zip(names, kinds, strict=True))
 
 
 # -- reductions over axes ---------------------------------------------------------------------------------------------
-def _least(dtype: Any) -> Any:
-    if dtypes.kind(dtype) == "bool":
-        return False
-    return -math.inf if dtypes.is_float(dtype) else int(np.iinfo(dtype).min)
-
-
-def _most(dtype: Any) -> Any:
-    if dtypes.kind(dtype) == "bool":
-        return True
-    return math.inf if dtypes.is_float(dtype) else int(np.iinfo(dtype).max)
-
-
-#: The operation, and what it starts from, as a function of the dtype.
-_REDUCED: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "reduce_sum": ("add", lambda dtype: 0),
-    "reduce_prod": ("mul", lambda dtype: 1),
-    "reduce_max": ("max", _least),
-    "reduce_min": ("min", _most),
-    "reduce_and": ("and", lambda dtype: -1 if dtypes.kind(dtype) == "int" else _most(dtype)),
-    "reduce_or": ("or", lambda dtype: 0),
-    "reduce_xor": ("xor", lambda dtype: 0),
+#: The operation that joins two elements.
+_JOINED = {
+    "reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and",
+    "reduce_or": "or", "reduce_xor": "xor",
 }  # fmt: skip
 
 
@@ -204,6 +186,8 @@ def accumulator(dtype: Any) -> Any:
 def joined(em: Emitter, op: str, x: Element, y: Element) -> Element:
     """Two elements joined by addition, multiplication, ..."""
     if len(x) == 2:
+        if op in ("max", "min"):
+            return scalars.extreme_pair(em, op, x, y)
         if op == "mul":
             (a, b), (c, d), real = x, y, x[0].dtype
             products = [em.op("mul", real, p, q) for p, q in ((a, c), (b, d), (a, d), (b, c))]
@@ -216,18 +200,23 @@ def joined(em: Emitter, op: str, x: Element, y: Element) -> Element:
 
 
 def started(em: Emitter, value: Any, dtype: Any) -> Element:
-    """An element to start from."""
+    """A real number as an element to start from."""
     number, count = numbers_of(dtype)
     return (em.literal(value, number), *[em.literal(0, number)] * (count - 1))
 
 
-@rule(*_REDUCED)
+def _identity(primitive: Any, dtype: Any) -> Any:
+    """What no elements reduce to."""
+    return 0 if primitive.name == "reduce_sum" else primitive.identity(dtype)
+
+
+@rule(*_JOINED)
 def _reduce(em: Emitter, value: Value, indices: Indices) -> Element:
     assert value.source is not None
     (x,), axes = value.source.operands, value.source.params["axes"]
     if elsewhere(em, value, indices, x.size):
         return em.load(value, indices)
-    op, first = _REDUCED[value.source.name]
+    op = _JOINED[value.source.name]
     wide = accumulator(value.dtype)
 
     def body(indices: Indices, ks: Indices) -> Element:
@@ -237,7 +226,7 @@ def _reduce(em: Emitter, value: Value, indices: Indices) -> Element:
 
     order = sorted(axes)
     total = accumulate(
-        em, indices, [x.shape[d] for d in order], started(em, first(wide), wide), body,
+        em, indices, [x.shape[d] for d in order], started(em, _identity(value.source.primitive, wide), wide), body,
         lambda em, a, b: joined(em, op, a, b), along=not axes or len(x.shape) - 1 in axes or not indices,
     )  # fmt: skip
     return scalars.convert(em, total, value.dtype)
@@ -247,29 +236,43 @@ def _reduce(em: Emitter, value: Value, indices: Indices) -> Element:
 def _dot_general(em: Emitter, value: Value, indices: Indices) -> Element:
     assert value.source is not None
     (x, y), params = value.source.operands, value.source.params
-    if isinstance(params.get("precision"), DotAlgorithm | DotAlgorithmPreset):
-        raise GapError(
-            wrong=f"dot_general by the algorithm {params['precision']} has no kernel",
-            fix="Leave the precision to the dtypes, or run this part on another device",
-        )
     (x_sum, y_sum), (x_batch, y_batch) = params["dimension_numbers"]
     x_free = [d for d in range(len(x.shape)) if d not in x_sum and d not in x_batch]
     y_free = [d for d in range(len(y.shape)) if d not in y_sum and d not in y_batch]
     extents = [x.shape[d] for d in x_sum]
     if elsewhere(em, value, indices, math.prod(extents) * max(value.size, 1)):
         return em.load(value, indices)
-    wide = accumulator(value.dtype)
+    precision = params.get("precision")
+    steps = None
+    if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
+        steps = steps_of(precision, x.dtype, y.dtype)
+    wide = accumulator(value.dtype) if steps is None else steps.wide
 
     def body(indices: Indices, ks: Indices) -> Element:
         batch = len(x_batch)
         at_x = {**dict(zip(x_batch, indices)), **dict(zip(x_sum, ks)), **dict(zip(x_free, indices[batch:]))}
         rest = indices[batch + len(x_free) :]
         at_y = {**dict(zip(y_batch, indices)), **dict(zip(y_sum, ks)), **dict(zip(y_free, rest))}
-        a = scalars.convert(em, em.element(x, tuple(at_x[d] for d in range(len(x.shape)))), wide)
-        b = scalars.convert(em, em.element(y, tuple(at_y[d] for d in range(len(y.shape)))), wide)
+        a = em.element(x, tuple(at_x[d] for d in range(len(x.shape))))
+        b = em.element(y, tuple(at_y[d] for d in range(len(y.shape))))
+        if steps is not None:
+            a, b = _cut(em, a, steps.left, wide), _cut(em, b, steps.right, wide)
+        a, b = scalars.convert(em, a, wide), scalars.convert(em, b, wide)
         return joined(em, "and" if dtypes.kind(wide) == "bool" else "mul", a, b)
 
     along = not indices or (bool(y_sum) and y_sum[-1] == len(y.shape) - 1)
     op = "or" if dtypes.kind(wide) == "bool" else "add"
     total = accumulate(em, indices, extents, started(em, 0, wide), body, lambda em, a, b: joined(em, op, a, b), along)
+    if steps is not None:
+        total = _cut(em, total, steps.total, wide)
     return scalars.convert(em, total, value.dtype)
+
+
+def _cut(em: Emitter, x: Element, bits: tuple[int, int] | None, wide: Any) -> Element:
+    """A number rounded to fewer digits, where it may have more."""
+    needed = needs_rounding(x[0].dtype, bits)
+    x = scalars.convert(em, x, wide)
+    if bits is None or not needed:
+        return x
+    params = {"exponent_bits": bits[0], "mantissa_bits": bits[1]}
+    return scalars.elementwise(em, registry["reduce_precision"], params, [x], [Aval((), wide)], wide)

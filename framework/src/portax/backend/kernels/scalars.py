@@ -167,6 +167,17 @@ def _select(em: Emitter, params: Any, xs: Any, avals: Any, out: Any) -> Element:
     return result
 
 
+def extreme_pair(em: Emitter, name: str, x: Element, y: Element) -> Element:
+    """The greater or the less of two complex numbers in lexicographic order. NaN wins: in ``y`` by comparing false."""
+    ahead = "gt" if name == "max" else "lt"
+    (a, b), (c, d) = x, y
+    tied = em.op("and", BOOL, em.op("eq", BOOL, a, c), em.op(ahead, BOOL, b, d))
+    first = em.op("or", BOOL, em.op(ahead, BOOL, a, c), tied)
+    for part in x:
+        first = em.op("or", BOOL, first, em.op("ne", BOOL, part, part))
+    return tuple(em.select(first, p, q) for p, q in zip(x, y, strict=True))
+
+
 def _equal(em: Emitter, x: Element, y: Element) -> Scalar:
     parts = [em.op("eq", BOOL, a, b) for a, b in zip(x, y, strict=True)]
     same = parts[0]
@@ -199,5 +210,7 @@ _BY_PARTS: dict[str, Callable[..., Element]] = {
     "sub": lambda em, xs: tuple(em.op("sub", a.dtype, a, b) for a, b in zip(*xs, strict=True)),
     "neg": lambda em, xs: tuple(em.op("neg", a.dtype, a) for a in xs[0]),
     "eq": lambda em, xs: (_equal(em, *xs),),
+    "max": lambda em, xs: extreme_pair(em, "max", *xs),
+    "min": lambda em, xs: extreme_pair(em, "min", *xs),
     "ne": lambda em, xs: (em.op("not", BOOL, _equal(em, *xs)),),
 }

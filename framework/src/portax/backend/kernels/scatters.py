@@ -58,7 +58,10 @@ def _scatter(em: Emitter, op: Operation) -> int:
     d, mode = op.params["dimension_numbers"], op.params["mode"]
     sizes = window_sizes(x.shape, updates.shape, d)
     gone = {*d.inserted_window_dims, *d.operand_batching_dims}
-    inner, indices, opened = loops_over(em, em.root, updates.shape)
+    # Window after window: where they overlap, the last one wins.
+    order = [a for a in range(len(updates.shape)) if a not in d.update_window_dims] + list(d.update_window_dims)
+    inner, turned, opened = loops_over(em, em.root, tuple(updates.shape[a] for a in order))
+    indices = [turned[order.index(a)] for a in range(len(order))]
     window = dict(zip([a for a in range(len(x.shape)) if a not in gone], [indices[a] for a in d.update_window_dims]))
     lead = [i for a, i in enumerate(indices) if a not in d.update_window_dims]
     paired = dict(zip(d.operand_batching_dims, d.scatter_indices_batching_dims))

@@ -206,7 +206,7 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
     em.divided = em.functions.dialect.items > 1
     *outer, inner = axes
     n = shape[inner]
-    em.wide_enough = n >= 8
+    em.may_block = n >= 8 and not lanes
     if outer:
         rows = math.prod(shape[d] for d in outer)
         scope, row = divided_rows(em, rows)
