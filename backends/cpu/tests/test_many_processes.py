@@ -103,6 +103,19 @@ assert np.array_equal(np.asarray(total), whole.reshape(N, 4, 3).sum(0))
 back = multihost_utils.global_array_to_host_local_array(x, mesh, P(name))
 assert back.is_fully_addressable and np.array_equal(np.asarray(back), mine)
 
+# pmap: slices of this process, an axis over all.
+def of_one(a, b):
+    return px.lax.psum(a, "i"), px.lax.axis_index("i"), a * b
+
+summed, number, twice = px.pmap(of_one, "i", in_axes=(0, None))(whole[:L] + ME, 2.0)
+assert summed.is_fully_addressable and np.allclose(summed, [sum((whole[:L] + i).sum(0) for i in range(COUNT))] * L)
+assert np.asarray(number).tolist() == [ME * L + i for i in range(L)]
+assert np.array_equal(twice, 2 * (whole[:L] + ME)) and set(twice.devices()) == set(px.local_devices())
+assert np.array_equal(px.pmap(lambda a: px.lax.pmax(a, "i"), "i", out_axes=None)(np.full(L, ME)), COUNT - 1)
+assert np.array_equal(px.pmap(lambda a: a + 1)(twice), twice + 1)
+assert np.array_equal(px.pmap(lambda a: px.lax.psum(a, "i"), "i", devices=px.local_devices())(np.ones(L)), [L] * L)
+assert px.pmap(lambda a: px.lax.psum(a, "i"), "i")(np.ones(1)).tolist() == [COUNT]
+
 # Values of processes.
 import ml_dtypes
 own = {"x": np.full((2,), ME, np.int32), "b": np.array(ME == 0), "h": np.array([ME + 0.5], ml_dtypes.bfloat16),
@@ -134,6 +147,7 @@ tell(
     equal=refused(multihost_utils.assert_equal, np.arange(ME, ME + 2), "the seeds differ"),
     shapes=refused(multihost_utils.process_allgather, np.zeros(ME + 1)),
     places=refused(multihost_utils.sync_global_devices, f"at {ME}"),
+    slices=refused(px.pmap(lambda a: a), np.ones(L + 1)), traced=refused(px.jit(px.pmap(lambda a: a)), np.ones(L)),
     twice=refused(join), gone=[refused(px.distributed.shutdown), px.distributed.is_initialized()],
 )
 """
@@ -166,6 +180,8 @@ def test_arrays_lie_in_two_processes(together):
             f"process {me} is not alike with [{other}]"
         )
         assert "was called as 'at " in said["places"]
+        assert said["slices"].endswith("was given 3 slices in this process, and processes have [2, 2] devices")
+        assert "over devices of several processes was called within a traced function" in said["traced"]
         assert said["twice"] == "ProcessError: portax.distributed.initialize was called a second time"
         assert said["gone"] == ["not refused", False]
 
@@ -217,7 +233,7 @@ for name, (together, alone) in ways.items():
 tell(devices=N, moved=float(np.abs(np.asarray(one["a"]) - weights["a"]).max()), **found)
 """
 
-#: The order in which 24 numbers are added. Parameters move by a hundred thousand times as much.
+#: The order in which 24 numbers are added. Parameters move by fifty thousand times as much.
 BOUND = 1e-6
 
 
@@ -225,7 +241,7 @@ BOUND = 1e-6
 def test_processes_train_together_as_one_does(together, count, devices):
     for said in results(together(TRAINING, count, devices)):
         assert said.pop("devices") == count * devices
-        assert said.pop("moved") > 0.1
+        assert said.pop("moved") > 0.05
         assert set(said) == {"jit", "donated", "scan", "shard_map"}
         assert max(said.values()) <= BOUND, said
 

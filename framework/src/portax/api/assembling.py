@@ -10,10 +10,11 @@ import numpy as np
 from portax import errors
 from portax.core.aval import Aval, aval_of
 from portax.core.dtypes import canonicalize_dtype
-from portax.higher_order.constraint import check
+from portax.higher_order.constraint import check, placed
 from portax.runtime import eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.placements import Placement, placement
+from portax.runtime.shardings import NamedSharding
 
 
 def _target(shape: Sequence[int], dtype: Any, sharding: Any) -> tuple[Aval, Placement]:
@@ -187,3 +188,20 @@ def make_array_from_process_local_data(
         return data[tuple(cuts)]
 
     return make_array_from_callback(shape, sharding, local)
+
+
+def local_part(x: ConcreteArray, mesh: Any, spec: Any) -> ConcreteArray:
+    """What this process has of an array that lies in several, as an array on its own devices of the mesh."""
+    there = placed(x, NamedSharding(mesh, spec))
+    source = there._device  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(source, Placement)
+    target = placement(NamedSharding(mesh.local_mesh, spec), x.aval.ndim)
+    counts = [len({place[axis] for place in source.own_places}) for axis in range(x.aval.ndim)]
+    cuts = source.tiling.parts
+    shape = tuple([n // cut * own for n, cut, own in zip(x.aval.shape, cuts, counts, strict=True)])
+    held = dict(zip(source.own, source.parts(there._alive()), strict=True))  # pyright: ignore[reportPrivateUsage]
+    buffers = [held[device] for device in target.own]
+    aval = x.aval.update(shape=shape)
+    if len(buffers) == 1:
+        return ConcreteArray(aval, None, buffers[0], target.own[0], True)
+    return ConcreteArray(aval, None, target.joined(shape, x.aval.dtype, buffers), target, True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from portax import errors
 from portax import primitives as p
+from portax.api.assembling import local_part, make_array_from_process_local_data
 from portax.api.mapping import move_axis
 from portax.core import tree
 from portax.core.aval import Aval, aval_of
 from portax.core.config import config
 from portax.core.partition import PartitionSpec
-from portax.core.trace import state
+from portax.core.trace import Tracer, state
 from portax.higher_order.checks import check_output
 from portax.higher_order.closures import as_arrays, avals_of, name_of
 from portax.higher_order.jitted import JitFunction, Static, as_tuple, jit
@@ -22,6 +24,8 @@ from portax.higher_order.varying import check_replicated
 from portax.runtime import devices as runtime_devices
 from portax.runtime import meshes
 from portax.runtime.meshes import Mesh
+from portax.runtime.processes import here
+from portax.runtime.shardings import NamedSharding
 from portax.transforms.stage import stage_open
 
 #: Programs one mapped function keeps.
@@ -283,7 +287,8 @@ def pmap(
     Returns
     -------
     callable
-        Its results lie on the devices that made them.
+        Its results lie on the devices that made them. Where processes work together, each gives slices for its own
+        devices, and gets theirs; the named axis goes over all.
 
     Raises
     ------
@@ -337,9 +342,27 @@ def pmap(
                 leaf for leaf, owner in enumerate(_owners(dynamic, kwargs)) if owner is not None
                 and places[owner] in {d % len(args) for d in donated}
             })  # fmt: skip
+        if here.watch is not None and mesh.is_multi_process:
+            return _of_this_process(run, leaves, flat_axes, mesh, axis, name)
         return run(*leaves)
 
     return pmapped
+
+
+def _of_this_process(
+    run: JitFunction, leaves: Sequence[Any], axes: Sequence[int | None], mesh: Mesh, axis: Any, name: str
+) -> Any:
+    """What this process gets of a pmap over the devices of several, each of which gives slices for its own."""
+    given = []
+    for x, a in zip(leaves, axes, strict=True):
+        if isinstance(x, Tracer):
+            raise errors.GapError(
+                wrong=f"pmap({name}) over devices of several processes was called within a traced function",
+                fix="Call it outside, or use shard_map",
+            )
+        spec = PartitionSpec() if a is None else PartitionSpec(*[None] * (a % aval_of(x).ndim), axis)
+        given.append(make_array_from_process_local_data(NamedSharding(mesh, spec), x))
+    return tree.tree_map(lambda x: local_part(x, mesh, x.sharding.spec), run(*given))
 
 
 class _Unnamed:
@@ -381,8 +404,17 @@ def _slices(avals: Sequence[Aval], axes: Sequence[Any], axis_size: int | None, n
 
 
 def _line(size: int, axis: Any, chosen: Sequence[Any] | None, backend: str | None, name: str) -> Mesh:
-    """The devices of a pmap as a mesh of one axis."""
+    """The devices of a pmap as a mesh of one axis: as many as there are slices, of each process."""
     found = list(chosen) if chosen is not None else runtime_devices.devices(backend)
+    if here.watch is not None and len({d.process_index for d in found}) > 1:
+        parts = [list(part) for _, part in itertools.groupby(found, key=lambda d: d.process_index)]
+        if any([len(part) < size for part in parts]):
+            raise errors.ArgumentError(
+                wrong=f"pmap({name}) was given {size} slices in this process, and processes have "
+                f"{[len(part) for part in parts]} devices",
+                fix="Give as many slices in each process as each has devices, or let vmap do several on each",
+            )
+        return meshes.mesh_of_devices([d for part in parts for d in part[:size]], (axis,))
     if size > len(found):
         raise errors.ArgumentError(
             wrong=f"pmap({name}) was given {size} slices, and there are {len(found)} devices",

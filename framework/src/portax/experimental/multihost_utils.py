@@ -14,7 +14,7 @@ import numpy as np
 
 from portax import errors
 from portax import numpy as pnp
-from portax.api.assembling import make_array_from_process_local_data
+from portax.api.assembling import local_part, make_array_from_process_local_data
 from portax.api.placement import devices, process_count, process_index
 from portax.core import tree
 from portax.core.dtypes import canonicalize_dtype
@@ -23,7 +23,6 @@ from portax.higher_order.constraint import placed
 from portax.higher_order.jitted import jit
 from portax.runtime.array import ConcreteArray
 from portax.runtime.meshes import Mesh, mesh_of_devices
-from portax.runtime.placements import Placement, placement
 from portax.runtime.shardings import NamedSharding
 
 _PROCESSES = "processes"
@@ -303,24 +302,9 @@ def global_array_to_host_local_array(global_inputs: Any, global_mesh: Mesh, pspe
     >>> multihost_utils.global_array_to_host_local_array(pnp.arange(3), mesh, P("i")).tolist()
     [0, 1, 2]
     """
-
-    def local(x: Any, spec: Any) -> Any:
-        if not _spans(x):
-            return pnp.asarray(x)
-        there = placed(x, NamedSharding(global_mesh, spec))
-        source = there._device  # pyright: ignore[reportPrivateUsage]
-        assert isinstance(source, Placement)
-        target = placement(NamedSharding(global_mesh.local_mesh, spec), x.aval.ndim)
-        counts = [len({place[axis] for place in source.own_places}) for axis in range(x.aval.ndim)]
-        parts = source.tiling.parts
-        shape = tuple([n // cut * own for n, cut, own in zip(x.aval.shape, parts, counts, strict=True)])
-        held = dict(zip(source.own, source.parts(there._alive()), strict=True))  # pyright: ignore[reportPrivateUsage]
-        buffers = [held[device] for device in target.own]
-        buffer = target.joined(shape, x.aval.dtype, buffers) if len(buffers) > 1 else buffers[0]
-        where = target if len(buffers) > 1 else target.own[0]
-        return ConcreteArray(x.aval.update(shape=shape), None, buffer, where, True)
-
-    return _by_specs(global_inputs, pspecs, "global_array_to_host_local_array", local)
+    return _by_specs(global_inputs, pspecs, "global_array_to_host_local_array", lambda x, spec: (
+        local_part(x, global_mesh, spec) if _spans(x) else pnp.asarray(x)
+    ))  # fmt: skip
 
 
 def _by_specs(given: Any, pspecs: Any, what: str, f: Any) -> Any:
