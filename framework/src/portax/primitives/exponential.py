@@ -25,6 +25,7 @@ from portax.primitives.complex_parts import complex_, imag, real
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.decomposing import by_kind, by_parts, where, widened
 from portax.primitives.elementwise import INEXACT, Elementwise, like
+from portax.primitives.folding import by_quadrant
 from portax.primitives.quadrants import exp_edges, expm1_edges, log_edges, symmetric
 from portax.primitives.special_functions import elementary
 
@@ -164,7 +165,10 @@ def _expm1_parts(x: Any, y: Any) -> tuple[Any, Any]:
     half = sin(mul(y, like(y, 0.5)))
     less = sub(mul(expm1(x), cos(y)), mul(like(x, 2), mul(half, half)))
     flat = eq(y, like(y, 0))
-    return where(flat, expm1(x), less), where(flat, y, mul(exp(x), sin(y)))
+    # By the root of e^x, which does not overflow where the product is finite.
+    root = exp(mul(like(x, 0.5), x))
+    turned = where(lt(like(x, 22), x), mul(mul(root, sin(y)), root), mul(exp(x), sin(y)))
+    return where(flat, expm1(x), less), where(flat, y, turned)
 
 
 expm1 = _row(
@@ -177,7 +181,7 @@ References
 Kahan, as told in Higham, Accuracy and Stability of Numerical Algorithms, 1.14.1.
 """,
     derivatives=[lambda t, out, x: mul(t, add(out, like(x, 1)))],
-    decompose=by_kind(_expm1_real, by_parts(_expm1_parts)),
+    decompose=by_kind(_expm1_real, by_quadrant(_expm1_parts, expm1_edges)),
     stablehlo=symmetric("exponential_minus_one", expm1_edges),
     budget={"default": 6, "complex64": 16, "complex128": 16},
 )

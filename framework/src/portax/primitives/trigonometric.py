@@ -21,9 +21,10 @@ from portax.primitives.arithmetic import abs_, add, div, modulus, mul, neg, sqrt
 from portax.primitives.bits import or_
 from portax.primitives.comparison import eq, gt, lt
 from portax.primitives.complex_parts import complex_, imag, real
-from portax.primitives.decomposing import by_kind, by_parts, constant, where
+from portax.primitives.decomposing import by_kind, where
 from portax.primitives.elementwise import INEXACT, Elementwise, like
 from portax.primitives.exponential import Accurate, exp, expm1, log, log1p, rsqrt
+from portax.primitives.folding import AT, by_quadrant
 from portax.primitives.quadrants import (
     Parts,
     acos_edges,
@@ -110,8 +111,7 @@ def _cos_parts_lowering(b: Any, u: Any, v: Any, sinh_v: Any, cosh_v: Any) -> tup
 
 
 def _tan_parts(x: Any, y: Any) -> tuple[Any, Any]:
-    im, re = _tanh_parts(neg(y), x)
-    return re, neg(im)
+    return _tanh_parts(y, x)[::-1]
 
 
 tan = _accurate(
@@ -119,7 +119,7 @@ tan = _accurate(
     np.tan,
     doc="The tangent of ``x`` radians.\n",
     derivatives=[lambda t, out, x: mul(t, add(like(x, 1), square(out)))],
-    decompose=by_kind(lambda x: div(sin(x), cos(x)), by_parts(_tan_parts)),
+    decompose=by_kind(lambda x: div(sin(x), cos(x)), by_quadrant(_tan_parts, tan_edges, "odd")),
     stablehlo=symmetric("tan", tan_edges, "odd"),
     domain=(-1.5, 1.5),
 )
@@ -159,28 +159,37 @@ def _off_circle(x: Any) -> Any:
     return sqrt(mul(sub(one, x), add(one, x)))
 
 
-def _root_parts(z: Any, offset: int, sign: int) -> Any:
-    """sqrt(offset + sign z)."""
-    term = neg(z) if sign < 0 else z
-    # Adding to the real part alone keeps the sign of a zero imaginary part, which tells the side of the cut.
-    return sqrt(complex_(add(real(term), like(real(z), offset)), imag(term)))
+def _root_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    root = sqrt(complex_(x, y))
+    return real(root), imag(root)
 
 
-def _asin_complex(z: Any) -> Any:
-    below, above = _root_parts(z, 1, -1), _root_parts(z, 1, 1)
-    a, b, c, d = real(below), imag(below), real(above), imag(above)
-    return complex_(
-        atan2(real(z), sub(mul(a, c), mul(b, d))),
-        asinh(sub(mul(a, d), mul(b, c))),
+def _infinite(x: Any, y: Any) -> Any:
+    return or_(AT.eq(abs_(x), math.inf), AT.eq(abs_(y), math.inf))
+
+
+# The inverse functions of x + i y, from square roots a + i b of 1 - x - i y (x - 1 + i y for acosh) and c + i d of
+# 1 + x + i y. At infinity one part is infinite and the other is the angle of the argument, which atan2 gives even
+# between two infinities.
+
+
+def _asin_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    one = like(x, 1)
+    (a, b), (c, d) = _root_parts(sub(one, x), neg(y)), _root_parts(add(one, x), y)
+    far = _infinite(x, y)
+    return (
+        where(far, atan2(x, y), atan2(x, sub(mul(a, c), mul(b, d)))),
+        where(far, like(x, math.inf), asinh(sub(mul(a, d), mul(b, c)))),
     )
 
 
-def _acos_complex(z: Any) -> Any:
-    below, above = _root_parts(z, 1, -1), _root_parts(z, 1, 1)
-    a, b, c, d = real(below), imag(below), real(above), imag(above)
-    return complex_(
-        mul(like(a, 2), atan2(a, c)),
-        asinh(sub(mul(c, b), mul(d, a))),
+def _acos_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    one = like(x, 1)
+    (a, b), (c, d) = _root_parts(sub(one, x), neg(y)), _root_parts(add(one, x), y)
+    far = _infinite(x, y)
+    return (
+        where(far, atan2(y, x), mul(like(a, 2), atan2(a, c))),
+        where(far, like(x, -math.inf), asinh(sub(mul(c, b), mul(d, a)))),
     )
 
 
@@ -189,7 +198,7 @@ asin = _row(
     np.arcsin,
     doc="The angle in radians, from -pi/2 to pi/2, whose sine is ``x``; NaN for real ``x`` beyond 1.\n",
     derivatives=[lambda t, out, x: mul(t, rsqrt(sub(like(x, 1), square(x))))],
-    decompose=by_kind(lambda x: atan2(x, _off_circle(x)), _asin_complex),
+    decompose=by_kind(lambda x: atan2(x, _off_circle(x)), by_quadrant(_asin_parts, asin_edges, "odd")),
     stablehlo=symmetric("asin", asin_edges, "odd"),
     domain=(-0.9, 0.9),
 )
@@ -199,7 +208,7 @@ acos = _row(
     np.arccos,
     doc="The angle in radians, from 0 to pi, whose cosine is ``x``; NaN for real ``x`` beyond 1.\n",
     derivatives=[lambda t, out, x: mul(t, neg(rsqrt(sub(like(x, 1), square(x)))))],
-    decompose=by_kind(lambda x: atan2(_off_circle(x), x), _acos_complex),
+    decompose=by_kind(lambda x: atan2(_off_circle(x), x), by_quadrant(_acos_parts, acos_edges)),
     stablehlo=symmetric("acos", acos_edges),
     domain=(-0.9, 0.9),
 )
@@ -253,31 +262,42 @@ def _tanh_real(x: Any) -> Any:
     return _with_sign_of(x, neg(div(m, add(m, like(x, 2)))))
 
 
-def _zero_where(zero: Any, value: Any, out: Any) -> Any:
-    """``out``, but ``value`` where ``zero`` is 0: there the other factor may be infinite."""
-    return where(eq(zero, like(zero, 0)), value, out)
+def _grown(x: Any, factor: Any, near: Any) -> Any:
+    """``factor e^x / 2`` where x is large, without overflow where that is finite; else ``near``."""
+    root = exp(mul(like(x, 0.5), x))
+    return where(gt(x, like(x, _LARGE)), mul(mul(root, factor), mul(like(x, 0.5), root)), near)
 
 
 def _sinh_parts(x: Any, y: Any) -> tuple[Any, Any]:
-    return _zero_where(x, x, mul(sinh(x), cos(y))), _zero_where(y, y, mul(cosh(x), sin(y)))
+    s, c = sin(y), cos(y)
+    return _grown(x, c, mul(sinh(x), c)), _grown(x, s, mul(cosh(x), s))
 
 
 def _cosh_parts(x: Any, y: Any) -> tuple[Any, Any]:
-    im = mul(sinh(x), sin(y))
-    return mul(cosh(x), cos(y)), _zero_where(x, x, _zero_where(y, y, im))
+    s, c = sin(y), cos(y)
+    return _grown(x, c, mul(cosh(x), c)), _grown(x, s, mul(sinh(x), s))
+
+
+def _cosh_ends(at: Any, u: Any, v: Any, p: Any, q: Any) -> tuple[Any, Any]:
+    """As `cosh_edges`, but on the imaginary axis the zero keeps the sign that the sine gives it."""
+    axis = at.either(at.both(at.eq(u, 0.0), at.no(at.finite(v))), at.eq(v, 0.0))
+    return cosh_edges(at, u, v, p, q)[0], at.where(axis, 0.0, q)
 
 
 def _tanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """(t (1 + k^2), k (1 - t^2)) / (1 + t^2 k^2) with t = tanh x and k = tan y, written without the poles of tan."""
     s, c = sin(y), cos(y)
-    sh = sinh(where(gt(abs_(x), like(x, _LARGE)), _with_sign_of(x, like(x, _LARGE)), x))
+    far = gt(x, like(x, _LARGE))
+    sh = sinh(where(far, like(x, _LARGE), x))
     ch = sqrt(add(like(x, 1), mul(sh, sh)))
     size = add(mul(c, c), mul(sh, sh))
-    far = gt(abs_(x), like(x, _LARGE))
-    # Far out the real part is 1 and the imaginary part sin(2y) / 2 cosh^2 x, which e^-2|x| gives without overflow.
-    tail = mul(mul(like(x, 4), mul(s, c)), exp(mul(like(x, -2), abs_(x))))
-    re = where(far, _with_sign_of(x, like(x, 1)), div(mul(sh, ch), size))
-    return re, where(far, tail, div(mul(s, c), size))
+    # Far out the real part is 1 and the imaginary part sin(2y) / 2 cosh^2 x, which e^-2x gives without overflow.
+    tail = mul(mul(like(x, 4), mul(s, c)), exp(mul(like(x, -2), x)))
+    re = where(far, like(x, 1), div(mul(sh, ch), size))
+    im = where(far, tail, div(mul(s, c), size))
+    # Of an angle that is not known nothing is left at infinity, and everything before it.
+    lost, end = AT.no(AT.finite(y)), AT.eq(x, math.inf)
+    return AT.where(AT.both(lost, AT.no(end)), math.nan, re), AT.where(AT.both(lost, end), 0.0, im)
 
 
 sinh = _row(
@@ -285,7 +305,7 @@ sinh = _row(
     np.sinh,
     doc="The hyperbolic sine of ``x``.\n",
     derivatives=[lambda t, out, x: mul(t, cosh(x))],
-    decompose=by_kind(_sinh_real, by_parts(_sinh_parts)),
+    decompose=by_kind(_sinh_real, by_quadrant(_sinh_parts, sinh_edges, "odd")),
     stablehlo=symmetric("sinh", sinh_edges, "odd"),
     budget={"default": 32},
 )
@@ -295,7 +315,7 @@ cosh = _row(
     np.cosh,
     doc="The hyperbolic cosine of ``x``.\n",
     derivatives=[lambda t, out, x: mul(t, sinh(x))],
-    decompose=by_kind(_cosh_real, by_parts(_cosh_parts)),
+    decompose=by_kind(_cosh_real, by_quadrant(_cosh_parts, _cosh_ends, "even")),
     stablehlo=symmetric("cosh", cosh_edges, "even"),
     budget={"default": 32},
 )
@@ -306,7 +326,7 @@ tanh = _accurate(
     doc="The hyperbolic tangent of ``x``.\n",
     # (t + t out) (1 - out): 1 - out^2 with less rounding where out is near 1.
     derivatives=[lambda t, out, x: mul(add(t, mul(t, out)), sub(like(x, 1), out))],
-    decompose=by_kind(_tanh_real, by_parts(_tanh_parts)),
+    decompose=by_kind(_tanh_real, by_quadrant(_tanh_parts, tanh_edges, "odd")),
     stablehlo=symmetric("tanh", tanh_edges, "odd"),
     budget={"default": 8},
 )
@@ -339,25 +359,31 @@ def _atanh_real(x: Any) -> Any:
     return _with_sign_of(x, mul(like(x, 0.5), log1p(div(mul(like(x, 2), a), sub(like(x, 1), a)))))
 
 
-def _acosh_complex(z: Any) -> Any:
-    below, above = _root_parts(z, -1, 1), _root_parts(z, 1, 1)
-    a, b, c, d = real(below), imag(below), real(above), imag(above)
-    return complex_(asinh(add(mul(a, c), mul(b, d))), mul(like(a, 2), atan2(b, c)))
+def _acosh_parts(x: Any, y: Any) -> tuple[Any, Any]:
+    one = like(x, 1)
+    (a, b), (c, d) = _root_parts(sub(x, one), y), _root_parts(add(x, one), y)
+    far = _infinite(x, y)
+    return (
+        where(far, like(x, math.inf), asinh(add(mul(a, c), mul(b, d)))),
+        where(far, atan2(y, x), mul(like(a, 2), atan2(b, c))),
+    )
 
 
 def _atanh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     """Far from 0, where squares would overflow, atanh z is 1/z + i pi/2 to the last bit."""
     one, two = like(x, 1), like(x, 2)
-    far = or_(gt(abs_(x), like(x, 1e9)), gt(abs_(y), like(x, 1e9)))
-    u, v = where(far, one, abs_(x)), where(far, one, y)
+    far = or_(gt(x, like(x, 1e9)), gt(y, like(x, 1e9)))
+    u, v = where(far, one, x), where(far, one, y)
     left = sub(one, u)
-    # Odd in x, and for negative x the logarithm would be of a number near 0.
-    re = _with_sign_of(x, mul(like(x, 0.25), log1p(div(mul(like(x, 4), u), add(mul(left, left), mul(v, v))))))
-    # On the real axis the sign of the zero tells the side of the cut; 2 v keeps it.
+    off = add(mul(left, left), mul(v, v))
+    re = mul(like(x, 0.25), log1p(div(mul(like(x, 4), u), off)))
+    # Beside 1, where squares would vanish, it is log(2 / |1 - z|) / 2.
+    beside = mul(like(x, 0.5), sub(like(x, _LN2), log(modulus(left, v))))
+    re = where(lt(off, like(x, np.finfo(x.dtype).tiny / np.finfo(x.dtype).eps)), beside, re)
     im = mul(like(x, 0.5), atan2(mul(two, v), sub(mul(left, add(one, u)), mul(v, v))))
-    size = modulus(x, y)
-    right = where(lt(y, like(y, 0)), constant(x.dtype, -math.pi / 2), constant(x.dtype, math.pi / 2))
-    return where(far, div(div(x, size), size), re), where(far, right, im)
+    size = modulus(where(far, x, one), where(far, y, one))
+    re, im = where(far, div(div(x, size), size), re), where(far, like(x, math.pi / 2), im)
+    return where(_infinite(x, y), like(x, 0), re), im
 
 
 def _atanh_lowering(b: Any, x: Any) -> Any:
@@ -380,7 +406,7 @@ acosh = _row(
     np.arccosh,
     doc="The number, at least 0, whose hyperbolic cosine is ``x``; NaN for real ``x`` below 1.\n",
     derivatives=[lambda t, out, x: mul(t, rsqrt(sub(square(x), like(x, 1))))],
-    decompose=by_kind(_acosh_real, _acosh_complex),
+    decompose=by_kind(_acosh_real, by_quadrant(_acosh_parts, acosh_edges)),
     stablehlo=symmetric("acosh", acosh_edges),
     domain=(1.1, 9.0),
     budget={"default": 8},
@@ -391,7 +417,7 @@ atanh = _row(
     np.arctanh,
     doc="The number whose hyperbolic tangent is ``x``: infinite at -1 and 1, NaN for real ``x`` beyond.\n",
     derivatives=[lambda t, out, x: mul(div(like(x, 1), add(like(x, 1), x)), div(t, sub(like(x, 1), x)))],
-    decompose=by_kind(_atanh_real, by_parts(_atanh_parts)),
+    decompose=by_kind(_atanh_real, by_quadrant(_atanh_parts, atanh_edges, "odd")),
     stablehlo=symmetric("atanh", atanh_edges, "odd", real=_atanh_lowering),
     domain=(-0.9, 0.9),
     budget={"default": 8},
