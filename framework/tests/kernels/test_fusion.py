@@ -89,6 +89,16 @@ def test_a_result_that_depends_on_another_through_a_sum_has_a_kernel_of_its_own(
         np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-5, atol=1e-3)
 
 
+def test_results_that_read_each_other_at_other_places_are_computed_apart(device, x):
+    def f(x):
+        y = x[:20, :20] + 1
+        return y, y.T * 2, y[::-1] @ y
+
+    out = px.jit(f)(px.device_put(x, device))
+    for got, wanted in zip(out, f(x), strict=True):
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_a_long_chain_needed_in_two_places_is_computed_once(device, x):
     def f(x):
         y = pnp.tanh(pnp.exp(x) + pnp.log1p(x * x))

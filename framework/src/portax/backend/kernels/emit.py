@@ -331,6 +331,8 @@ class Emitter:
         if own is not None and _same(own, indices):
             assert op is not None
             return self.computed(value, indices)
+        if own is not None:  # at another place than where this kernel computes it: the schedule takes them apart
+            self.demanded[value.number] = value
         if op is None or own is not None or (self._stored is not None and self._stored(value)):
             return self.load(value, indices, scope)
         return self.computed(value, indices)
