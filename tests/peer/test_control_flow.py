@@ -480,6 +480,31 @@ def test_a_weakly_typed_carry_settles_as_in_the_peer(name: str, wide: bool, trac
                 assert_alike(ours, theirs, f"{f.__name__} from {start!r}")
 
 
+SLOPES: dict[str, Callable[[Side, Any], Any]] = {
+    "kept": lambda side, c: c,
+    "twice": lambda side, c: c * 2,
+    "plus float32": lambda side, c: c + side.np.float32(1.5),
+    "times float32": lambda side, c: c * side.np.float32(1.5),
+    "less float32": lambda side, c: side.np.float32(1.5) - c,
+    "at most float32": lambda side, c: side.np.minimum(c, side.np.float32(1.5)),
+}
+
+
+@pytest.mark.parametrize("looped", [False, True])
+@pytest.mark.parametrize("name", SLOPES)
+def test_derivatives_from_a_python_number_are_as_weak_as_in_the_peer(name: str, looped: bool) -> None:
+    def along(side: Side) -> list[bool]:
+        def f(x: Any) -> Any:
+            step = lambda c, _: (SLOPES[name](side, c), side.np.sin(c))
+            return side.lax.scan(step, x, None, length=2) if looped else SLOPES[name](side, x)
+
+        _, dots = side.lib.jit(lambda x: side.lib.jvp(f, (x,), (x,)))(2.5)
+        slope = side.lib.jit(side.lib.grad(lambda x: f(x)[0] if looped else f(x)))(2.5)
+        return [x.weak_type for x in (*(dots if looped else [dots]), slope)]
+
+    assert along(OURS) == along(THEIRS)
+
+
 @pytest.mark.parametrize("first", WEAK_BODIES)
 def test_branches_of_different_weak_types_meet_as_in_the_peer(first: str) -> None:
     for second in WEAK_BODIES:
