@@ -1,0 +1,130 @@
+"""What is peculiar to OpenCL; what kernels mean is tried in plain C, and on any device by the conformance suite."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import portax as px
+import portax.lax as lax
+import portax.nn
+import portax.numpy as pnp
+
+pytest.importorskip(
+    "portax_opencl", reason="OpenCL is not installed: pip install 'portax-opencl[pocl]'", exc_type=ImportError
+)
+
+
+def on(device, f, *xs):
+    return px.jit(f)(*[px.device_put(x, device) for x in xs])
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).standard_normal((64, 96), np.float32)
+
+
+def test_a_layer_and_its_gradient_are_right(device, x):
+    def loss(w, x):
+        return (px.nn.softmax(pnp.tanh(x @ w), axis=-1) ** 2).sum()
+
+    w = x.T[:, :20].copy()
+    got = on(device, px.grad(loss), w, x)
+    np.testing.assert_allclose(np.asarray(got), np.asarray(px.grad(loss)(w, x)), rtol=2e-4, atol=1e-5)
+
+
+def test_loops_sorts_and_scatters_run(device):
+    def f(x):
+        y = lax.fori_loop(0, 3, lambda i, y: pnp.sort(y * -1.5), x)
+        return y.at[pnp.array([0, 0, 7])].add(y[:3])
+
+    x = np.random.default_rng(1).standard_normal(50).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(on(device, f, x)), np.asarray(f(x)), rtol=1e-6)
+
+
+def test_arrays_of_every_size_come_back_bit_for_bit(device):
+    for shape in ((), (0,), (3, 5), (70_000,), (300, 1000)):
+        for dtype in (np.float32, np.uint8, np.bool_, np.complex64):
+            sent = np.random.default_rng(2).integers(0, 2, shape).astype(dtype)
+            got = device.host(device.put(sent, copy=True))
+            assert got.dtype == sent.dtype and got.shape == sent.shape and not got.flags.writeable
+            np.testing.assert_array_equal(got, sent)
+
+
+def test_numbers_of_16_bits_are_rounded_as_everywhere(device):
+    x = np.linspace(-70000, 70000, 1001, dtype=np.float32)
+    for dtype in (np.float16, pnp.bfloat16):
+        got = on(device, lambda x, dtype=dtype: x.astype(dtype) * 3, x)
+        np.testing.assert_array_equal(np.asarray(got), np.asarray((px.numpy.asarray(x).astype(dtype) * 3)))
+
+
+def test_its_bits_are_those_of_plain_c(device, x):
+    from kernels import plain_c
+
+    from portax.runtime import plugins
+
+    plain_c.register(plugins)
+    other = plugins.installed().open("plain_c").devices()[0]
+
+    def f(x):
+        y = px.nn.gelu(x) + pnp.exp(x - x.max(-1, keepdims=True))
+        return y / y.sum(0), pnp.log1p(pnp.abs(x)).sum(-1), x @ x.T
+
+    for a, b in zip(on(device, f, x), on(other, f, x), strict=True):
+        np.testing.assert_array_equal(np.asarray(a).view(np.uint32), np.asarray(b).view(np.uint32))
+
+
+def test_what_the_compiler_refuses_is_an_error_in_words(device):
+    with pytest.raises(px.errors.CompileError, match="refused a program"):
+        device.launcher.build("__kernel void portax_stage(int stage) { this is no C }")
+
+
+def test_an_array_larger_than_the_device_allows_is_refused_and_others_live_on(device):
+    with pytest.raises(px.errors.OutOfDeviceMemory, match="larger than the"):
+        device.pool.take(device.launcher.limit + 1)
+    np.testing.assert_array_equal(np.asarray(on(device, lambda x: x + 1, np.ones(3, np.float32))), [2, 2, 2])
+
+
+def test_what_the_library_refuses_is_an_error_of_the_device(device):
+    block, other = device.launcher.allocate(256), device.launcher.allocate(256)
+    with pytest.raises(px.errors.DeviceError, match="could not be copied on the device"):
+        device.launcher.copy(block, other, 1 << 20)
+
+
+def test_a_device_is_divided_into_several(monkeypatch):
+    import portax_opencl
+
+    monkeypatch.setenv("PORTAX_OPENCL_DEVICES", "2")
+    first, second = portax_opencl.OpenCLBackend({}).devices()
+    there = first.copy_to(first.put(np.arange(4), copy=True), second)
+    np.testing.assert_array_equal(second.host(there), np.arange(4))
+    monkeypatch.setenv("PORTAX_OPENCL_DEVICES", "none")
+    with pytest.raises(px.errors.BackendError, match="PORTAX_OPENCL_DEVICES is 'none', not a number"):
+        portax_opencl.OpenCLBackend({})
+
+
+def test_wrong_settings_are_refused_in_words():
+    import portax_opencl
+
+    with pytest.raises(px.errors.BackendError, match="has no option 'colour'"):
+        portax_opencl.OpenCLBackend({"colour": "red"})
+    with pytest.raises(px.errors.BackendError, match="no OpenCL platform has 'nonesuch' in its name"):
+        portax_opencl.OpenCLBackend({"platform": "nonesuch"})
+
+
+def test_without_a_linker_pocl_is_left_alone_and_the_reason_is_kept(monkeypatch):
+    import portax_opencl
+    from portax_opencl import backend as module
+
+    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    opened = portax_opencl.OpenCLBackend({"platform": "portable computing"})
+    assert not opened.devices() and "PoCL needs the linker ld" in opened.absence
+
+
+def test_without_any_platform_there_are_no_devices_and_words_why(monkeypatch):
+    import portax_opencl
+    from portax_opencl import backend as module
+
+    monkeypatch.setattr(module, "installed", list)
+    opened = portax_opencl.OpenCLBackend({})
+    assert not opened.devices() and "pip install 'portax-opencl[pocl]'" in opened.absence
