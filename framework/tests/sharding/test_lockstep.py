@@ -386,6 +386,36 @@ def test_nothing_is_told_where_all_is_divided(here, caplog):
     assert not caplog.records
 
 
+CONVOLVED = {
+    "by rows": (("i",), (), P("i")),
+    "by channels that go in": ((None, "i"), (None, "i"), P()),
+    "by channels that come out": ((), ("i",), P(None, "i")),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLVED)
+def test_convolutions_and_their_gradients_are_divided(here, caplog, name):
+    of_x, of_w, of_y = CONVOLVED[name]
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((8, 4, 6, 6)).astype(np.float32), rng.standard_normal((4, 4, 3, 3)).astype(np.float32)
+    f = lambda x, w: lax.conv(x, w, (1, 1), "SAME")
+    slope = lambda x, w: px.grad(lambda w: (pnp.sin(f(x, w))).sum())(w)
+    cut = here.put(x, here.line, *of_x), here.put(w, here.line, *of_w)
+    y = px.jit(f, effort="interpret")(*cut)
+    np.testing.assert_allclose(y, f(x, w), rtol=1e-4, atol=1e-4)
+    assert spec(y) == of_y
+    np.testing.assert_allclose(px.jit(slope, effort="interpret")(*cut), slope(x, w), rtol=1e-4, atol=1e-4)
+    assert not caplog.records
+
+
+def test_a_recomputation_keeps_its_barrier(here):
+    f = px.grad(lambda x: px.checkpoint(lambda x: pnp.sin(pnp.sin(x)))(x).sum())
+    x = here.put(X, here.line, "i")
+    compiled = px.jit(f, effort="interpret").lower(x).compile()
+    assert "optimization_barrier" in compiled.as_text()
+    np.testing.assert_allclose(compiled(x), f(X), rtol=1e-6)
+
+
 def test_a_collective_where_devices_cannot_stop_is_refused(here):
     def f(x):
         return lax.custom_linear_solve(lambda y: lax.psum(y, "i"), x, lambda matvec, b: matvec(b))

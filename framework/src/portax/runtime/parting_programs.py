@@ -14,6 +14,7 @@ from typing import Any
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr
 from portax.core.partition import AbstractMesh, PartitionSpec, cutting
 from portax.core.primitive import Primitive
+from portax.primitives.barriers import optimization_barrier
 from portax.primitives.collectives import Collective
 from portax.runtime.lockstep import called
 from portax.runtime.parting import Part, Parting, Rule
@@ -33,7 +34,13 @@ def rule_of(primitive: Primitive) -> Rule | None:
 
 def call(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
     closed = called(eqn)
-    return None if closed is None else at.run(closed, parts)
+    if closed is None:
+        return None
+    if eqn.params.get("prevent_cse") and eqn.params["differentiated"] and parts:
+        # A recomputation is not to be merged with what it computes again.
+        values = optimization_barrier(*[p.value for p in parts])
+        parts = [Part(x, p.spec) for x, p in zip(values, parts, strict=True)]
+    return at.run(closed, parts)
 
 
 def collective(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:

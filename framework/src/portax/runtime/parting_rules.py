@@ -241,18 +241,26 @@ def dot_general(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
 
 
 def convolution(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
-    """The batch may be divided."""
+    """The batch may be divided, and so may channels: those that go in are added over, as in a product."""
     x, w = parts
-    numbers, params = eqn.params["dimension_numbers"], eqn.params
-    if params.get("batch_group_count", 1) != 1:
+    numbers, rank = eqn.params["dimension_numbers"], len(x.spec)
+    grouped = eqn.params.get("feature_group_count", 1) != 1
+    if eqn.params.get("batch_group_count", 1) != 1:
         return None
-    names = x.spec[numbers.lhs_spec[0]]
-    if not names:
+    (batch, x_in, *_), (out, w_in, *_) = numbers.lhs_spec, numbers.rhs_spec
+    rows = x.spec[batch]
+    used = set(rows)
+    inner = () if grouped else x.spec[x_in] or w.spec[w_in]
+    inner = () if used & set(inner) else inner
+    used.update(inner)
+    made = () if grouped or used & set(w.spec[out]) else w.spec[out]
+    if not (rows or inner or made):
         return None
-    rank = len(x.spec)
-    laid = at.lay(x, tuple([names if d == numbers.lhs_spec[0] else () for d in range(rank)]))
-    out = tuple([names if d == numbers.out_spec[0] else () for d in range(rank)])
-    return at.bind(eqn, [laid.value, at.whole(w).value], [out])
+    laid = at.lay(x, tuple([rows if d == batch else inner if d == x_in else () for d in range(rank)]))
+    kernel = at.lay(w, tuple([made if d == out else inner if d == w_in else () for d in range(rank)]))
+    spec = tuple([rows if d == numbers.out_spec[0] else made if d == numbers.out_spec[1] else () for d in range(rank)])
+    [found] = at.bind(eqn, [laid.value, kernel.value], [spec])
+    return [at.total(found.value, inner, spec)]
 
 
 # -- looked up --------------------------------------------------------------------------------------------------------
@@ -388,7 +396,7 @@ _RULES: dict[Any, Rule] = {
     "pad": along(_padded),
     **dict.fromkeys(("reduce_window_sum", "reduce_window_max", "reduce_window_min"), along(_windowed)),
     "fft": along(_transformed),
-    **dict.fromkeys(("random_bits", "random_split", "random_clone", "random_unwrap"), rows(0)),
+    **dict.fromkeys(("random_seed", "random_bits", "random_split", "random_clone", "random_unwrap"), rows(0)),
     "random_wrap": rows(1),
     **dict.fromkeys(("cholesky", "triangular_solve", "eigh", "eig", "lu", "svd", "qr", "geqrf", "schur"), rows(2)),
 }
