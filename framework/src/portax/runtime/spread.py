@@ -2,8 +2,8 @@
 
 ``run_spread`` runs a program on arrays of which some are divided over devices. On a backend that compiles for several
 devices the program is one: its text says how the arguments lie, and where the user said so, values and results; the
-compiler divides the work. On others it runs on the first device on whole arrays, and its results are cut as the user
-said. Either way each result is an array on a placement.
+compiler divides the work. On others it becomes a program of parts, which the devices run in lockstep
+(``runtime.stepped``). Either way each result is an array on a placement.
 
 Programs are kept with the jaxpr they came from, by where their arguments are and where their results are to be.
 """
@@ -332,7 +332,7 @@ def _named(tiling: Any, mesh: Mesh | None, members: tuple[Device, ...], asked_fo
 
 
 def _on_one(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
-    """The program on whole arrays, on the first device."""
+    """The program on the only device, where results are named as their user names them."""
     mesh, members, places, outs = arrangement.mesh, arrangement.members, arrangement.places, arrangement.outs
     first = members[0]
     inner = programs.prepare(closed, first, Options(options.name, options.effort, (), options.keep_unused))
