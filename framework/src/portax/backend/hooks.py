@@ -21,6 +21,9 @@ A plugin is a distribution with
        def portax_register_backend(register):
            register("opencl", OpenCLBackend)
 
+A driver of a kind of plugins that others publish has a table ``[adopts]`` in its manifest
+(``portax.runtime.adoption``): then each of those plugins is a backend, which the hook registers when asked for it.
+
 portax compares versions before it imports anything, imports only the plugin whose device is needed, and records
 whatever goes wrong on the way for ``portax doctor``.
 """
@@ -45,11 +48,14 @@ Register: TypeAlias = Callable[[str, Callable[[Mapping[str, str]], Backend]], An
 
 
 @hookspec
-def portax_register_backend(register: Register) -> None:
+def portax_register_backend(register: Register, adopted: Mapping[str, str]) -> None:
     """Call ``register(name, BackendClass)``. Open no device and start no thread here.
 
     Parameters
     ----------
     register : callable
         Takes the name of the entry point and the class (or any callable from options to a ``Backend``).
+    adopted : mapping of str to str
+        For a driver whose manifest ``adopts``: the names to register, and of each the module or library to open. Others
+        leave this parameter out.
     """

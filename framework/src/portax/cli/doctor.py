@@ -36,6 +36,7 @@ class Finding:
     fix: str = ""
     seconds: float = 0.0
     output: str = ""
+    about: str = ""
 
     @property
     def healthy(self) -> bool:
@@ -59,7 +60,7 @@ def _finding(plugins: Plugins, name: str, plugin: Plugin, limit: float) -> Findi
     seen: Probe = probe(plugin, plugins.host, limit, plugins.path)
     if seen.verdict in ("works", "no device"):
         plugins.forgive(name)
-    return Finding(*who, seen.verdict, seen.devices, seen.detail, seen.fix, seen.seconds, seen.output)
+    return Finding(*who, seen.verdict, seen.devices, seen.detail, seen.fix, seen.seconds, seen.output, seen.about)
 
 
 def report(plugins: Plugins, limit: float) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def show(data: dict[str, Any], console: Console, verbose: bool) -> None:
         colour = {"works": "green", "no device": "yellow"}.get(f["verdict"], "red")
         name = f["name"] + (" (default)" if f["name"] == data["default"] else "")
         source, devices = f"{f['distribution']} {f['version']}", "\n".join(f["devices"])
+        source += f"\n{f['about']}" if f["about"] else ""
         table.add_row(name, source, f"[{colour}]{f['verdict']}[/]", devices)
     console.print(table)
     for f in data["backends"]:

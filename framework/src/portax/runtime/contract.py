@@ -511,15 +511,16 @@ class Backend(abc.ABC):
     permission): raise ``BackendError``. A machine that merely has no such device is not an error: return no devices.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[str]
+    name: str
+    version: str
+    #: What it runs on, in one line for ``portax doctor``: libraries and their versions.
+    about: str = ""
     #: Why it has no devices, in one line for ``portax doctor``; empty where there is no more to say.
     absence: str = ""
     #: Programs are prepared before they run. False only for the reference device, which walks jaxprs.
     compiles: ClassVar[bool] = True
     #: What ``compile`` is given, of a backend that compiles; one of "kernels" is given jaxprs by ``compile_program``.
     way: ClassVar[Way] = "compiler"
-
     #: By what processes find each other, whose devices are then one backend's: an object that all backends may share
     #: which find their devices so. None: its devices are those of one process.
     coordination: ClassVar[Coordination | None] = None

@@ -18,6 +18,7 @@ import tomllib
 from collections.abc import Iterable, Sequence
 
 from portax.core.config import config
+from portax.runtime.adoption import Adopts, foundlings, read_table
 from portax.runtime.contract import INTERFACE_VERSION, OLDEST_INTERFACE, OPSETS
 from portax.version import __version__
 
@@ -68,13 +69,17 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What a plugin says of itself without being imported."""
+    """What a plugin says of itself without being imported.
+
+    Where it ``adopts``, it is no backend: those that it takes in are (``runtime.adoption``).
+    """
 
     name: str
     interface: Span
     opset: Span
     priority: int = 0
     host_memory: bool = False
+    adopts: Adopts | None = None
 
 
 class State(enum.Enum):
@@ -108,6 +113,8 @@ class Plugin:
         The traceback of what the plugin raised.
     seconds : float
         Loading and opening took so long.
+    source : str
+        Of a plugin made for another host: its module or its library, which the driver at ``target`` is to open.
     """
 
     name: str
@@ -120,6 +127,7 @@ class Plugin:
     fix: str = ""
     trace: str = ""
     seconds: float = 0.0
+    source: str = ""
 
     @property
     def priority(self) -> int:
@@ -141,17 +149,15 @@ def discover(host: Host, path: Sequence[str] | None = None) -> tuple[Plugin, ...
     path : sequence of str, optional
         Folders to look in instead of ``sys.path``.
     """
+    path = sys.path if path is None else path
     plugins: list[Plugin] = []
-    for plugin in installed_in(sys.path if path is None else path):
+    drivers = list(installed_in(path))
+    for plugin in drivers:
         judge(plugin, host)
+    for plugin in _with_adopted(drivers, path):
         first = next((p for p in plugins if p.name == plugin.name), None)
         if first is not None:
-            plugin.fail(
-                State.REFUSED,
-                f"two distributions provide a backend called {plugin.name!r}: {first.distribution}, which is "
-                f"used, and {plugin.distribution}",
-                f"pip uninstall {plugin.distribution}",
-            )
+            plugin.fail(State.REFUSED, *_rival(first, plugin))
             plugin.name = f"{plugin.name} ({plugin.distribution})"  # shown so, and typed by nobody
         plugins.append(plugin)
     for target in filter(None, os.environ.get("PORTAX_PLUGINS", "").split(",")):
@@ -159,6 +165,45 @@ def discover(host: Host, path: Sequence[str] | None = None) -> tuple[Plugin, ...
         judge(plugin, host)
         plugins = [p for p in plugins if p.name != plugin.name] + [plugin]
     return tuple(sorted(plugins, key=lambda p: (-p.priority, p.name)))
+
+
+def _with_adopted(drivers: Sequence[Plugin], path: Sequence[str]) -> Iterable[Plugin]:
+    """The drivers, and then what they adopt, in whose place a driver that adopts does not stand itself."""
+    adopting = [p for p in drivers if p.manifest and p.manifest.adopts and p.state is not State.REFUSED]
+    yield from (p for p in drivers if p not in adopting)
+    for driver in adopting:
+        assert driver.manifest is not None and driver.manifest.adopts is not None
+        adopts = driver.manifest.adopts
+        group = installed_in(path, adopts.entry_points) if adopts.entry_points else ()
+        points = ((p.name, p.target, p.distribution, p.version) for p in group)
+        for found in foundlings(adopts, points, path):
+            manifest = dataclasses.replace(driver.manifest, name=found.name, adopts=None)
+            plugin = Plugin(
+                found.name, driver.target, found.distribution, found.version, manifest, source=found.source
+            )  # fmt: skip
+            if found.problem:
+                plugin.fail(State.REFUSED, found.problem, found.fix)
+            yield plugin
+
+
+def _rival(first: Plugin, plugin: Plugin) -> tuple[str, str]:
+    """What is wrong with a second backend of one name, and what to type."""
+    if plugin.source and not first.source:
+        return (
+            f"{first.distribution} drives {plugin.name!r} here, and {plugin.distribution} is left to it",
+            f"pip uninstall {first.distribution}, if {plugin.distribution} shall drive it; otherwise nothing",
+        )
+    if plugin.distribution in os.environ:
+        remove = f"unset {plugin.distribution}"
+    elif plugin.source == plugin.distribution:
+        remove = f"remove {plugin.source} from the path"
+    else:
+        remove = f"pip uninstall {plugin.distribution}"
+    return (
+        f"two distributions provide a backend called {plugin.name!r}: {first.distribution}, which is used, and "
+        f"{plugin.distribution}",
+        remove,
+    )
 
 
 def installed_in(path: Sequence[str], group: str = GROUP) -> Iterable[Plugin]:
@@ -270,7 +315,12 @@ def read_manifest(text: str) -> Manifest:
         raise ValueError(f"{MANIFEST}: 'name' must be the backend's name")
     if not isinstance(priority, int):
         raise ValueError(f"{MANIFEST}: 'priority' must be a whole number")
-    return Manifest(name, span("interface"), span("opset"), priority, table.get("host_memory") is True)
+    try:
+        adopts = read_table(table.get("adopts"))
+    except ValueError as error:
+        raise ValueError(f"{MANIFEST}: {error}") from None
+    host_memory = table.get("host_memory") is True
+    return Manifest(name, span("interface"), span("opset"), priority, host_memory, adopts)
 
 
 def _version(value: object) -> Version:
@@ -292,9 +342,7 @@ def judge(plugin: Plugin, host: Host) -> None:
         plugin.fail(State.REFUSED, f"{plugin.distribution} is damaged: {error}", _reinstall(plugin))
         return
     except Exception as error:
-        plugin.fail(
-            State.REFUSED, f"{plugin.distribution} {plugin.version} has no usable manifest: {error}", upgrade
-        )
+        plugin.fail(State.REFUSED, f"{plugin.distribution} {plugin.version} has no usable manifest: {error}", upgrade)
         return
     if manifest.name != plugin.name:
         plugin.fail(

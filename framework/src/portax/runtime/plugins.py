@@ -16,6 +16,7 @@ import hashlib
 import importlib
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -60,7 +61,8 @@ def load(plugin: Plugin, hooks_module: str) -> Factory:
     manager.add_hookspecs(hooks)
     manager.register(target, name=plugin.name)
     registered: dict[str, Factory] = {}
-    manager.hook.portax_register_backend(register=registered.__setitem__)
+    adopted = {plugin.name: plugin.source} if plugin.source else {}
+    manager.hook.portax_register_backend(register=registered.__setitem__, adopted=adopted)
     if plugin.name not in registered:
         raise LookupError(
             f"its hook portax_register_backend registered {sorted(registered) or 'nothing'}, not {plugin.name!r}"
@@ -151,6 +153,8 @@ class Plugins:
 
     def _load_and_open(self, plugin: Plugin) -> Backend:
         started, mark = time.perf_counter(), _Mark(plugin)
+        if plugin.source and not mark.proven():
+            self._try_elsewhere(plugin)
         mark.set()
         try:
             backend = load(plugin, self.host.hooks)(self._options(plugin.name))
@@ -171,6 +175,17 @@ class Plugins:
         plugin.state, plugin.problem, plugin.fix, plugin.trace = State.OPEN, "", "", ""
         plugin.seconds = time.perf_counter() - started
         return backend
+
+    def _try_elsewhere(self, plugin: Plugin) -> None:
+        """Open a plugin of another host for the first time where it can do no harm, and refuse it if it does some."""
+        tried = probe(plugin, self.host, _LONG_PATIENCE, self.path)
+        if tried.verdict in ("works", "no device"):
+            _Mark(plugin).prove()
+            return
+        wrong = f"the backend {plugin.name!r} ({plugin.distribution} {plugin.version}) did not load: {tried.detail}"
+        fix = tried.fix or "See what happened with: portax doctor --verbose"
+        plugin.fail(State.FAILED, wrong, fix, tried.output)
+        raise BackendError(wrong=wrong, fix=fix)
 
     def default(self) -> str:
         """Name of the default backend: the usable one of highest priority, else the reference device.
@@ -301,6 +316,9 @@ def _advice(error: BaseException, plugin: Plugin) -> str:
 _PATIENCE = 10.0
 """Seconds after which a plugin that is still loading is taken to hang."""
 
+_LONG_PATIENCE = 90.0
+"""The same for one that was never loaded here: libraries of hundreds of megabytes come from a cold disk."""
+
 
 class _Left(enum.Enum):
     """What a plugin left behind when it was last loaded."""
@@ -314,8 +332,15 @@ class _Mark:
     """A file that exists while a plugin loads. It outlives a process that the plugin ended."""
 
     def __init__(self, plugin: Plugin) -> None:
-        what = f"{plugin.name}\n{plugin.distribution}\n{plugin.version}\n{plugin.target}\n{sys.prefix}"
+        what = f"{plugin.name}\n{plugin.distribution}\n{plugin.version}\n{plugin.target}\n{sys.prefix}{_state(plugin)}"
         self.file = cache_folder() / "loading" / hashlib.sha256(what.encode()).hexdigest()[:24]
+
+    def prove(self) -> None:
+        """Remember that the plugin was seen to load."""
+        self._write("works", self.file.with_suffix(".works"))
+
+    def proven(self) -> bool:
+        return self.file.with_suffix(".works").exists()
 
     def set(self) -> None:
         self._write(str(os.getpid()))
@@ -323,10 +348,10 @@ class _Mark:
     def condemn(self) -> None:
         self._write("hangs or crashes")
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, file: pathlib.Path | None = None) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.file.write_text(text)
+            (file or self.file).write_text(text)
         except OSError:  # no place to write: then we do without
             pass
 
@@ -344,6 +369,17 @@ class _Mark:
         if not text.isdecimal():
             return _Left.PROOF if text else _Left.DOUBT
         return _Left.DOUBT if age > _PATIENCE or not _runs(int(text)) else _Left.NOTHING
+
+
+def _state(plugin: Plugin) -> str:
+    """What tells one state of another host's plugin from the next: of a library, its size and time."""
+    if not plugin.source:
+        return ""
+    try:
+        file = os.stat(plugin.source)
+    except OSError:  # a module, whose distribution has a version
+        return f"\n{plugin.source}"
+    return f"\n{plugin.source}\n{file.st_size}\n{file.st_mtime_ns}"
 
 
 def _runs(pid: int) -> bool:
@@ -379,6 +415,8 @@ class Probe:
     seconds : float
     output : str
         The end of what the process wrote to stderr.
+    about : str
+        What the backend says it runs on (``Backend.about``).
     """
 
     verdict: str
@@ -387,11 +425,14 @@ class Probe:
     devices: tuple[str, ...] = ()
     seconds: float = 0.0
     output: str = ""
+    about: str = ""
 
 
 def probe(plugin: Plugin, host: Host, limit: float = 30.0, path: Sequence[str] | None = None) -> Probe:
     """Load ``plugin`` in a new process for at most ``limit`` seconds, and say what happened."""
-    order = json.dumps({"name": plugin.name, "target": plugin.target, "hooks": host.hooks})
+    order = json.dumps(
+        {"name": plugin.name, "target": plugin.target, "hooks": host.hooks, "source": plugin.source}
+    )  # fmt: skip
     folders = [*(path or ()), *(p or os.getcwd() for p in sys.path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(folders))}
     command = [sys.executable, "-c", "from portax.runtime.plugins import probed; probed()"]
@@ -427,7 +468,7 @@ def probe(plugin: Plugin, host: Host, limit: float = 30.0, path: Sequence[str] |
 def probed() -> None:
     """The probe's side in the other process: load, open, list the devices, print one line."""
     order = json.load(sys.stdin)
-    plugin = Plugin(order["name"], order["target"], "", "")
+    plugin = Plugin(order["name"], order["target"], "", "", source=order["source"])
     try:
         backend = load(plugin, order["hooks"])({})
         devices = backend.devices()
@@ -436,6 +477,7 @@ def probed() -> None:
             "detail": "" if devices else backend.absence or "it loads, and finds no device on this machine",
             "fix": "",
             "devices": [f"{d!r}  {d.kind}" for d in devices],
+            "about": backend.about,
         }
     except (Exception, SystemExit) as error:
         traceback.print_exc()
