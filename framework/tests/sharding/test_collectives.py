@@ -100,7 +100,41 @@ def test_it_is_refused_in_words_that_say_why(case):
         portax.vmap(f, axis_name="i")(pnp.ones((N, 3)))
 
 
-@pytest.mark.parametrize("f", [lax.psum, lax.pmax, lax.all_gather, lax.psum_scatter])
-def test_groups_of_slices_are_refused(f):
-    with pytest.raises(errors.ArgumentError, match="was given axis_index_groups, and portax knows no groups of slices"):
-        portax.vmap(lambda x: f(x, "i", axis_index_groups=[[0, 1], [2, 3]]), axis_name="i")(pnp.ones((N, 4)))
+GROUPS = [[0, 2], [3, 1]]
+WITHIN = {
+    "psum": (lambda x: lax.psum(x, "i", axis_index_groups=GROUPS), lambda xs, k: xs.sum(0)),
+    "pmean": (lambda x: lax.pmean(x, "i", axis_index_groups=GROUPS), lambda xs, k: xs.mean(0)),
+    "pmax": (lambda x: lax.pmax(x, "i", axis_index_groups=GROUPS), lambda xs, k: xs.max(0)),
+    "all_gather": (lambda x: lax.all_gather(x, "i", axis_index_groups=GROUPS), lambda xs, k: xs),
+    "psum_scatter": (lambda x: lax.psum_scatter(x, "i", axis_index_groups=GROUPS), lambda xs, k: xs.sum(0)[k]),
+    "all_to_all": (lambda x: lax.all_to_all(x, "i", 0, 0, axis_index_groups=GROUPS), lambda xs, k: xs[:, k]),
+}
+
+
+@everywhere
+@pytest.mark.parametrize("name", WITHIN)
+def test_slices_talk_within_their_group(run, name):
+    f, meaning = WITHIN[name]
+    x = np.arange(N * 2 * 3, dtype=np.float32).reshape(N, 2, 3) % 7
+    expected = {i: meaning(x[group], k) for group in GROUPS for k, i in enumerate(group)}
+    np.testing.assert_array_equal(run(f, x), np.stack([expected[i] for i in range(N)]))
+
+
+@everywhere
+def test_groups_may_differ_in_length_where_results_do_not(run):
+    x = np.arange(N, dtype=np.float32)
+    f = lambda x: lax.psum(x, "i", axis_index_groups=[[0, 1, 3], [2]])
+    assert run(f, x).tolist() == [4, 4, 2, 4]
+    assert run(lambda x: lax.pmean(x, "i", axis_index_groups=[[0, 1, 2], [3]]), x).tolist() == [1, 1, 1, 3]
+
+
+def test_a_slice_is_found_along_two_axes_of_which_one_is_a_batch():
+    mapped = portax.shard_map(
+        portax.vmap(lambda x: x + 10 * lax.all_gather(x, ("i", "j")), axis_name="j"),
+        mesh=LINE, in_specs=P(None, "i"), out_specs=P(None, None, "i"), check_vma=False,
+    )  # fmt: skip
+    x = np.arange(2 * N, dtype=np.float32).reshape(2, N)
+    out = np.asarray(mapped(x))
+    gathered = x.T.reshape(-1)  # the devices count slowest
+    expected = x[:, None, :] + 10 * gathered[None, :, None]
+    np.testing.assert_array_equal(out, expected)

@@ -124,6 +124,30 @@ REFUSED = {
     "all_gather to nothing known": (
         lambda: mapped(lambda x: lax.all_gather(x, "x", to="blue"))(X), "all_gather knows no kind 'blue'",
     ),
+    "a slice in no group": (
+        lambda: mapped(lambda x: lax.psum(x, "x", axis_index_groups=[[0, 1]]), check_vma=False)(X),
+        r"axis_index_groups \(\(0, 1\),\), which do not have each of the 4 slices once",
+    ),
+    "groups of different lengths": (
+        lambda: mapped(lambda x: lax.all_gather(x, "x", axis_index_groups=[[0], [1, 2, 3]]), check_vma=False)(X),
+        "of different lengths, and its results would differ in shape",
+    ),
+    "groups along two axes": (
+        lambda: mapped(lambda x: lax.psum(x, ("x", "y"), axis_index_groups=[[0, 1]]), GRID, check_vma=False)(X),
+        "was given axis_index_groups and the axes",
+    ),
+    "groups of what all have alike": (
+        lambda: mapped(lambda x: lax.all_gather(x, "x", axis_index_groups=[[0, 1], [2, 3]], to="invarying"))(X),
+        "was asked for what all devices have alike, and given axis_index_groups",
+    ),
+    "ragged groups": (
+        lambda: mapped(
+            lambda x: lax.ragged_all_to_all(x, x, *[np.zeros(4, np.int32)] * 4, axis_name="x",
+                                            axis_index_groups=[[0, 1], [2, 3]]),
+            check_vma=False,
+        )(X),
+        "ragged_all_to_all was given axis_index_groups, which it does not take",
+    ),
     "pcast of what varies": (
         lambda: mapped(lambda x: lax.pcast(x, "x", to="varying"))(X), "which varies along 'x' already",
     ),

@@ -16,23 +16,13 @@ from portax.higher_order import (
 )
 from portax.higher_order.reduce import reduce
 from portax.lax.collectives import (
-    all_gather,
-    all_to_all,
     axis_index,
     axis_size,
-    pbroadcast,
     pcast,
     pmax,
     pmean,
     pmin,
-    ppermute,
-    precv,
-    psend,
-    pshuffle,
     psum,
-    psum_scatter,
-    pswapaxes,
-    ragged_all_to_all,
 )
 from portax.lax.convolution import (
     ConvGeneralDilatedDimensionNumbers,
@@ -132,6 +122,18 @@ from portax.lax.elementwise import (
     tan,
     tanh,
     zeta,
+)
+from portax.lax.exchanges import (
+    all_gather,
+    all_to_all,
+    pbroadcast,
+    ppermute,
+    precv,
+    psend,
+    pshuffle,
+    psum_scatter,
+    pswapaxes,
+    ragged_all_to_all,
 )
 from portax.lax.fourier import fft
 from portax.lax.indexing import (

@@ -20,9 +20,9 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ShapeError
 from portax.higher_order.composed import Composed
 from portax.higher_order.loops import fori_loop
-from portax.lax.collectives import ragged_all_to_all
 from portax.lax.creation import full
 from portax.lax.elementwise import bitcast_convert_type, eq, lt
+from portax.lax.exchanges import ragged_all_to_all
 from portax.lax.operands import as_operand
 from portax.lax.ranking import approx_max_k, approx_min_k
 from portax.lax.requests import after_all, create_token

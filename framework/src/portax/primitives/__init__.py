@@ -46,17 +46,12 @@ from portax.primitives.broadcasting import (
 )
 from portax.primitives.checking import check
 from portax.primitives.collectives import (
-    all_gather,
-    all_gather_invariant,
-    all_to_all,
     axis_index,
     pmax,
     pmin,
-    ppermute,
     psum,
     psum_invariant,
     pvary,
-    reduce_scatter,
 )
 from portax.primitives.comparison import (
     clamp,
@@ -101,6 +96,13 @@ from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset
 from portax.primitives.dynamic_slicing import (
     dynamic_slice,
     dynamic_update_slice,
+)
+from portax.primitives.exchanges import (
+    all_gather,
+    all_gather_invariant,
+    all_to_all,
+    ppermute,
+    reduce_scatter,
 )
 from portax.primitives.exponential import (
     cbrt,

@@ -9,6 +9,7 @@ it is staged or run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +22,11 @@ from portax.core.jaxpr import Effects
 from portax.core.primitive import Primitive, registry
 from portax.core.stablehlo import divided
 from portax.core.trace import state
-from portax.primitives.arithmetic import mul
-from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum, reshape, transpose
+from portax.primitives.arithmetic import add, mul
+from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum
 from portax.primitives.iota import iota
 from portax.primitives.reductions import reduce_max, reduce_min
-from portax.primitives.slicing import concatenate
-from portax.primitives.zeros import zeros
+from portax.primitives.slicing import concatenate, slice_
 
 
 def size_of(name: Any) -> int:
@@ -47,6 +47,26 @@ def size_of(name: Any) -> int:
     )
 
 
+def names_in(axis_name: Any) -> tuple[Any, ...]:
+    """The names of one or several axes."""
+    return axis_name if isinstance(axis_name, tuple) else (axis_name,)
+
+
+def length_of(axis_name: Any, groups: Any = None) -> int:
+    """How many slices talk to each other along one or several axes, or within a group of them."""
+    size = math.prod([size_of(name) for name in names_in(axis_name)])
+    return size if groups is None else len(groups[0])
+
+
+def place_along(axis_name: Any) -> Any:
+    """The number of this slice along one or several named axes, of which the first counts slowest."""
+    place: Any = None
+    for name in names_in(axis_name):
+        mine = axis_index(axis_name=name)
+        place = mine if place is None else add(mul(place, np.asarray(size_of(name), np.int32)), mine)
+    return place
+
+
 def _outside(primitive: Primitive, names: Sequence[Any]) -> errors.ArgumentError:
     return errors.ArgumentError(
         wrong=f"{primitive.name} was run outside of the axis {', '.join(map(repr, names))} it works along",
@@ -57,7 +77,8 @@ def _outside(primitive: Primitive, names: Sequence[Any]) -> errors.ArgumentError
 class Collective(Primitive):
     """What all collectives share: the axis names among the parameters are their effects.
 
-    A subclass has ``names(params)``, ``without(params, name)`` and ``along``, its meaning on stacked slices.
+    A subclass has ``along``, its meaning on slices that are stacked, and ``by_axis``, which takes several axes one
+    after the other.
     """
 
     memoize = False
@@ -68,7 +89,7 @@ class Collective(Primitive):
 
     def names(self, params: dict[str, Any]) -> tuple[Any, ...]:
         """The named axes an operation with these parameters works along."""
-        return (params["axis_name"],)
+        return names_in(params["axis_name"])
 
     def effects(self, **params: Any) -> Effects:
         for name in self.names(params):
@@ -91,6 +112,52 @@ class Collective(Primitive):
         """The text where the axes are of a mesh: ``names`` are those of ``grid``."""
         raise NotImplementedError(self.name)
 
+    def batch_axis(self, trace: Any, batched: Any, x: Any, **params: Any) -> Any:
+        names, groups = self.names(params), params.get("axis_index_groups")
+        whole = aval_of(x)
+        self.abstract(whole.update(shape=whole.shape[1:]) if batched[0] else whole, **params)  # refuses what is wrong
+        if len(names) > 1:
+            [out], [many] = trace.again(lambda y: [self.by_axis(y, names, **params)], [x], batched)
+            return out, many
+        if groups is not None:
+            return self._in_groups(stacked(x, batched[0], trace.size), groups, params), True
+        return self.along(x, batched[0], trace.size, **params)
+
+    def along(self, x: Any, many: bool, size: int, **params: Any) -> tuple[Any, bool]:
+        """``(result, whether slices differ)`` where slices are stacked along axis 0; not ``many``: all have ``x``."""
+        raise NotImplementedError(self.name)
+
+    def by_axis(self, x: Any, names: tuple[Any, ...], **params: Any) -> Any:
+        """The same along several axes, with operations along one."""
+        raise NotImplementedError(self.name)
+
+    def _in_groups(self, x: Any, groups: Sequence[Sequence[int]], params: dict[str, Any]) -> Any:
+        """Each group of slices among themselves."""
+        params = {**params, "axis_index_groups": None}
+        found: dict[int, Any] = {}
+        for group in groups:
+            out, many = self.along(concatenate(*[row(x, i) for i in group], dimension=0), True, len(group), **params)
+            out = stacked(out, many, len(group))
+            found.update((i, row(out, k)) for k, i in enumerate(group))
+        return concatenate(*[found[i] for i in sorted(found)], dimension=0)
+
+
+def stacked(x: Any, many: bool, size: int) -> Any:
+    """Slices along axis 0, where all have ``x`` if not ``many``."""
+    if many:
+        return x
+    aval = aval_of(x)
+    return broadcast_in_dim(x, shape=(size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1)))
+
+
+def grouped(rows: np.ndarray, groups: Sequence[Sequence[int]] | None) -> np.ndarray:
+    """The devices that talk to each other, a group to a row; ``rows`` are those of a whole axis. -1 fills up."""
+    if groups is None:
+        return rows
+    longest = max(map(len, groups))
+    found = [[*devices[list(group)], *[-1] * (longest - len(group))] for devices in rows for group in groups]
+    return np.asarray(found, rows.dtype)
+
 
 class Reduction(Collective):
     """Slices combined into one value that all of them get.
@@ -99,15 +166,18 @@ class Reduction(Collective):
     ----------
     x : Array
     axes : tuple of axis names
-    axis_index_groups : None, kept for the form of JAX's programs
+    axis_index_groups : tuple of tuples of int, or None
+        Slices combine with those of their group only; together the groups have each slice of the one axis once.
     """
 
     combine: Any = None
     combining: str
 
     def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
-        """All slices get the same."""
-        return operands if params.get("axis_index_groups") is not None else operands - frozenset(params["axes"])
+        """All slices get the same, unless there are groups."""
+        if params.get("axis_index_groups") is not None:
+            return super().varies(operands, params)
+        return operands - frozenset(params["axes"])
 
     def names(self, params: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(params["axes"])
@@ -120,19 +190,24 @@ class Reduction(Collective):
     def batch(self, batched: Any, x: Any, **params: Any) -> Any:
         return self.bind(x, **params)
 
-    def batch_axis(self, trace: Any, batched: Any, x: Any, *, axes: Any, axis_index_groups: Any = None) -> Any:
-        rest = tuple(a for a in axes if a != trace.axis_name)
-        out = type(self).combine(x, axes=(0,)) if batched[0] else self.repeated(x, trace.size)
-        if rest:
-            out = self.bind(out, axes=rest, axis_index_groups=axis_index_groups)
-        return out, False
+    def batch_axis(self, trace: Any, batched: Any, x: Any, **params: Any) -> Any:
+        rest = tuple(a for a in params["axes"] if a != trace.axis_name)
+        if not rest:
+            return super().batch_axis(trace, batched, x, **params)
+        out, _ = self.along(x, batched[0], trace.size)
+        return self.bind(out, **{**params, "axes": rest}), False
+
+    def along(self, x: Any, many: bool, size: int, **params: Any) -> tuple[Any, bool]:
+        return type(self).combine(x, axes=(0,)) if many else self.repeated(x, size), False
 
     def repeated(self, x: Any, size: int) -> Any:
         """The result where every slice has the same value."""
         return x
 
-    def between_devices(self, b: Any, grid: Any, names: list[str], x: Any, **params: Any) -> Any:
-        return divided.all_reduce(b, x, grid.groups(names), self.combining)
+    def between_devices(
+        self, b: Any, grid: Any, names: list[str], x: Any, *, axis_index_groups: Any = None, **params: Any
+    ) -> Any:
+        return divided.all_reduce(b, x, grouped(grid.groups(names), axis_index_groups), self.combining)
 
 
 class Psum(Reduction):
@@ -232,275 +307,17 @@ class AxisIndex(Collective):
         size_of(axis_name)
         return Aval((), dtypes.int32)
 
-    def batch_axis(self, trace: Any, batched: Any, *, axis_name: Any) -> Any:
+    def batch_axis(self, trace: Any, batched: Any, *operands: Any, axis_name: Any) -> Any:
         return iota(dtype=dtypes.int32, shape=(trace.size,), dimension=0, sharding=None), True
 
     def between_devices(self, b: Any, grid: Any, names: list[str], **params: Any) -> Any:
         return divided.place(b, grid, names)
 
 
-class AllGather(Collective):
-    """All slices of a named axis, stacked on a new axis or, ``tiled``, laid one after the other along one.
-
-    Parameters
-    ----------
-    x : Array
-    all_gather_dimension : int
-    axis_name : hashable
-    axis_size : int
-    tiled : bool
-    """
-
-    name = "all_gather"
-
-    def abstract(self, x: Aval, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool) -> Aval:
-        d, shape = all_gather_dimension, list(x.shape)
-        if tiled:
-            shape[d] *= axis_size
-        else:
-            shape.insert(d, axis_size)
-        return Aval(tuple(shape), x.dtype)
-
-    linear_in = (0,)
-
-    def transpose(
-        self, ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool
-    ) -> Any:
-        return reduce_scatter(
-            ct, axis_name=axis_name, scatter_dimension=all_gather_dimension, axis_size=axis_size, tiled=tiled
-        )
-
-    def batch(self, batched: Any, x: Any, *, all_gather_dimension: int, **params: Any) -> Any:
-        return self.bind(x, all_gather_dimension=all_gather_dimension + 1, **params)
-
-    def batch_axis(
-        self,
-        trace: Any,
-        batched: Any,
-        x: Any,
-        *,
-        all_gather_dimension: int,
-        axis_name: Any,
-        axis_size: int,
-        tiled: bool,
-    ) -> Any:
-        d = all_gather_dimension
-        if not batched[0]:
-            aval = aval_of(x)
-            x = broadcast_in_dim(x, shape=(axis_size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1)))
-        ndim = aval_of(x).ndim
-        order = (*range(1, d + 1), 0, *range(d + 1, ndim))
-        out = transpose(x, permutation=order)
-        if tiled:
-            shape = aval_of(out).shape
-            out = reshape(out, new_sizes=(*shape[:d], shape[d] * shape[d + 1], *shape[d + 2 :]), dimensions=None)
-        return out, False
-
-    def between_devices(
-        self, b: Any, grid: Any, names: list[str], x: Any, *, all_gather_dimension: int, tiled: bool, **params: Any
-    ) -> Any:
-        d = all_gather_dimension
-        if not tiled:
-            x = b.reshape(x, (*x.shape[:d], 1, *x.shape[d:]))
-        return divided.all_gather(b, x, grid.groups(names), d)
-
-
-class AllGatherInvariant(AllGather):
-    """All slices along a mesh axis, as a value of which types tell that all devices have it alike.
-
-    Parameters
-    ----------
-    x : Array
-    all_gather_dimension : int
-    axis_name : hashable
-    axis_size : int
-    tiled : bool
-    """
-
-    name = "all_gather_invariant"
-
-    def varies(self, operands: Axes, params: dict[str, Any]) -> Axes | None:
-        return operands - frozenset(self.names(params))
-
-    def transpose(
-        self, ct: Any, x: Any, *, all_gather_dimension: int, axis_name: Any, axis_size: int, tiled: bool
-    ) -> Any:
-        d = all_gather_dimension
-        if tiled:
-            shape = aval_of(ct).shape
-            ct = reshape(ct, new_sizes=(*shape[:d], axis_size, shape[d] // axis_size, *shape[d + 1 :]), dimensions=None)
-        return take_slice(ct, axis_index(axis_name=axis_name), d)
-
-
-class ReduceScatter(Collective):
-    """The sum over all slices of a named axis, of which each slice gets its share.
-
-    Parameters
-    ----------
-    x : Array, whose axis ``scatter_dimension`` is cut into as many shares as there are slices
-    axis_name : hashable
-    scatter_dimension : int
-    axis_size : int
-    tiled : bool
-        Shares are pieces of the axis; otherwise the axis is as long as there are slices, and goes.
-    """
-
-    name = "reduce_scatter"
-    linear_in = (0,)
-
-    def abstract(self, x: Aval, *, axis_name: Any, scatter_dimension: int, axis_size: int, tiled: bool) -> Aval:
-        size_of(axis_name)
-        d, shape = scatter_dimension, list(x.shape)
-        if shape[d] % axis_size or not (tiled or shape[d] == axis_size):
-            raise errors.ShapeError(
-                wrong=f"psum_scatter shares out axis {d} of {x} among the {axis_size} slices of {axis_name!r}",
-                fix=f"Make that axis of length {axis_size}, or with tiled=True of a multiple of it",
-            )
-        if tiled:
-            shape[d] //= axis_size
-        else:
-            del shape[d]
-        return Aval(tuple(shape), x.dtype)
-
-    def transpose(self, ct: Any, x: Any, *, axis_name: Any, scatter_dimension: int, axis_size: int, tiled: bool) -> Any:
-        return all_gather(
-            ct, all_gather_dimension=scatter_dimension, axis_name=axis_name, axis_size=axis_size, tiled=tiled
-        )
-
-    def batch(self, batched: Any, x: Any, *, scatter_dimension: int, **params: Any) -> Any:
-        return self.bind(x, scatter_dimension=scatter_dimension + 1, **params)
-
-    def batch_axis(
-        self, trace: Any, batched: Any, x: Any, *, axis_name: Any, scatter_dimension: int, axis_size: int, tiled: bool
-    ) -> Any:
-        d = scatter_dimension
-        aval = aval_of(x)
-        total = reduce_sum(x, axes=(0,)) if batched[0] else mul(x, np.asarray(axis_size).astype(aval.dtype))
-        shape = aval_of(total).shape
-        cut = reshape(total, new_sizes=(*shape[:d], axis_size, shape[d] // axis_size, *shape[d + 1 :]), dimensions=None)
-        order = (d, *[i for i in range(len(shape) + 1) if i != d])
-        out = transpose(cut, permutation=order)
-        if not tiled:
-            out = reshape(out, new_sizes=(axis_size, *shape[:d], *shape[d + 1 :]), dimensions=None)
-        return out, True
-
-    def between_devices(
-        self, b: Any, grid: Any, names: list[str], x: Any, *, scatter_dimension: int, tiled: bool, **params: Any
-    ) -> Any:
-        out = divided.reduce_scatter(b, x, grid.groups(names), scatter_dimension, "add")
-        if not tiled:
-            out = b.reshape(out, (*out.shape[:scatter_dimension], *out.shape[scatter_dimension + 1 :]))
-        return out
-
-
-class Ppermute(Collective):
-    """Slices sent along a named axis: slice ``j`` gets the value of ``i`` for each ``(i, j)`` in ``perm``, others 0.
-
-    Parameters
-    ----------
-    x : Array
-    axis_name : hashable
-    perm : tuple of (int, int)
-    """
-
-    name = "ppermute"
-    linear_in = (0,)
-
-    def abstract(self, x: Aval, *, axis_name: Any, perm: Any) -> Aval:
-        size = size_of(axis_name)
-        sources, targets = [i for i, _ in perm], [j for _, j in perm]
-        if len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
-            raise errors.ArgumentError(
-                wrong=f"ppermute sends twice from or to one slice: {tuple(perm)}",
-                fix="Name each source and target once",
-            )
-        if any(not 0 <= k < size for k in (*sources, *targets)):
-            raise errors.ArgumentError(
-                wrong=f"ppermute names slices outside of the axis {axis_name!r} of length {size}: {tuple(perm)}",
-                fix=f"Give numbers from 0 to {size - 1}",
-            )
-        return Aval(x.shape, x.dtype)
-
-    def transpose(self, ct: Any, x: Any, *, axis_name: Any, perm: Any) -> Any:
-        return self.bind(ct, axis_name=axis_name, perm=tuple((j, i) for i, j in perm))
-
-    def batch(self, batched: Any, x: Any, **params: Any) -> Any:
-        return self.bind(x, **params)
-
-    def batch_axis(self, trace: Any, batched: Any, x: Any, *, axis_name: Any, perm: Any) -> Any:
-        aval = aval_of(x)
-        self.abstract(aval, axis_name=axis_name, perm=perm)  # refuses what makes no sense
-        if not batched[0]:
-            x = broadcast_in_dim(
-                x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1))
-            )
-            aval = aval_of(x)
-        source = {j: i for i, j in perm}
-        nothing = zeros(Aval((1, *aval.shape[1:]), aval.dtype))
-        rows = [_row(x, source[j]) if j in source else nothing for j in range(trace.size)]
-        return concatenate(*rows, dimension=0), True
-
-    def between_devices(self, b: Any, grid: Any, names: list[str], x: Any, *, perm: Any, **params: Any) -> Any:
-        groups = grid.groups(names)
-        pairs = [(group[i], group[j]) for group in groups for i, j in perm]
-        return divided.collective_permute(b, x, np.array(pairs, np.int64).reshape(-1, 2))
-
-
-class AllToAll(Collective):
-    """Slices exchange parts: part ``k`` of slice ``i`` becomes part ``i`` of slice ``k``.
-
-    Parameters
-    ----------
-    x : Array, axis ``split_axis`` as long as the named axis
-    axis_name : hashable
-    split_axis, concat_axis : int
-    """
-
-    name = "all_to_all"
-    linear_in = (0,)
-
-    def abstract(self, x: Aval, *, axis_name: Any, split_axis: int, concat_axis: int) -> Aval:
-        size = size_of(axis_name)
-        if x.shape[split_axis] != size:
-            raise errors.ShapeError(
-                wrong=f"all_to_all splits axis {split_axis} of {x} among the {size} slices of {axis_name!r}",
-                fix=f"Make that axis of length {size}",
-            )
-        rest = [n for d, n in enumerate(x.shape) if d != split_axis]
-        rest.insert(concat_axis, size)
-        return Aval(tuple(rest), x.dtype)
-
-    def transpose(self, ct: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int) -> Any:
-        return self.bind(ct, axis_name=axis_name, split_axis=concat_axis, concat_axis=split_axis)
-
-    def batch(self, batched: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int) -> Any:
-        return self.bind(x, axis_name=axis_name, split_axis=split_axis + 1, concat_axis=concat_axis + 1)
-
-    def batch_axis(self, trace: Any, batched: Any, x: Any, *, axis_name: Any, split_axis: int, concat_axis: int) -> Any:
-        aval = aval_of(x)
-        if not batched[0]:
-            x = broadcast_in_dim(
-                x, shape=(trace.size, *aval.shape), broadcast_dimensions=tuple(range(1, aval.ndim + 1))
-            )
-        ndim = aval_of(x).ndim
-        rest = [d for d in range(1, ndim) if d != split_axis + 1]
-        rest.insert(concat_axis, 0)
-        return transpose(x, permutation=(split_axis + 1, *rest)), True
-
-    def between_devices(
-        self, b: Any, grid: Any, names: list[str], x: Any, *, split_axis: int, concat_axis: int, **params: Any
-    ) -> Any:
-        out = divided.all_to_all(b, x, grid.groups(names), split_axis, split_axis)
-        order = [d for d in range(x.ndim) if d != split_axis]
-        order.insert(concat_axis, split_axis)
-        return b.transpose(out, order)
-
-
-def _row(x: Any, i: int) -> Any:
+def row(x: Any, i: int) -> Any:
+    """The slice number ``i`` of stacked ones, still along axis 0."""
     shape = aval_of(x).shape
-    return registry["slice"](
-        x, start_indices=(i,) + (0,) * (len(shape) - 1), limit_indices=(i + 1, *shape[1:]), strides=None
-    )
+    return slice_(x, start_indices=(i,) + (0,) * (len(shape) - 1), limit_indices=(i + 1, *shape[1:]), strides=None)
 
 
 def take_slice(x: Any, i: Any, axis: int) -> Any:
@@ -518,8 +335,3 @@ pvary = registry.add(Pvary())
 pmax = registry.add(Pmax())
 pmin = registry.add(Pmin())
 axis_index = registry.add(AxisIndex())
-all_gather = registry.add(AllGather())
-all_gather_invariant = registry.add(AllGatherInvariant())
-reduce_scatter = registry.add(ReduceScatter())
-ppermute = registry.add(Ppermute())
-all_to_all = registry.add(AllToAll())
