@@ -55,7 +55,7 @@ def test_numbers_of_16_bits_are_rounded_as_everywhere(device):
     x = np.linspace(-70000, 70000, 1001, dtype=np.float32)
     for dtype in (np.float16, pnp.bfloat16):
         got = on(device, lambda x, dtype=dtype: x.astype(dtype) * 3, x)
-        np.testing.assert_array_equal(np.asarray(got), np.asarray((px.numpy.asarray(x).astype(dtype) * 3)))
+        np.testing.assert_array_equal(np.asarray(got), np.asarray(px.numpy.asarray(x).astype(dtype) * 3))
 
 
 def test_its_bits_are_those_of_plain_c(device, x):

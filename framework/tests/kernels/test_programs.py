@@ -138,3 +138,17 @@ def test_dtypes_that_kernels_do_not_have_are_refused(device):
 def test_stablehlo_is_refused_in_words(device):
     with pytest.raises(px.errors.CompileError, match="takes no StableHLO"):
         device.backend.compile("module {}", None, [device])
+
+
+def test_programs_inside_programs_are_written_in_place(device):
+    def solve(a, b):
+        return lax.custom_linear_solve(lambda x: a * x, b, lambda _, b: b / a, symmetric=True)
+
+    def f(a, b):
+        y = px.checkpoint(lambda b: pnp.sin(b))(b)
+        z = lax.platform_dependent(y, plain_c=lambda y: y + 1, default=lambda y: y - 1)
+        return solve(a, z) + lax.cond(True, lambda z: z * 2, lambda z: z * 3, z)
+
+    a, b = np.arange(1, 5, dtype=np.float32), np.ones(4, np.float32)
+    z = np.sin(b) + 1
+    np.testing.assert_allclose(np.asarray(on(device, f, a, b)), z / a + 2 * z, rtol=1e-6)

@@ -111,12 +111,12 @@ class Program:
 
 #: Parameters in which a primitive that only calls a program keeps it.
 _CALLED = {
-    "jit": "jaxpr", "checkpoint": "jaxpr", "saved": "jaxpr", "composite": "jaxpr", "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call_jaxpr",
+    "jit": "jaxpr", "checkpoint": "jaxpr", "saved": "jaxpr", "composite": "jaxpr", "linear_call": "jaxpr",
+    "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call_jaxpr",
 }  # fmt: skip
 
 #: Those that hand their operands on.
-_SAME = frozenset({"optimization_barrier", "copy", "stop_gradient", "name"})
+_SAME = frozenset({"optimization_barrier", "copy", "stop_gradient", "name", "sharding_constraint"})
 
 #: Control flow, and which of its parameters are programs.
 CONTROL: dict[str, Callable[[dict[str, Any]], list[ClosedJaxpr]]] = {
@@ -183,15 +183,23 @@ class Reader:
         name = primitive.name
         if name in _SAME:
             return operands
+        if name == "cond" and operands[0].constant is not None:
+            branches = params["branches"]
+            index = min(max(int(operands[0].constant), 0), len(branches) - 1)
+            return self._place(program, branches[index], operands[1:])
+        if name == "custom_linear_solve":
+            lengths = params["const_lengths"]
+            first, last = sum(lengths[:2]), sum(lengths)
+            given = [*operands[first : first + lengths.solve], *operands[last:]]
+            return self._place(program, _closed(params["jaxprs"].solve), given)
         if name == "check":
             return primitive.stablehlo(None, **params)  # nothing, or an error in words
         called = _CALLED.get(name)
         if called is not None:
             return self._place(program, _closed(params[called]), operands)
         if name == "platform_index":
-            index = next((i for i, p in enumerate(params["platforms"]) if self.platform in (p or ())), None)
-            if index is not None:
-                return [self._value(program, outs[0].aval, None, np.asarray(index, outs[0].aval.dtype))]
+            index = primitive.stablehlo(_Asking(self.platform), **params)
+            return [self._value(program, outs[0].aval, None, np.asarray(index, outs[0].aval.dtype))]
         if name in STEPS and operands[0].size:
             for step, said in STEPS[name](operands, params):
                 operands = self._kept(program, step, operands, said, [x.aval for x in operands], source)
@@ -221,6 +229,16 @@ class Reader:
             out.before |= before
         program.operations.append(op)
         return op.results
+
+
+class _Asking:
+    """Stands for the writer of a program's text, for a primitive that asks what it is written for."""
+
+    def __init__(self, platform: str) -> None:
+        self.platform = platform
+
+    def constant(self, value: int, dtype: Any) -> int:
+        return value
 
 
 def known_to_scalars(primitive: Primitive, operands: Sequence[Value]) -> bool:

@@ -32,6 +32,8 @@ class InLanes(Exception):
     """A reduction stands in the innermost loop: the kernel is to be written with blocks of lanes."""
 
 
+#: How many rows a block takes in before its results go back to memory. They are added one after the other all the same.
+_AT_ONCE = 4
 #: Below so many elements a reduction inside another kernel may be done by every work-item anew.
 _AGAIN = 1024
 
@@ -160,12 +162,27 @@ def _in_block(
     kinds = [x.dtype for x in start]
     for name, x in zip(names, start, strict=True):
         block.body.append(Variable(name, x.dtype, x.text, count))
-    outer, ks, close = _loops(em, block, extents)
-    inner = Scope(outer, count)
-    atom = loop_atom(em.names("l"), count, inner, lane=True)
-    x = body(tuple(i.renamed(lane, atom) for i in indices), ks)
-    _step(em, inner, [f"{name}[{atom.name}]" for name in names], kinds, x, combine)
-    outer.body.append(Loop(atom.name, "0", str(count), inner.body))
+    outer, ks, close = _loops(em, block, extents[:-1])
+    n = extents[-1]
+
+    def turn(parent: Scope, steps: Sequence[Index]) -> None:
+        inner = Scope(parent, count)
+        atom = loop_atom(em.names("l"), count, inner, lane=True)
+        at = tuple(i.renamed(lane, atom) for i in indices)
+        now = tuple(em.read(f"{name}[{atom.name}]", kind, inner) for name, kind in zip(names, kinds, strict=True))
+        for k in steps:
+            now = combine(em, now, body(at, (*ks, k)))
+        inner.body += [Assign(f"{name}[{atom.name}]", x.text) for name, x in zip(names, now, strict=True)]
+        parent.body.append(Loop(atom.name, "0", str(count), inner.body))
+
+    whole = n // _AT_ONCE
+    if whole:
+        rows = Scope(outer, whole)
+        row = loop_atom(em.names("k"), whole, rows)
+        turn(rows, [Index([(row, _AT_ONCE)], i) for i in range(_AT_ONCE)])
+        outer.body.append(Loop(row.name, "0", str(whole), rows.body))
+    if n % _AT_ONCE:
+        turn(outer, [Index((), whole * _AT_ONCE + i) for i in range(n % _AT_ONCE)])
     close()
     return tuple(em.read(f"{name}[{lane.name}]", kind, lane.scope) for name, kind in zip(names, kinds, strict=True))
 

@@ -208,22 +208,34 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
     n = shape[inner]
     em.may_block = n >= 8 and not lanes
     if outer:
-        rows = math.prod(shape[d] for d in outer)
-        scope, row = divided_rows(em, rows)
-        lead = dict(zip(outer, em.indices_of(Index([(row, 1)]), [shape[d] for d in outer]), strict=True))
+        rows, sizes = math.prod(shape[d] for d in outer), [shape[d] for d in outer]
 
-        def at(index: Index) -> Indices:
-            return tuple(index if d == inner else lead.get(d, Index()) for d in range(len(shape)))
+        def at(index: Index, lead: Indices) -> Indices:
+            known = dict(zip(outer, lead, strict=True))
+            return tuple(index if d == inner else known.get(d, Index()) for d in range(len(shape)))
 
-        if lanes:
-            _in_blocks(em, group, scope, n, width, at)
-        else:
+        if not lanes:
+            scope, row = divided_rows(em, rows)
+            lead = em.indices_of(Index([(row, 1)]), sizes)
             body = Scope(scope, n)
             em.innermost = body
             column = loop_atom(em.names("j"), n, body)
-            _store(em, group, at(Index([(column, 1)])), body)
+            _store(em, group, at(Index([(column, 1)]), lead), body)
             scope.body.append(Loop(column.name, "0", str(n), body.body))
-        em.close_rows()
+            em.close_rows()
+            return
+        # All rows of one block before the next block: what they share stays near.
+        blocks, rest = n // width, n % width
+        if blocks:
+            scope, row = divided_rows(em, blocks * rows)
+            block, *lead = em.indices_of(Index([(row, 1)]), [blocks, *sizes])
+            _block(em, group, scope, width, lambda i: at(i, tuple(lead)), block * width)
+            em.close_rows()
+        if rest:
+            scope, row = divided_rows(em, rows)
+            last = em.indices_of(Index([(row, 1)]), sizes)
+            _block(em, group, scope, rest, lambda i: at(i, last), Index((), blocks * width))
+            em.close_rows()
         return
 
     def alone(index: Index) -> Indices:
@@ -250,25 +262,10 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
 def divided_rows(em: Emitter, n: int) -> tuple[Scope, Atom]:
     """A loop that is divided among work-items: its body and its variable. ``Emitter.close_rows`` ends it."""
     scope = Scope(em.root, n)
-    em.rows = n
+    em.rows = max(em.rows, n)
     row = loop_atom(em.names("i"), n, scope)
     em.open_rows = scope, row, n
     return scope, row
-
-
-def _in_blocks(
-    em: Emitter, group: list[Value], scope: Scope, n: int, width: int, at: Callable[[Index], Indices]
-) -> None:
-    blocks, rest = n // width, n % width
-    if blocks:
-        body = Scope(scope, blocks)
-        block = loop_atom(em.names("j"), blocks, body)
-        _block(em, group, body, width, at, Index([(block, width)]))
-        scope.body.append(Loop(block.name, "0", str(blocks), body.body))
-    if rest:
-        body = Scope(scope)
-        _block(em, group, body, rest, at, Index((), blocks * width))
-        scope.body.append(nest.If("1", body.body))
 
 
 def _block(
