@@ -60,9 +60,9 @@ class PJRTBackend(Backend):
 
     def __init__(self, client: Any, *, name: str, version: str, capabilities: Capabilities) -> None:
         self.client, self.name, self.version, self._capabilities = client, name, version, capabilities
-        joined = COORDINATION.place if client is not None and COORDINATION.job is not None else None
-        if joined is not None and span(client.devices()):
-            self.process_index, self.process_count, self.watch = joined.index, joined.count, COORDINATION.watch
+        place = COORDINATION.place
+        if client is not None and place is not None and span(client.devices()):
+            self.process_index, self.process_count, self.watch = place.index, place.count, COORDINATION.watch
         stored = frozenset(DTYPE_NAMED[n] for n in capabilities.dtypes if n in DTYPE_NAMED)
         found = () if client is None else client.devices()
         self._devices = tuple(self.device(self, raw, stored) for raw in found)

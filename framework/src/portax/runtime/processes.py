@@ -140,7 +140,8 @@ class Watch:
         self._end_now(f"for {self.grace:g} seconds it made no call that could tell it so")
 
     def _end_now(self, why: str) -> None:
-        place = user_frame_of(sys._current_frames().get(threading.main_thread().ident or 0))
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+        place = user_frame_of(frames.get(threading.main_thread().ident or 0))
         where = "" if place is None else f" It was at {place[0]}:{place[1]}, in {place[2]}."
         sys.stderr.write(
             f"portax: {self._who()}. Process {self.place.index} of {self.place.count} ends too (status {ENDED}): {why}."
