@@ -89,7 +89,7 @@ class PJRTExecutable(Executable):
         return self._about.write() + b"\n" + self._loaded.serialize() if self._about.keep else None
 
     def cost_analysis(self) -> Mapping[str, float]:
-        return dict(self._loaded.cost_analysis())
+        return programs.costs(self._loaded)
 
     def memory_analysis(self) -> Any:
         return self._loaded.get_compiled_memory_stats()

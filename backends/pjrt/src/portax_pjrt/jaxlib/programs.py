@@ -98,6 +98,14 @@ def _runner(
     return run_and_delete if donated else run
 
 
+def costs(loaded: Any) -> dict[str, float]:
+    """What the compiler counted; nothing where it does not count, as the compilers of some plugins."""
+    try:
+        return dict(loaded.cost_analysis())
+    except XLAError:
+        return {}
+
+
 def hlo_text(loaded: Any) -> str:
     """The program as XLA optimised it."""
     return loaded.get_hlo_text() if hasattr(loaded, "get_hlo_text") else loaded.hlo_modules()[0].to_string()
