@@ -1,4 +1,4 @@
-"""Wheels of plugins as their makers publish them: fetched from a package index once, and unpacked without installing."""
+"""Wheels of plugins as their makers publish them: fetched from a package index once, and unpacked, not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plugins as their makers publish them, unmodified: loaded as far as they go without their hardware, or refused in words.
+"""Plugins as their makers publish them, unmodified: loaded as far as they go without hardware, or refused in words.
 
 Three of them are plugins of the processor, with other versions of XLA than jaxlib's: older and newer than ours in what
 they understand. These run whole programs. The others stop where their hardware is missing, each in its own way.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -77,12 +78,8 @@ def test_a_published_plugin_is_refused_with_the_right_words(probed, requirement,
     plugin, seen = probed(name, folder=unpacked(requirement))
     assert f"{plugin.distribution}=={plugin.version}" == requirement
     assert seen.verdict in verdicts, seen
-    pytest.raises(ValueError, _raise, seen.detail).match(words)
+    assert re.search(words, seen.detail), seen
     assert "\n" not in seen.detail
-
-
-def _raise(text):
-    raise ValueError(text)
 
 
 def test_what_belongs_beside_a_wheel_is_named(probed):
