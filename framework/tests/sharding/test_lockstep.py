@@ -280,6 +280,15 @@ def test_values_inside_lie_as_constrained(here):
     np.testing.assert_array_equal(whole, 2 * X)
 
 
+def test_an_array_stays_where_it_is_though_a_copy_is_divided(here):
+    x = pnp.ones((8, 4))
+    before = x.sharding
+    here.put(x, here.line, "i")
+    px.jit(lambda x: x + 1, in_shardings=NamedSharding(here.line, P("i")), effort="interpret")(x)
+    assert x.sharding == before
+    assert (x + 1).sharding == before
+
+
 def test_a_sharding_without_names_is_kept(here):
     turned = Mesh(np.array(here.driver.devices(), object).reshape(2, 2), ("p", "q"))
     x, y = here.put(X, here.grid, "a", "b"), here.put(X, turned, "q", "p")
@@ -384,6 +393,16 @@ def test_nothing_is_told_where_all_is_divided(here, caplog):
     w, x = np.ones((4, 4), np.float32), here.put(X, here.line, "i")
     px.jit(px.grad(lambda w, x: px.nn.softmax(x @ w).max(1).sum()), effort="interpret")(w, x)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_sums_of_few_bits_are_rounded_once(here, dtype):
+    # A term that is lost beside 256 where parts are rounded before they are added.
+    x = pnp.asarray(np.array([256.0, 0.5, 0.25, 0.125] * 2, np.float32)[:, None] * np.ones(4, np.float32), dtype)
+    cut = here.put(x, here.line, "i")
+    for f in (lambda x: x.sum(0), lambda x: pnp.ones(8, dtype) @ x):
+        alone = np.asarray(f(x)).astype(np.float32)
+        np.testing.assert_array_equal(np.asarray(px.jit(f, effort="interpret")(cut)).astype(np.float32), alone)
 
 
 CONVOLVED = {

@@ -88,7 +88,8 @@ class ConcreteArray(Array):
         if type(self.aval.dtype) is KeyDtype and devices.compiles(device):
             value = self.aval.dtype.for_compiler(value)
         buffer = device.put(value, copy=False)
-        if self._device is None or self._device is device:
+        if self._device is device or (self._device is None and type(device) is not Placement):
+            # An array that nobody put anywhere is not divided because a program took a divided copy of it.
             self._buffer, self._device = buffer, device
         return buffer
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import numpy as np
+
+from portax.core import dtypes
 from portax.core.aval import aval_of
 from portax.core.jaxpr import Eqn
 from portax.core.primitive import Primitive
@@ -167,8 +170,7 @@ def iota(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
         if not spec[d]:
             return part.value
         dtype = eqn.outvars[0].aval.dtype
-        begin = convert_element_type(at.begin(spec[d], local[d]), new_dtype=dtype, weak_type=False, sharding=None)
-        return add(part.value, begin)
+        return add(part.value, _converted(at.begin(spec[d], local[d]), dtype))
 
     return [Part(again(whole(len(shape))), whole(len(shape)), again)]
 
@@ -190,6 +192,31 @@ def rows(mixed: int) -> Rule:
 
 
 # -- added up ---------------------------------------------------------------------------------------------------------
+def _wide(eqn: Eqn) -> Any:
+    """In what members add, where the result is of fewer bits than a sum is to have before it is rounded; else None."""
+    dtype = eqn.outvars[0].aval.dtype
+    return np.dtype(np.float32) if dtypes.kind(dtype) == "float" and dtype.itemsize < 4 else None
+
+
+def _converted(x: Any, dtype: Any, weak: bool = False) -> Any:
+    return convert_element_type(x, new_dtype=dtype, weak_type=weak, sharding=None)
+
+
+def _narrow(eqn: Eqn, part: Part) -> Part:
+    """The sum in the dtype that it is to have: rounded once."""
+    aval = eqn.outvars[0].aval
+    if aval_of(part.value).dtype == aval.dtype:
+        return part
+    return Part(_converted(part.value, aval.dtype, aval.weak_type), part.spec)
+
+
+def _added(at: Parting, eqn: Eqn, values: list[Any], names: Sequence[Any], spec: Names) -> Parts:
+    """A product of which members have terms along ``names``, added over them."""
+    wide = _wide(eqn) if names else None
+    [found] = at.bind(eqn, values, [spec], **({} if wide is None else {"preferred_element_type": wide}))
+    return [_narrow(eqn, at.total(found.value, names, spec))]
+
+
 def reduction(between: Any) -> Rule:
     """Reductions along axes; ``between`` combines what members have found, None where there is no such collective."""
 
@@ -202,10 +229,12 @@ def reduction(between: Any) -> Rule:
             return None
         names = tuple([name for d in axes for name in part.spec[d]])
         spec = tuple([n for d, n in enumerate(part.spec) if d not in axes])
-        [found] = at.bind(eqn, [part.value], [spec])
-        if names and between is not None:
-            found = Part(between(found.value, axes=names, axis_index_groups=None), spec)
-        return [found]
+        if not names or between is None:
+            return at.bind(eqn, [part.value], [spec])
+        wide = _wide(eqn) if between is psum else None
+        value = part.value if wide is None else _converted(part.value, wide)
+        [found] = at.bind(eqn, [value], [spec])
+        return [_narrow(eqn, Part(between(found.value, axes=names, axis_index_groups=None), spec))]
 
     return rule
 
@@ -236,8 +265,7 @@ def dot_general(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
     free = [x_spec[d] for d in range(len(x_spec)) if d not in (*x_batch, *x_in)]
     free += [y_spec[d] for d in range(len(y_spec)) if d not in (*y_batch, *y_in)]
     spec = (*[x_spec[d] for d in x_batch], *free)
-    [found] = at.bind(eqn, [a.value, b.value], [spec])
-    return [at.total(found.value, [name for d in x_in for name in x_spec[d]], spec)]
+    return _added(at, eqn, [a.value, b.value], [name for d in x_in for name in x_spec[d]], spec)
 
 
 def convolution(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
@@ -259,8 +287,7 @@ def convolution(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
     laid = at.lay(x, tuple([rows if d == batch else inner if d == x_in else () for d in range(rank)]))
     kernel = at.lay(w, tuple([made if d == out else inner if d == w_in else () for d in range(rank)]))
     spec = tuple([rows if d == numbers.out_spec[0] else made if d == numbers.out_spec[1] else () for d in range(rank)])
-    [found] = at.bind(eqn, [laid.value, kernel.value], [spec])
-    return [at.total(found.value, inner, spec)]
+    return _added(at, eqn, [laid.value, kernel.value], inner, spec)
 
 
 # -- looked up --------------------------------------------------------------------------------------------------------
