@@ -147,7 +147,7 @@ def test_a_compiled_derivative_that_differs_is_caught():
 class Compiler:
     """A device, and its backend, whose compiler reads the same results in any program."""
 
-    compiles = True
+    compiles, way = True, "compiler"
     capabilities = Capabilities()
 
     def __init__(self, results: Any) -> None:
@@ -325,6 +325,20 @@ def test_keys_are_tried_where_keys_are_taken():
 def test_a_declaration_without_a_reason_or_with_a_misspelt_name_is_refused(table):
     with pytest.raises(ArgumentError, match="portax_gaps"):
         Declared(table)
+
+
+def test_a_drivers_gap_without_a_link_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "portax_linkless").mkdir()
+    (tmp_path / "portax_linkless" / "__init__.py").touch()
+    row = '[[gap]]\ncase = "add/*"\nreason = "so"\n'
+    (tmp_path / "portax_linkless" / devices.FILE).write_text(row)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugin = types.SimpleNamespace(target="portax_linkless")
+    monkeypatch.setattr(devices.plugins, "installed", lambda: types.SimpleNamespace(found={"linkless": plugin}))
+    with pytest.raises(ArgumentError, match="of 'linkless' has a gap 'add/\\*' without a link"):
+        devices.declared("linkless")
+    (tmp_path / "portax_linkless" / devices.FILE).write_text(row + 'link = "https://example.org/2"\n')
+    assert devices.declared("linkless").gap("add/x/float32/value") == "so"
 
 
 def test_a_declared_budget_widens_the_primitives_own():

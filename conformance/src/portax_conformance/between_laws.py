@@ -7,7 +7,6 @@ there are. What every device gives is compared with the meaning on host data.
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from portax.core.primitive import registry
 from portax.errors import NotDifferentiableError
 from portax.runtime.contract import Device
 from portax.sharding import Mesh, PartitionSpec
+from portax_conformance.cases import generator
 from portax_conformance.collectives import TALKS, Talk
 from portax_conformance.distance import ulps, zeros_of_other_sign
 from portax_conformance.grids import AXES, assert_whole, grid, lay
@@ -47,7 +47,7 @@ class Between:
 
     def draw(self, shape: Sequence[int], name: str) -> np.ndarray:
         """Numbers of this trial's own, for one purpose."""
-        draw = np.random.default_rng(zlib.crc32(f"{self.name}/{name}".encode()))
+        draw = generator(f"{self.name}/{name}")
         dtype = dtypes.user_dtype(self.dtype, "a collective")
         kind, shape = dtypes.kind(dtype), tuple(shape)
         if kind == "bool":

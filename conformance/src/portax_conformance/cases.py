@@ -33,6 +33,25 @@ BRING_UP = ("bool", "int32", "float32")
 QUICK = ("bool", "int32", "uint8", "float32", "bfloat16", "complex64", KEY)
 
 
+#: Mixed into every draw; 0 stands for none, and gives every case the data that its name alone gives.
+_seed = [0]
+
+
+def generator(text: str) -> np.random.Generator:
+    """Random numbers for one purpose, the same for the same words in a run with the same seed."""
+    seed = _seed[0]
+    return np.random.default_rng(zlib.crc32((f"{seed}/{text}" if seed else text).encode()))
+
+
+def reseed(seed: int) -> bool:
+    """Draw all data anew from another seed; whether it is another. What was drawn before is forgotten."""
+    changed = seed != _seed[0]
+    if changed:
+        _seed[0] = seed
+        drawn.cache_clear()
+    return changed
+
+
 class Case:
     """One sample of one primitive at one dtype.
 
@@ -67,7 +86,7 @@ class Case:
 
     def generator(self, name: str) -> np.random.Generator:
         """Random numbers of this case's own, for one purpose."""
-        return np.random.default_rng(zlib.crc32(f"{self.id}/{name}".encode()))
+        return generator(f"{self.id}/{name}")
 
     def __repr__(self) -> str:
         return self.id
@@ -85,7 +104,7 @@ class Maker:
         self.seed(seed)
 
     def seed(self, text: str) -> None:
-        self._generator = np.random.default_rng(zlib.crc32(text.encode()))
+        self._generator = generator(text)
 
     def __call__(self, shape: Sequence[int], low: float = -3.0, high: float = 3.0, dtype: Any = None) -> Any:
         draw, shape = self._generator, tuple(shape)

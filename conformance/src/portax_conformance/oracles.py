@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +26,7 @@ from mpmath.libmp import NoConvergence
 from portax.core import dtypes
 from portax.core.primitive import Primitive, Sample
 from portax.primitives.elementwise import Elementwise
-from portax_conformance.cases import Case, dtypes_of
+from portax_conformance.cases import Case, dtypes_of, generator
 
 #: Numbers tried from a primitive's own domain, and from all the dtype holds.
 NEAR, FAR = 48, 48
@@ -184,7 +183,7 @@ def _far(draw: np.random.Generator, where: Any, dtype: Any) -> np.ndarray:
 
 def _case(primitive: Elementwise, dtype: str, params: dict[str, Any], tail: str) -> Case:
     id = f"{primitive.name}/many{tail}/{dtype}"
-    draw, real = np.random.default_rng(zlib.crc32(id.encode())), dtypes.user_dtype(dtype, "oracles")
+    draw, real = generator(id), dtypes.user_dtype(dtype, "oracles")
     oracle, domains = ORACLES[primitive.name], primitive.domain
     domains = oracle.near or (domains if isinstance(domains[0], tuple) else (domains,) * primitive.arity)
     parts = [[_near(draw, domain, real) for domain in domains]]

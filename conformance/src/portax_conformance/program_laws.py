@@ -61,11 +61,11 @@ class Run:
 
     def expected(self) -> list[np.ndarray]:
         """In float64, on the host."""
-        return _expected(self)
+        return expected(self)
 
 
 @functools.lru_cache(maxsize=8)
-def _expected(run: Run) -> list[np.ndarray]:
+def expected(run: Run) -> list[np.ndarray]:
     f, program = run.program, run.way
     wide = [x.astype(np.float64) for x in run.arguments()]
     # A batch is the loop over its rows.

@@ -7,7 +7,6 @@ program is also written for what one device has, the two are compared.
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ import portax as px
 import portax.numpy as pnp
 from portax import lax, nn
 from portax.sharding import PartitionSpec as P
+from portax_conformance.cases import generator
 
 #: What eight devices divide, twice.
 MANY = 16
@@ -49,7 +49,7 @@ class Program:
 
     def arguments(self, dtype: Any, purpose: str = "") -> list[np.ndarray]:
         """Numbers near 1 in size, the same in every run."""
-        draw = np.random.default_rng(zlib.crc32(f"{self.name}/{purpose}".encode()))
+        draw = generator(f"{self.name}/{purpose}")
         return [(draw.standard_normal(s) / max(1, s[-1] if s else 1) ** 0.25).astype(dtype) for s in self.shapes]
 
     def loss(self, *xs: Any) -> Any:

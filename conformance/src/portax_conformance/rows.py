@@ -21,6 +21,7 @@ from portax.runtime.contract import Device
 from portax_conformance import (
     array_laws,
     between_laws,
+    cases,
     compositions,
     constants,
     declarations,
@@ -41,7 +42,7 @@ LAWS = (*laws.LAWS, *compositions.LAWS)
 #: Of those, the ones that judge more than one operation by itself.
 TRANSFORMED = ("eager", "tangent", "adjoint", "batch", *[law.name for law in compositions.LAWS])
 #: Families that are no primitive's.
-OTHERS = ("constant", "memory", "declared", "array", *[f"program-{p.name}" for p in program_laws.PROGRAMS])
+OTHERS = ("open", "constant", "memory", "declared", "array", *[f"program-{p.name}" for p in program_laws.PROGRAMS])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,20 @@ def _dtype_missing(dtype: Any, name: str) -> str:
     return "" if dtypes.is_key(dtype) or dtype.name in claimed else f"{dtype.name} is not declared"
 
 
+def _open(name: str) -> None:
+    devices = devices_of(name)
+    assert devices, f"{name} opens, and has no device on this machine"
+    for i, device in enumerate(devices):
+        assert device.backend is devices[0].backend, f"{device} is of another backend than {devices[0]}"
+        assert device.platform == name, f"{device} of {name} says that its platform is {device.platform!r}"
+        assert len({d.id for d in devices[: i + 1]}) == i + 1, f"two devices have the number {device.id}"
+
+
+def opening(backends: Sequence[str]) -> list[Row]:
+    """That a backend opens and has a device: what is left to say of one that does not."""
+    return [Row("open/devices/any", "L0", "open", name, functools.partial(_open, name), True) for name in backends]
+
+
 def _constants(backends: Sequence[str]) -> Iterator[Row]:
     for dtype in constants.DTYPES:
         for name in backends:
@@ -252,14 +267,36 @@ def family(first: str, backends: tuple[str, ...]) -> tuple[Row, ...]:
             primitive = registry[first]
             found = [*_of_primitive(primitive, backends), *_refusals(primitive), *_between(first, backends)]
         else:
-            make = {"constant": _constants, "memory": _memory, "declared": _declared, "array": _arrays}.get(first)
+            make = {
+                "open": opening,
+                "constant": _constants,
+                "memory": _memory,
+                "declared": _declared,
+                "array": _arrays,
+            }.get(first)
             found = list(_program(first, backends) if make is None else make(backends))  # nothing, of no such family
     return tuple(found)
 
 
 def wanted(id: str, only: Sequence[str]) -> bool:
-    """Whether patterns name an id, as of file names; one without ``*``, ``?`` and ``[`` names a part of it."""
-    return not only or any(fnmatch.fnmatchcase(id, p if set(p) & set("*?[") else f"*{p}*") for p in only)
+    """Whether patterns name an id.
+
+    A pattern is as of file names; one without ``*``, ``?`` and ``[`` is a whole id, or a part of one.
+    """
+    return not only or any(_named(id, pattern) for pattern in only)
+
+
+def is_whole(pattern: str) -> bool:
+    """Whether a pattern is the id of one case, with its backend or without."""
+    return pattern.count("/") == 4 and not set(pattern) & set("*?[")
+
+
+def _named(id: str, pattern: str) -> bool:
+    if is_whole(pattern):
+        return pattern in (id, id.partition(":")[0])
+    if not set(pattern) & set("*?["):
+        return pattern in id
+    return any(fnmatch.fnmatchcase(part, pattern) for part in (id, id.partition(":")[0]))
 
 
 def _may_begin(first: str, only: Sequence[str]) -> bool:
@@ -281,6 +318,13 @@ def rows(backends: Sequence[str], level: str, full: bool = False, only: Sequence
         for row in family(first, given)
         if (full or row.plain) and LEVELS.index(row.level) <= most and wanted(row.id, only)
     ]
+
+
+def reseed(seed: int) -> None:
+    """Draw all data from another seed: rows that were made before are forgotten."""
+    if cases.reseed(seed):
+        for known in (family, _by_id, oracles.cases, program_laws.expected):
+            known.cache_clear()
 
 
 def find(id: str) -> Row | None:

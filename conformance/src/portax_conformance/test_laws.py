@@ -9,13 +9,17 @@ import pytest
 
 import portax as px
 from portax_conformance import rows
+from portax_conformance.conductor import NAME
 from portax_conformance.devices import judged
 from portax_conformance.pytest_plugin import asked
 from portax_conformance.rows import Row
 
 
 def pytest_generate_tests(metafunc: Any) -> None:
-    if "row" in metafunc.fixturenames:
+    conductor = metafunc.config.pluginmanager.get_plugin(NAME)
+    if conductor is not None:  # what is run by workers is listed by one: nothing is opened here
+        metafunc.parametrize("row", [pytest.param(row, id=row.id) for row in conductor.listed()])
+    elif "row" in metafunc.fixturenames:
         metafunc.parametrize("row", parameters(judged(metafunc.config.getoption("--backend")), *asked(metafunc.config)))
 
 

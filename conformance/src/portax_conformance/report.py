@@ -1,0 +1,129 @@
+"""What is left of a run: ``report.json``, whose first lines are the verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portax.testing import opset
+from portax_conformance import outcomes
+from portax_conformance.outcomes import Result
+
+FILE = "report.json"
+#: By a driver that keeps the budgets as they are; one that declares wider ones says which.
+EXACT_PROFILE, WIDER_PROFILE = "exact", "wider budgets"
+
+
+@dataclasses.dataclass
+class Run:
+    """What a run was asked for, and what it found.
+
+    Attributes
+    ----------
+    effort, level, seed, only
+        As asked.
+    drivers : dict of backend to what it says of itself
+    not_tested : dict of installed backends that were not run, to why
+    gaps : dict of backend to list of (pattern, reason, link)
+    results : list of Result
+    seconds : float
+    restarts : int
+        Of workers.
+    """
+
+    effort: str
+    level: str
+    seed: int
+    only: Sequence[str]
+    drivers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    not_tested: dict[str, str] = dataclasses.field(default_factory=dict)
+    gaps: dict[str, list[tuple[str, str, str]]] = dataclasses.field(default_factory=dict)
+    budgets: dict[str, int] = dataclasses.field(default_factory=dict)
+    results: list[Result] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    restarts: int = 0
+
+    @property
+    def success(self) -> bool:
+        """Something ran, and nothing is bad."""
+        return not outcomes.nothing_tried(self.results) and not any(r.bad for r in self.results)
+
+    def of(self, backend: str) -> list[Result]:
+        """The results that judge a backend: its own, and those of the primitives."""
+        return [r for r in self.results if r.backend in (backend, "")]
+
+
+def replay(result: Result, seed: int = 0) -> str:
+    """The command that tries one case alone."""
+    backend = f" --backend {result.backend}" if result.backend else ""
+    return f"portax-conformance run{backend} --only '{result.id}'" + (f" --seed {seed}" if seed else "")
+
+
+def digest(results: Sequence[Result]) -> str:
+    """Of what became of every case: equal where two runs found the same."""
+    text = "\n".join(sorted(f"{r.id} {r.outcome}" for r in results))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def verdict(run: Run, backend: str, now: datetime.datetime) -> dict[str, Any]:
+    """The first lines: what a driver reached."""
+    found = run.of(backend)
+    return {
+        "verdict": "pass" if not any(r.bad for r in found) and not outcomes.nothing_tried(found) else "fail",
+        "backend": backend,
+        "level": outcomes.level_reached(found),
+        "suite": importlib.metadata.version("portax-conformance"),
+        "opset": opset.VERSION,
+        "profile": WIDER_PROFILE if run.budgets.get(backend) else EXACT_PROFILE,
+        "device": run.drivers.get(backend, {}).get("device", ""),
+        "date": now.isoformat(timespec="seconds"),
+        "hash": digest(found),
+    }
+
+
+def data(run: Run, now: datetime.datetime) -> dict[str, Any]:
+    """Everything, as JSON can say it; the verdicts first."""
+    verdicts = [verdict(run, backend, now) for backend in run.drivers]
+    return {
+        "verdicts": verdicts,
+        "success": run.success,
+        "effort": run.effort,
+        "asked_level": run.level,
+        "seed": run.seed,
+        "only": list(run.only),
+        "seconds": round(run.seconds, 1),
+        "worker_restarts": run.restarts,
+        "counts": {b: outcomes.counts([r for r in run.results if r.backend == b]) for b in (*run.drivers, "")},
+        "drivers": run.drivers,
+        "not_tested": run.not_tested,
+        "gaps": {
+            backend: [{"case": case, "reason": reason, "link": link} for case, reason, link in rows]
+            for backend, rows in run.gaps.items()
+        },
+        "failures": [
+            {"id": r.id, "outcome": r.outcome, "words": r.words, "replay": replay(r, run.seed)}
+            for r in run.results
+            if r.bad
+        ],
+        "cases": {r.id: [r.outcome, round(r.seconds, 4)] for r in run.results},
+    }
+
+
+def write(folder: str, content: Mapping[str, Any]) -> str:
+    """Write the report into a folder, all of it or nothing; gives the file's path."""
+    os.makedirs(folder, exist_ok=True)
+    file = os.path.join(folder, FILE)
+    temporary = f"{file}.{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8") as out:
+        json.dump(content, out, indent=1)
+        out.write("\n")
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(temporary, file)
+    return file
