@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,26 @@ def test_a_donated_argument_is_gone(device):
     px.jit(lambda x: x + 1, donate_argnums=0)(x)
     with pytest.raises(px.errors.DeletedArrayError):
         np.asarray(x)
+
+
+def test_threads_share_buffers_without_losing_count_of_their_holders(device):
+    f = px.jit(lambda x: (x, x + 1, x * 2))
+    x = px.device_put(np.ones(16, np.float32), device)
+    f(x)
+    before = device.pool.in_use
+
+    def work():
+        for _ in range(200):
+            same, _, twice = f(x)
+            assert np.asarray(twice)[0] == 2 and np.asarray(same)[0] == 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert device.pool.in_use == before
+    np.testing.assert_array_equal(np.asarray(x), np.ones(16))
 
 
 def test_blocks_waste_at_most_a_quarter():

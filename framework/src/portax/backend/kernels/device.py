@@ -67,11 +67,19 @@ class KernelBuffer:
             )
         return self.block
 
+    def hold(self) -> Block:
+        """Its memory, held once more: it is then not given away, whatever other threads do with the buffer."""
+        pool = self.device.pool
+        with pool.lock:
+            return pool.hold(self.held())
+
     def release(self) -> None:
         """Let go of its memory."""
-        block, self.block = self.block, None
-        if block is not None:
-            self.device.pool.drop(block)
+        pool = self.device.pool
+        with pool.lock:
+            block, self.block = self.block, None
+            if block is not None:
+                pool.drop(block)
 
     __del__ = release
 
@@ -99,10 +107,13 @@ class KernelDevice(Device):
         return KernelBuffer(block, array.shape, array.dtype, contiguous.nbytes, self)
 
     def host(self, buffer: Buffer) -> np.ndarray:
-        block = buffer.held()
+        block = buffer.hold()
         out = np.empty(buffer.shape, buffer.dtype)
-        if buffer.nbytes:
-            self.launcher.read(block.memory, out)
+        try:
+            if buffer.nbytes:
+                self.launcher.read(block.memory, out)
+        finally:
+            self.pool.drop(block)
         out.flags.writeable = False
         return out
 
@@ -155,10 +166,17 @@ class KernelExecutable(Executable):
         self.plan.place_constants(device.pool)
         runner = Runner(device.pool, built)
         results = [(*r, bytes_of(v)) for r, v in zip(self.results, self.program.outputs, strict=True)]
-        plan, donated = self.plan, options.donated
+        plan, pool, donated = self.plan, device.pool, options.donated
 
         def run(buffers: list[Buffer]) -> list[Buffer]:
-            outs = plan.run(runner, [b.held() for b in buffers])
+            held: list[Block] = []
+            try:
+                for buffer in buffers:
+                    held.append(buffer.hold())
+                outs = plan.run(runner, held)
+            finally:
+                for block in held:
+                    pool.drop(block)
             for i in donated:
                 buffers[i].release()
             return [KernelBuffer(b, s, d, n, device) for b, (s, d, n) in zip(outs, results, strict=True)]

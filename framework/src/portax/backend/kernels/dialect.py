@@ -324,44 +324,43 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         """Append the lines of some statements."""
         pad = "  " * depth
         for s in statements:
-            kind = type(s)
-            if kind is nest.Let:
+            if type(s) is nest.Let:
                 out.append(f"{pad}const {self.computed(s.dtype)} {s.name} = {self.expression(s)};")
-            elif kind is nest.Load:
+            elif type(s) is nest.Load:
                 text = f"{s.parameter}[{s.place}]"
                 if s.dtype.name in _HALVES:
                     text = f"px_from_{_HALVES[s.dtype.name]}({text})"
                 out.append(f"{pad}const {self.computed(s.dtype)} {s.name} = {text};")
-            elif kind is nest.Store:
+            elif type(s) is nest.Store:
                 value = f"px_to_{_HALVES[s.dtype.name]}({s.value})" if s.dtype.name in _HALVES else s.value
                 out.append(f"{pad}{s.parameter}[{s.place}] = {value};")
-            elif kind is nest.Whole:
+            elif type(s) is nest.Whole:
                 out.append(f"{pad}const {self.index} {s.name} = {s.text};")
-            elif kind is nest.Counter:
+            elif type(s) is nest.Counter:
                 out.append(f"{pad}{self.index} {s.name} = {s.text};")
-            elif kind is nest.Loop:
+            elif type(s) is nest.Loop:
                 step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
                 out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
                 self.write(s.body, depth + 1, out)
                 out.append(pad + "}")
-            elif kind is nest.Variable:
+            elif type(s) is nest.Variable:
                 if s.size:
                     out.append(f"{pad}{self.computed(s.dtype)} {s.name}[{s.size}];")
                     out.append(f"{pad}for (int l = 0; l < {s.size}; l++) {s.name}[l] = {s.value};")
                 else:
                     out.append(f"{pad}{self.computed(s.dtype)} {s.name} = {s.value};")
-            elif kind is nest.Assign:
+            elif type(s) is nest.Assign:
                 out.append(f"{pad}{s.name} = {s.value};")
-            elif kind is nest.If:
+            elif type(s) is nest.If:
                 out.append(f"{pad}if ({s.condition}) {{")
                 self.write(s.body, depth + 1, out)
                 out.append(pad + "}")
-            elif kind is nest.Forever:
+            elif type(s) is nest.Forever:
                 out.append(pad + "for (;;) {")
                 self.write(s.body, depth + 1, out)
                 out.append(pad + "}")
             else:
-                assert kind is nest.Leave
+                assert type(s) is nest.Leave
                 out.append(f"{pad}if (!({s.condition})) break;")
 
     def pointer_to(self, parameter: nest.Parameter) -> str:

@@ -57,7 +57,7 @@ class Pool:
         self.in_use = self.kept = self.most = 0
         self._free: dict[int, list[Any]] = collections.defaultdict(list)
         # A finaliser may run in the middle of any of these, in the same thread.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def take(self, size: int) -> Block:
         """A block of at least ``size`` bytes, held once.
@@ -68,7 +68,7 @@ class Pool:
             There is no room, even after all that was kept has been given back.
         """
         size = rounded(size)
-        with self._lock:
+        with self.lock:
             waiting = self._free.get(size)
             if waiting:
                 memory = waiting.pop()
@@ -92,9 +92,15 @@ class Pool:
             self.trim()
             return self.launcher.allocate(size)
 
+    def hold(self, block: Block) -> Block:
+        """One holder more."""
+        with self.lock:
+            block.holders += 1
+        return block
+
     def drop(self, block: Block) -> None:
         """One holder less."""
-        with self._lock:
+        with self.lock:
             block.holders -= 1
             if not block.holders:
                 self._free[block.size].append(block.memory)
@@ -103,7 +109,7 @@ class Pool:
 
     def trim(self) -> None:
         """Give back all that waits."""
-        with self._lock:
+        with self.lock:
             self.launcher.wait()
             for waiting in self._free.values():
                 while waiting:

@@ -84,15 +84,12 @@ class Plan:
         frame: dict[int, Block] = dict(self.kept)
         for v, block in zip(self.program.inputs, given, strict=True):
             frame[v.number] = block
-        for block in frame.values():
-            block.holders += 1
         pool = runner.pool
+        for block in frame.values():
+            pool.hold(block)
         try:
             self._steps(runner, frame, pool)
-            outs = [frame[v.number] for v in self.program.outputs]
-            for block in outs:
-                block.holders += 1
-            return outs
+            return [pool.hold(frame[v.number]) for v in self.program.outputs]
         finally:
             for block in frame.values():
                 pool.drop(block)
@@ -143,7 +140,7 @@ class Runner:
         a, b = op.params["cond_nconsts"], op.params["body_nconsts"]
         cond_consts, body_consts, carry = given[:a], given[a : a + b], given[a + b :]
         for block in carry:
-            block.holders += 1
+            self.pool.hold(block)
         while True:
             (told,) = cond.run(self, [*cond_consts, *carry])
             go_on = self.number(told, np.dtype(bool))
@@ -167,7 +164,7 @@ class Runner:
         b = a + params["num_carry"]
         consts, carry, xs = given[:a], given[a:b], given[b:]
         for block in carry:
-            block.holders += 1
+            self.pool.hold(block)
         length = params["length"]
         rows = [bytes_of(v) // max(length, 1) for v in op.operands[b:]]
         ys = op.results[b - a :]

@@ -129,7 +129,7 @@ def convert(em: Emitter, x: Element, dtype: Any) -> Element:
         return (*parts, em.literal(0, real)) if len(parts) == 1 else tuple(parts)
     if given == dtype:
         return x
-    (scalar,) = x
+    scalar = x[0]
     if scalar.value is not None and dtypes.is_integer(given) and not half(dtype) and dtype != BOOL:
         if dtypes.is_float(dtype) or _fits(scalar.value, dtype):
             return (em.literal(scalar.value, dtype),)
