@@ -69,6 +69,12 @@ def test_collectives_are_counted_by_kind_with_the_bytes_of_their_results() -> No
     }  # fmt: skip
 
 
+def test_custom_calls_are_those_of_the_main_computation() -> None:
+    inner = "%fused {\n  %g = s32[4] custom-call(%p)\n}\n"
+    main = "ENTRY %main {\n  %a = f32[4] custom-call(%b)\n  ROOT %c = f32[4] custom-call(%a)\n}\n"
+    assert topologies.custom_calls(inner + main) == 2 and topologies.custom_calls(inner) == 0
+
+
 def test_a_program_of_one_device_has_none() -> None:
     assert collectives_in("ENTRY %main {\n  ROOT %add = f32[] add(%a, %b)\n}\n") == {}
 

@@ -61,7 +61,7 @@ class AheadBackend(Backend):
                 fix="Ask for one replica, and as many partitions as there are devices",
             )
         raw = [device.raw for device in devices if isinstance(device, AheadDevice)]
-        compiled = topologies.compile_ahead(program, raw, self.name, fast=options.effort == "fast")
+        compiled = topologies.compile_ahead(program, raw, self.target, fast=options.effort == "fast")
         results = signature.results_of(program, compiled)
         tilings = signature.tilings_of(compiled, results, len(raw)) if len(raw) > 1 else None
         return AheadExecutable(compiled, results, devices, tilings)
