@@ -120,7 +120,9 @@ class Exchange(Step):
         self.names: tuple[Any, ...] = eqn.primitive.names(eqn.params)  # pyright: ignore[reportAttributeAccessIssue]
         self.groups = team.groups(self.names)
         self.claimed = claim(eqn, team, self.groups, options.effort)
-        self.made: tuple[ClosedJaxpr, list[list[Any]]] | None = None
+        if self.claimed is None:
+            axes = [(name, team.sizes[name]) for name in self.names]
+            self.meaning, self.differing = stacked_meaning(eqn.primitive, [v.aval for v in operands], eqn.params, axes)
 
     def run(self, values: list[Parts]) -> list[Parts]:
         members = self.team.members
@@ -129,15 +131,11 @@ class Exchange(Step):
                 return [self.claimed(values[0])]
             except Exception as error:
                 raise told(error, self.team, [self.eqn]) from error
-        if self.made is None:
-            axes = [(name, self.team.sizes[name]) for name in self.names]
-            self.made = stacked_meaning(self.eqn.primitive, [v.aval for v in self.operands], self.eqn.params, axes)
-        closed, differing = self.made
         out: list[Parts] = [[None] * len(members) for _ in self.results]
         for group in self.groups:
             stacks = [self._stacked(parts, v.aval, group) for v, parts in zip(self.operands, values, strict=True)]
-            found = run_reference(closed, *stacks)
-            for made, axes, var, whole in zip(out, differing, self.results, found, strict=True):
+            found = run_reference(self.meaning, *stacks)
+            for made, axes, var, whole in zip(out, self.differing, self.results, found, strict=True):
                 for member in group:
                     place = tuple([self.team.place(member, name) for name in axes])
                     made[member] = put(members[member], whole[place], var.aval)

@@ -70,12 +70,12 @@ class Team:
     @contextlib.contextmanager
     def speaking(self) -> Iterator[None]:
         """Inside, the axes of the team, and no others, are named axes of what is staged."""
-        saved = state.axes
-        state.axes = self.axes
+        saved = state.axes, state.alike
+        state.axes, state.alike = self.axes, frozenset()
         try:
             yield
         finally:
-            state.axes = saved
+            state.axes, state.alike = saved
 
     def key(self) -> Any:
         """Equal for equal teams."""
