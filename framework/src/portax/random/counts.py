@@ -223,9 +223,16 @@ def binomial_of(key: Any, count: Any, prob: Any) -> Any:
     return pnp.where(rare | no_count | no_prob | endless, out, whole - out)
 
 
+def _drawn_in(p: Any) -> Any:
+    """The dtype that binomial numbers are drawn in, whatever they are asked for in: that of the probability."""
+    return dtypes.to_inexact(p.dtype)
+
+
 @sampler
 def _binomial(key: Any, n: Any, p: Any, *, shape: Shape, dtype: Any) -> Any:
-    return binomial_of(key, broadcast_to(convert(n, dtype), shape), broadcast_to(convert(p, dtype), shape))
+    drawn = _drawn_in(p)
+    out = binomial_of(key, broadcast_to(convert(n, drawn), shape), broadcast_to(convert(p, drawn), shape))
+    return convert(out, dtype)
 
 
 def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> Array:
@@ -260,20 +267,21 @@ def binomial(key: Any, n: Any, p: Any, shape: Any = None, dtype: Any = None) -> 
 @sampler
 def _multinomial(key: Any, n: Any, p: Any, *, shape: Shape, dtype: Any, unroll: int | bool) -> Any:
     """One outcome after another: each a binomial number of the trials left, given the outcomes before."""
-    left = broadcast_to(convert(n, dtype), shape[:-1])
-    p = pnp.moveaxis(broadcast_to(convert(p, dtype), shape), -1, 0)
+    drawn = _drawn_in(p)
+    left = broadcast_to(convert(n, drawn), shape[:-1])
+    p = pnp.moveaxis(broadcast_to(convert(p, drawn), shape), -1, 0)
     rest = pnp.flip(pnp.cumsum(pnp.flip(p, 0), 0), 0)
     given = p / pnp.where(rest == 0, 1, rest)
 
     def draw(left: Any, step: Any) -> tuple[Any, Any]:
         share, key = step
-        drawn = binomial_of(key, left, pnp.clip(share, 0, 1))
-        return left - drawn, drawn
+        found = binomial_of(key, left, pnp.clip(share, 0, 1))
+        return left - found, found
 
     keys = pnp.stack(split_key(key, shape[-1])) if shape[-1] else None
     if keys is None:
         return pnp.zeros(shape, dtype)
-    return pnp.moveaxis(scan(draw, left, (given, keys), unroll=unroll)[1], 0, -1)
+    return convert(pnp.moveaxis(scan(draw, left, (given, keys), unroll=unroll)[1], 0, -1), dtype)
 
 
 def multinomial(

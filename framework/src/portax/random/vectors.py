@@ -9,7 +9,7 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ShapeError
-from portax.numpy.promotion import as_array
+from portax.numpy.promotion import as_array, promote_dtypes_inexact
 from portax.random.continuous import exponential_of
 from portax.random.gamma import gamma_of
 from portax.random.normal import any_normal
@@ -118,7 +118,7 @@ def ball(
 # -- by matrices ------------------------------------------------------------------------------------------------------
 @sampler
 def _multivariate_normal(key: Any, mean: Any, cov: Any, *, shape: Shape, dtype: Any, method: str) -> Any:
-    mean, cov = mean.astype(dtype), cov.astype(dtype)
+    mean, cov = promote_dtypes_inexact("multivariate_normal", mean, cov)
     if method == "cholesky":
         factor = linalg.cholesky(cov)
     elif method == "eigh":
@@ -128,7 +128,8 @@ def _multivariate_normal(key: Any, mean: Any, cov: Any, *, shape: Shape, dtype: 
         vectors, squares, _ = linalg.svd(cov)
         factor = vectors * pnp.sqrt(squares[..., None, :])
     n = mean.aval.shape[-1]
-    return mean + pnp.einsum("...ij,...j->...i", factor, any_normal(key, (*shape, n), dtype))
+    out = mean + pnp.einsum("...ij,...j->...i", factor, any_normal(key, (*shape, n), dtype))
+    return out.astype(dtype)
 
 
 def multivariate_normal(
@@ -173,8 +174,10 @@ def multivariate_normal(
         raise ArgumentError(
             wrong=f"multivariate_normal knows no method {method!r}", fix='Give "cholesky", "eigh" or "svd"'
         )
-    dtype = dtype_for(dtype, "multivariate_normal")
     mean, cov = as_array(mean, "multivariate_normal"), as_array(cov, "multivariate_normal")
+    # Where no dtype is asked for, it is that of the parameters.
+    own = promote_dtypes_inexact("multivariate_normal", mean, cov)[0].dtype
+    dtype = own if dtype is None else dtype_for(dtype, "multivariate_normal")
     if not mean.ndim or cov.ndim < 2 or cov.shape[-2:] != (mean.shape[-1],) * 2:
         raise ShapeError(
             wrong=f"multivariate_normal needs a mean (..., n) and a cov (..., n, n), got {mean.aval} and {cov.aval}",
