@@ -58,6 +58,12 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     counting.begin()
     yield
     counting.end()
+    item.user_properties.append(counting.take())
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        counting.receive(report.user_properties)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,24 @@ def test_one_refusal_is_said_and_two_are_not() -> None:
 
 def test_a_row_whose_function_differs_fails_with_the_call() -> None:
     wrong = row("numpy.sin", arr(), call=lambda lib, f, x: f(x) + (lib.__name__ == "portax"), signatures=2)[0]
-    before = counting.DRAWN["numpy.sin"]
     try:
         with pytest.raises(AssertionError, match=r"at once, smooth: numpy\.sin\(.*:float.*jax: np\.float"):
             checking.check(wrong, True)
     finally:
-        counting.DRAWN["numpy.sin"] = before
+        counting.take()  # what is compared here is no case
+
+
+def test_the_cases_of_a_test_arrive_with_its_report_and_once() -> None:
+    before = counting.DRAWN["numpy.sin"], counting.BY_TESTS["numpy.cos"]
+    counting.add("numpy.sin", 3)
+    properties = [("other", None), counting.take(), counting.take()]
+    try:
+        counting.receive(json.loads(json.dumps(properties)))  # as it comes from another process
+        counting.receive([(counting.PROPERTY, [{"numpy.cos": 2}, {}])])
+        assert counting.DRAWN["numpy.sin"] == before[0] + 3
+        assert counting.BY_TESTS["numpy.cos"] == before[1] + 2
+    finally:
+        counting.DRAWN["numpy.sin"], counting.BY_TESTS["numpy.cos"] = before
 
 
 def test_a_known_difference_that_is_gone_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,9 @@
 A case is a test, or an example of a hypothesis test, that uses a public function in jax and in portax alike; or a
 drawn case of a table, which says so itself. Modules of both libraries note which names a test takes from them: only
 while a test runs, and only for code of the tests.
+
+A test's cases travel with its report, so that they arrive where the run is summed up, also from the processes of
+pytest-xdist.
 """
 
 from __future__ import annotations
@@ -14,17 +17,40 @@ import types
 from collections.abc import Iterable
 from typing import Any
 
-#: Cases by path below the library: those of tests, and those that a table drew.
+#: Cases of the run so far, by path below the library: those of tests, and those that a table drew.
 BY_TESTS: collections.Counter[str] = collections.Counter()
 DRAWN: collections.Counter[str] = collections.Counter()
 LEAST = 40
+
+#: What a report calls its test's cases.
+PROPERTY = "cases beside jax"
+
+_used: collections.Counter[str] = collections.Counter()  # of the test that runs
+_drawn: collections.Counter[str] = collections.Counter()
 
 _seen: dict[str, set[str]] | None = None
 
 
 def add(path: str, cases: int) -> None:
     """Note cases that a table drew."""
-    DRAWN[path] += cases
+    _drawn[path] += cases
+
+
+def take() -> tuple[str, list[dict[str, int]]]:
+    """The cases of the test that ran, as its report carries them; what was noted is forgotten."""
+    found = PROPERTY, [dict(_used), dict(_drawn)]
+    _used.clear()
+    _drawn.clear()
+    return found
+
+
+def receive(properties: Iterable[tuple[str, Any]]) -> None:
+    """Count the cases that a report brought."""
+    for name, value in properties:
+        if name == PROPERTY:
+            used, drawn = value
+            BY_TESTS.update(used)
+            DRAWN.update(drawn)
 
 
 def begin() -> None:
@@ -37,7 +63,7 @@ def end() -> None:
     """It ends: what it took from both libraries, it compared."""
     global _seen
     if _seen is not None:
-        BY_TESTS.update(_seen["jax"] & _seen["portax"])
+        _used.update(_seen["jax"] & _seen["portax"])
     _seen = None
 
 
