@@ -39,7 +39,7 @@ def test_scans_run_and_are_differentiated(device, reverse):
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("n", [1, 15, 16, 17, 100])
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 100])
 def test_sorts_are_stable_and_put_nan_last(device, axis, n):
     rng = np.random.default_rng(n)
     x = rng.integers(0, 5, (n, 3) if axis == 0 else (3, n)).astype(np.float32)
@@ -47,6 +47,16 @@ def test_sorts_are_stable_and_put_nan_last(device, axis, n):
     order = on(device, lambda x: pnp.argsort(x, axis=axis, stable=True), x)
     np.testing.assert_array_equal(np.asarray(order), np.argsort(x, axis=axis, kind="stable"))
     np.testing.assert_array_equal(np.asarray(on(device, lambda x: pnp.sort(x, axis=axis), x)), np.sort(x, axis=axis))
+
+
+def test_chains_of_any_length_are_written(device):
+    def f(x):
+        for i in range(300):
+            x = pnp.sin(x) + i
+        return x
+
+    x = np.ones((4, 5), np.float32)
+    np.testing.assert_allclose(np.asarray(on(device, f, x)), np.asarray(f(x)), rtol=1e-5)
 
 
 def test_the_last_of_several_updates_wins_and_sums_are_in_order(device):

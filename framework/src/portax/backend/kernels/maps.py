@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from portax.backend.kernels import scalars
+from portax.backend.kernels import nest, scalars
 from portax.backend.kernels.emit import Emitter, numbers_of, rule
 from portax.backend.kernels.indexes import Index, Indices, Place, place
 from portax.backend.kernels.nest import Element, Scalar
 from portax.backend.kernels.program import Value
 from portax.core import dtypes
+from portax.core.aval import Aval
 from portax.primitives.indexing import CLIP, FILL_OR_DROP, ONE_HOT, default_fill
+from portax.runtime.lowering import decomposition
 
 
 def _operation(value: Value) -> tuple[list[Value], dict[str, Any]]:
@@ -256,3 +258,17 @@ def _regrouped(em: Emitter, parts: Element, dtype: Any) -> Element:
         assert total is not None
         out.append(scalars.bitcast(em, total, dtype))
     return tuple(out)
+
+
+@rule("threefry2x32")
+def _threefry2x32(em: Emitter, value: Value, indices: Indices) -> Element:
+    """Its rounds are a program of scalars with two results, which know of each other."""
+    op = value.source
+    assert op is not None
+    xs = [em.element(x, indices if x.shape else ()) for x in op.operands]
+    closed = decomposition(op.primitive, [Aval((), x.dtype) for x in op.operands], op.params)
+    outs = em.run_scalars(closed, xs)
+    known = nest.scope_of(indices, em.root).known
+    for result, out in zip(op.results, outs, strict=True):
+        known[(result.number, *(i.key for i in indices))] = out
+    return outs[op.results.index(value)]

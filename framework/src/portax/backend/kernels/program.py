@@ -200,8 +200,8 @@ class Reader:
         if name == "platform_index":
             index = primitive.stablehlo(_Asking(self.platform), **params)
             return [self._value(program, outs[0].aval, None, np.asarray(index, outs[0].aval.dtype))]
-        if name in STEPS and operands[0].size:
-            for step, said in STEPS[name](operands, params):
+        if name in STEPS:
+            for step, said in STEPS[name](operands, params) if operands[0].size else ():
                 operands = self._kept(program, step, operands, said, [x.aval for x in operands], source)
             return operands
         elementwise = isinstance(primitive, Elementwise) and not primitive.multiple_results

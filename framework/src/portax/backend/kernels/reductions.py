@@ -249,6 +249,22 @@ def _reduce(em: Emitter, value: Value, indices: Indices) -> Element:
     return scalars.convert(em, total, value.dtype)
 
 
+def expects_lanes(value: Value) -> bool:
+    """Whether the kernel of a value is sure to be written in blocks: then it is not tried otherwise first."""
+    op = value.source
+    if op is None or op.name != "dot_general" or not value.shape or value.shape[-1] < 8:
+        return False
+    (x_sum, y_sum), _ = op.params["dimension_numbers"]
+    y = op.operands[1]
+    free = len(y.shape) - len(y_sum) - len(op.params["dimension_numbers"][1][1])
+    return (
+        free > 0
+        and bool(x_sum)
+        and y_sum[-1] != len(y.shape) - 1
+        and op.operands[0].size > value.size // value.shape[-1]
+    )
+
+
 @rule("dot_general")
 def _dot_general(em: Emitter, value: Value, indices: Indices) -> Element:
     assert value.source is not None

@@ -27,6 +27,10 @@ CUSTOM: dict[str, Callable[[Emitter, Operation], int]] = {}
 
 #: A chain of operations dearer than this, needed in several kernels, is kept in memory.
 DEAR = 16.0
+#: Operations after which a chain is cut.
+LONG = 64
+#: Values that one kernel computes at most; each has a buffer or more, and devices limit how many a kernel may have.
+TOGETHER = 16
 #: Elements that are worth a work-item of their own.
 WORTH = 32768
 
@@ -88,7 +92,7 @@ class Schedule:
         self.program, self.functions = program, functions
         #: Numbers of the values that have, or will have, a buffer.
         self.buffers: set[int] = set()
-        self.kept = needed_twice(program)
+        self.kept = worth_keeping(program)
         self.steps: list[Step] = []
         self._run()
         self.steps.reverse()
@@ -137,7 +141,7 @@ class Schedule:
             if v.shape != last.shape or v.source.name in CUSTOM or v.source.name in CONTROL:
                 continue
             outside = [w for w in others if w is not v and w not in group]
-            if not any(w.before >> v.number & 1 for w in outside) and len(group) < 64:
+            if not any(w.before >> v.number & 1 for w in outside) and len(group) < TOGETHER:
                 group.append(v)
         while True:
             try:
@@ -148,6 +152,8 @@ class Schedule:
                 group = [v for v in group if v is last or not clash.value.before >> v.number & 1]
 
     def _write(self, group: list[Value]) -> Step:
+        if reductions.expects_lanes(group[-1]):
+            return self._nest(group, lanes=True)
         try:
             return self._nest(group, lanes=False)
         except reductions.InLanes:
@@ -292,9 +298,12 @@ def _note(group: list[Value]) -> str:
     return ", ".join(names)
 
 
-# -- what is needed twice ---------------------------------------------------------------------------------------------
-def needed_twice(program: Program) -> set[int]:
-    """Values that are dear to compute and needed in several places, which no one kernel has in common."""
+# -- what is kept -----------------------------------------------------------------------------------------------------
+def worth_keeping(program: Program) -> set[int]:
+    """Values that are dear to compute and needed in several places, which no one kernel has in common.
+
+    And one in every long chain, however it is used: kernels are written by walking down chains.
+    """
     home: dict[int, object] = {v.number: v.number for v in program.outputs}
     several: set[int] = set()
     for op in reversed(program.operations):
@@ -308,9 +317,11 @@ def needed_twice(program: Program) -> set[int]:
                 home[value.number] = value.number
                 several.add(value.number)
     cost: dict[int, float] = {}
+    length: dict[int, int] = {}
     kept: set[int] = set()
     for op in program.operations:
         dear = _weight(op)
+        long = 1 + max([length.get(x.number, 0) for x in op.operands if x.number not in kept], default=0)
         for x in dict.fromkeys(op.operands):
             if x.number not in kept:
                 hoisted = op.results[0].size >= 2 * max(x.size, 1)
@@ -320,7 +331,8 @@ def needed_twice(program: Program) -> set[int]:
         for value in op.results:
             cost[value.number] = min(dear, 1e6)
             limit = DEAR if value.size > 1 else 1000.0
-            if value.number in several and dear > limit:
+            length[value.number] = long
+            if (value.number in several and dear > limit) or long > LONG:
                 kept.add(value.number)
     return kept
 
