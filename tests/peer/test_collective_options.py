@@ -41,15 +41,15 @@ GROUPED = {
     "psum of a number": lambda lax, x: lax.psum(1, "x", axis_index_groups=HALVES) * x,
     "psum of a tree": lambda lax, x: lax.psum({"a": x, "b": 2 * x}, "x", axis_index_groups=PAIRS)["b"],
     "pmean": lambda lax, x: lax.pmean(x, "x", axis_index_groups=PAIRS),
-    "pmax": lambda lax, x: lax.pmax(x, "x", axis_index_groups=HALVES),
-    "pmin of uneven groups": lambda lax, x: lax.pmin(x, "x", axis_index_groups=UNEVEN),
+    "pmax": lambda lax, x: lax.pmax(lax.stop_gradient(x), "x", axis_index_groups=HALVES) * x,
+    "pmin of uneven groups": lambda lax, x: lax.pmin(lax.stop_gradient(x), "x", axis_index_groups=UNEVEN) * x,
     "all_gather": lambda lax, x: lax.all_gather(x, "x", axis_index_groups=PAIRS),
     "all_gather tiled": lambda lax, x: lax.all_gather(x, "x", axis_index_groups=HALVES, axis=1, tiled=True),
     "psum_scatter": lambda lax, x: lax.psum_scatter(x, "x", axis_index_groups=HALVES),
     "psum_scatter tiled": lambda lax, x: lax.psum_scatter(
         x, "x", axis_index_groups=PAIRS, scatter_dimension=1, tiled=True
     ),
-    "all_to_all": lambda lax, x: lax.all_to_all(x, "x", 0, 1, axis_index_groups=HALVES),
+    "all_to_all": lambda lax, x: lax.all_to_all(x, "x", 0, 0, axis_index_groups=HALVES),
     "all_to_all tiled": lambda lax, x: lax.all_to_all(x, "x", 1, 0, axis_index_groups=PAIRS, tiled=True),
     "pswapaxes": lambda lax, x: lax.pswapaxes(x, "x", 0, axis_index_groups=HALVES),
 }

@@ -148,6 +148,13 @@ REFUSED = {
         )(X),
         "ragged_all_to_all was given axis_index_groups, which it does not take",
     ),
+    "a batch spread over no axis": (
+        lambda: portax.vmap(mapped(), spmd_axis_name="z")(np.ones((2, 4))), "to spread a batch over 'z', and the mesh",
+    ),
+    "a batch that does not divide": (
+        lambda: portax.vmap(mapped(mesh=GRID), spmd_axis_name="y")(np.ones((3, 4))),
+        "to spread a batch of 3 over the mesh axes",
+    ),
     "pcast of what varies": (
         lambda: mapped(lambda x: lax.pcast(x, "x", to="varying"))(X), "which varies along 'x' already",
     ),

@@ -138,6 +138,8 @@ class Primitive:
     shown_as_none: tuple[str, ...] = ()
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.
     opens_for_tangents: bool = False
+    #: Its batching rule asks over which mesh axes a batch is spread (``spmd_axis_name`` of ``vmap``).
+    spreads: bool = False
     #: Its transpose takes cotangents of which devices have parts, and gives such: see ``portax.transforms.alike``.
     takes_parts: bool = False
     #: Its parameters hold Python functions, which may close over tracers: a batch hands it to ``batch_axis`` itself,

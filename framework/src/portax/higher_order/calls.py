@@ -127,7 +127,7 @@ class ProgramCall(Hoisting):
 
     def batch_axis(self, trace: Any, batched: Sequence[bool], *operands: Any, jaxpr: ClosedJaxpr, **params: Any) -> Any:
         """Batching where the program consults the batch axis by name."""
-        many, out_batched = batch_jaxpr(jaxpr, trace.size, batched, axis_name=trace.axis_name)
+        many, out_batched = batch_jaxpr(jaxpr, trace.size, batched, axis_name=trace.axis)
         return self._apply(operands, many, params), out_batched
 
 

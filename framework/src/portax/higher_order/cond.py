@@ -131,7 +131,7 @@ class Cond(Hoisting):
 
     def batch_axis(self, trace: Any, batched: Any, index: Any, *operands: Any, branches: Any, **params: Any) -> Any:
         """Batching where a branch consults the batch axis by name."""
-        return self._batch(trace.size, trace.axis_name, batched, index, operands, branches, params)
+        return self._batch(trace.size, trace.axis, batched, index, operands, branches, params)
 
     def _batch(
         self, size: int, axis_name: Any, batched: Any, index: Any, operands: Any, branches: Any, params: Any

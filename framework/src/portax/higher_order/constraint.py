@@ -37,6 +37,7 @@ class ShardingConstraint(Primitive):
     dtypes = ("bool", "int", "uint", "float", "complex")
     linear_in = (0,)
     memoize = False
+    spreads = True
 
     def shape(self, x: Aval, *, sharding: Any) -> Any:
         return x.shape
@@ -63,6 +64,13 @@ class ShardingConstraint(Primitive):
             return x  # a division without names has none for one more axis
         spec = PartitionSpec(PartitionSpec.UNCONSTRAINED, *sharding.spec)
         return self.bind(x, sharding=NamedSharding(sharding.mesh, spec))
+
+    def batch_axis(self, trace: Any, batched: Sequence[bool], x: Any, *, sharding: Any) -> Any:
+        """Batching where the batch is spread over mesh axes."""
+        if not isinstance(sharding, NamedSharding) or trace.spmd_axis_name is None:
+            return self.batch(batched, x, sharding=sharding), True
+        spec = PartitionSpec(trace.spmd_axis_name, *sharding.spec)
+        return self.bind(x, sharding=NamedSharding(sharding.mesh, spec)), True
 
     def decompose(self, x: Any, *, sharding: Any) -> Any:
         return x

@@ -54,6 +54,8 @@ def hoisted_alike(programs: Sequence[ClosedJaxpr]) -> tuple[tuple[ClosedJaxpr, .
 class Hoisting(Primitive):
     """A primitive whose parameters hold programs that may close over tracers."""
 
+    spreads = True
+
     def closing(self, params: dict[str, Any]) -> bool:
         """Whether a program in the parameters has a tracer among its constants."""
         return closes(params["jaxpr"])

@@ -266,7 +266,7 @@ class Scan(Hoisting):
 
     def batch_axis(self, trace: Any, batched: Any, *operands: Any, **params: Any) -> Any:
         """Batching where the body consults the batch axis by name."""
-        return self._batch(trace.size, trace.axis_name, batched, operands, **params)
+        return self._batch(trace.size, trace.axis, batched, operands, **params)
 
     def _batch(
         self, size: int, axis_name: Any, batched: Any, operands: Any, *, jaxpr: Any, num_consts: int, num_carry: int,

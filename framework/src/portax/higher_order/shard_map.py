@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from portax import errors
 from portax import primitives as p
 from portax.core.aval import NOWHERE, Aval, Axes, aval_of
 from portax.core.jaxpr import ClosedJaxpr, Effects, Eqn
@@ -37,7 +38,7 @@ from portax.runtime.lowering import lower_closed
 from portax.runtime.placements import meshes
 from portax.runtime.reference import run_reference
 from portax.runtime.shardings import NamedSharding
-from portax.transforms.batch import batch, batch_jaxpr, materialize
+from portax.transforms.batch import SpreadAxis, batch, batch_jaxpr, materialize
 from portax.transforms.dce import narrowed
 from portax.transforms.jvp import jvp_jaxpr
 from portax.transforms.linearize import linearize_jaxpr
@@ -244,17 +245,19 @@ class ShardMap(ProgramCall):
 
     def batch_axis(self, trace: Any, batched: Sequence[bool], *operands: Any, **params: Any) -> Any:
         """Batching where the program consults the batch axis by name, or the mesh has axes for it."""
-        return self._batched(batched, operands, trace.size, trace.axis_name, None, params)
+        return self._batched(batched, operands, trace.size, trace.axis_name, trace.spmd_axis_name, params)
 
     def _batched(
-        self, batched: Sequence[bool], operands: Sequence[Any], size: int, name: Any, over: Any, params: dict[str, Any]
+        self, batched: Sequence[bool], operands: Sequence[Any], size: int, name: Any, spmd: Any, params: dict[str, Any]
     ) -> Any:
-        with inside(params["mesh"], params["manual"], params["check_vma"]):
-            many, out_batched = batch_jaxpr(params["jaxpr"], size, batched, axis_name=name)
-        first = () if over is None else over
+        mesh, manual, checked = params["mesh"], params["manual"], params["check_vma"]
+        over = _spread_over(spmd, size, params)
+        axis = SpreadAxis(name, None, frozenset(over) if checked else NOWHERE) if over else name
+        with inside(mesh, manual, checked):
+            many, out_batched = batch_jaxpr(params["jaxpr"], size // cuts(mesh, over), batched, axis_name=axis)
 
         def specs(old: Sequence[Names], flags: Sequence[bool]) -> tuple[Names, ...]:
-            return tuple([(first, *spec) if flag else spec for spec, flag in zip(old, flags, strict=True)])
+            return tuple([(over, *spec) if flag else spec for spec, flag in zip(old, flags, strict=True)])
 
         new = {
             **params, "jaxpr": many, "in_specs": specs(params["in_specs"], batched),
@@ -295,6 +298,30 @@ def spec_of_names(spec: Names) -> PartitionSpec:
     while entries and entries[-1] is None:
         entries.pop()
     return PartitionSpec(*entries)
+
+
+def _spread_over(spmd: Any, size: int, params: dict[str, Any]) -> tuple[Any, ...]:
+    """The mesh axes that a batch is cut by, of those that ``vmap`` was told to spread it over.
+
+    One by which operands or results are cut already, such as what each device keeps for the way back, cuts no more.
+    """
+    mesh, over = params["mesh"], () if spmd is None else spmd if isinstance(spmd, tuple) else (spmd,)
+    for name in over:
+        if name not in mesh.shape:
+            raise errors.ArgumentError(
+                wrong=f"vmap was told to spread a batch over {name!r}, and the mesh of shard_map in it has "
+                f"{tuple(mesh.axis_names)}",
+                fix="Give axes of the mesh as spmd_axis_name",
+            )
+    used = {name for spec in (*params["in_specs"], *params["out_specs"]) for name in mapped(spec)}
+    over = tuple([name for name in over if name in params["manual"] and name not in used])
+    if size % cuts(mesh, over):
+        raise errors.ShapeError(
+            wrong=f"vmap was told to spread a batch of {size} over the mesh axes {over}, which cut it into "
+            f"{cuts(mesh, over)} parts",
+            fix="Make the batch a multiple of it, or leave spmd_axis_name out",
+        )
+    return over
 
 
 def _with_leading(closed: ClosedJaxpr, n: int) -> ClosedJaxpr:

@@ -130,7 +130,7 @@ class CustomLinearSolve(Primitive):
 
     def batch_axis(self, trace: Any, batched: Any, *operands: Any, **params: Any) -> Any:
         """Batching where one of the programs consults the batch axis by name."""
-        return self._batch(trace.size, trace.axis_name, batched, operands, **params)
+        return self._batch(trace.size, trace.axis, batched, operands, **params)
 
     def _batch(
         self, size: int, axis_name: Any, batched: Any, operands: Any, jaxprs: LinearSolve, const_lengths: LinearSolve

@@ -145,7 +145,7 @@ def all_to_all(
     groups = groups_of("all_to_all", axis_index_groups, names)
     size = length_of(names, groups)
     # As JAX writes it: one name stands by itself.
-    along = {"axis_name": names if len(names) > 1 else names[0], "axis_index_groups": groups}
+    along = {"axis_name": names if len(names) != 1 else names[0], "axis_index_groups": groups}
 
     def exchange(leaf: Any) -> Any:
         leaf = as_operand(leaf, "all_to_all")

@@ -8,10 +8,10 @@ batched, and runs once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from portax import errors
-from portax.core.aval import Aval, aval_of
+from portax.core.aval import NOWHERE, Aval, Axes, aval_of
 from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
@@ -21,6 +21,21 @@ from portax.primitives.broadcasting import broadcast_in_dim
 from portax.transforms.stage import eval_closed, stage_closed
 
 leaks = lazy("portax.transforms.leaks")
+
+
+class SpreadAxis(NamedTuple):
+    """A batch axis that is spread over mesh axes.
+
+    Attributes
+    ----------
+    name : its own name, or None
+    spmd : name or tuple of names of the mesh axes; None where it is one device's already
+    varying : mesh axes along which rows are therefore other rows
+    """
+
+    name: Any
+    spmd: Any
+    varying: Axes = NOWHERE
 
 
 class BatchTracer(Tracer):
@@ -38,11 +53,20 @@ class BatchTracer(Tracer):
 class BatchTrace(Trace):
     """Runs each primitive's batching rule in the parent trace."""
 
-    __slots__ = ("alive", "axis_name", "parent", "size", "spmd_axis_name")
+    __slots__ = ("alive", "axis_name", "parent", "size", "spmd_axis_name", "spread", "varying")
 
-    def __init__(self, parent: Trace, size: int, axis_name: Any = None, spmd_axis_name: Any = None) -> None:
+    def __init__(
+        self, parent: Trace, size: int, axis_name: Any = None, spmd_axis_name: Any = None, varying: Axes = NOWHERE
+    ) -> None:
         self.parent, self.size, self.alive = parent, size, True
-        self.axis_name, self.spmd_axis_name = axis_name, spmd_axis_name
+        self.axis_name, self.spmd_axis_name, self.varying = axis_name, spmd_axis_name, varying
+        #: There is more to say of the axis than its name.
+        self.spread = spmd_axis_name is not None or bool(varying)
+
+    @property
+    def axis(self) -> Any:
+        """The name of the axis, or all there is to say of it, as ``batch_jaxpr`` takes it."""
+        return SpreadAxis(self.axis_name, self.spmd_axis_name, self.varying) if self.spread else self.axis_name
 
     def process(self, primitive: Primitive, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
         values: list[Any] = []
@@ -61,7 +85,7 @@ class BatchTrace(Trace):
             mine = primitive.holds_functions or (
                 self.axis_name is not None and self.axis_name in primitive.effects(**params)
             )
-            if mine:
+            if mine or (self.spread and any_batched and primitive.spreads):
                 out, flags = primitive.batch_axis(self, tuple(batched), *values, **params)
             elif not any_batched:
                 return parent.process(primitive, tuple(values), params)
@@ -117,9 +141,10 @@ def batch(
     size: int,
     axis_name: Any = None,
     spmd_axis_name: Any = None,
+    varying: Axes = NOWHERE,
 ) -> tuple[list[Any], list[bool]]:
     """``(outs, which_are_batched)`` of the flat function ``f``, batch axes at 0."""
-    trace = BatchTrace(state.trace, size, axis_name, spmd_axis_name)
+    trace = BatchTrace(state.trace, size, axis_name, spmd_axis_name, varying)
     inputs = [BatchTracer(trace, x) if b else x for x, b in zip(values, batched, strict=True)]
     try:
         with push(trace), extend_axes(axis_name, size):
@@ -154,7 +179,9 @@ def batch_jaxpr(
     Parameters
     ----------
     wanted : which outputs must carry the batch axis even where nothing batched reaches them
+    axis_name : name of the batch axis, or a SpreadAxis
     """
+    axis = axis_name if type(axis_name) is SpreadAxis else SpreadAxis(axis_name, None)
     force = tuple([wanted] * len(closed.out_avals) if isinstance(wanted, bool) else wanted)
     key = ("batch", size, tuple(batched), force, axis_name)
     if key in closed.memo:
@@ -162,11 +189,16 @@ def batch_jaxpr(
     flags: list[bool] = []
 
     def f(*args: Any) -> list[Any]:
-        outs, out_batched = batch(lambda *xs: eval_closed(closed, *xs), args, batched, size, axis_name)
+        outs, out_batched = batch(
+            lambda *xs: eval_closed(closed, *xs), args, batched, size, axis.name, axis.spmd, axis.varying
+        )
         flags[:] = [b or w for b, w in zip(out_batched, force, strict=True)]
         return [materialize(x, b, size) if w else x for x, b, w in zip(outs, out_batched, flags, strict=True)]
 
-    avals = [a.update(shape=(size, *a.shape)) if b else a for a, b in zip(closed.in_avals, batched, strict=True)]
+    avals = [
+        a.update(shape=(size, *a.shape)).vary(a.varying | axis.varying) if b else a
+        for a, b in zip(closed.in_avals, batched, strict=True)
+    ]
     result = stage_closed(f, avals, closed.jaxpr.name), flags
     closed.memo[key] = result
     return result
