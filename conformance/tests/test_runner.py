@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from portax.errors import BackendError
 from portax_conformance import outcomes, report, rows, selection
 from portax_conformance.outcomes import Result
 from portax_conformance.protocol import Lines
@@ -271,3 +272,14 @@ def test_a_report_is_written_whole(tmp_path):
     file = report.write(str(tmp_path / "new"), {"a": 1})
     assert json.loads(open(file).read()) == {"a": 1}
     assert os.listdir(tmp_path / "new") == ["report.json"]
+
+
+def test_a_worker_that_is_ended_from_outside_is_told_of(tmp_path):
+    pool = Pool(1, 30, 4 << 30, 0, environment(tmp_path))
+    try:
+        pool.workers[0].process.kill()
+        with pytest.raises(BackendError, match="a worker of the conformance suite ended: it said nothing") as caught:
+            list(pool.run([["neg/vector/float32/L0/value:reference"]]))
+        assert "portax_conformance.worker by hand" in caught.value.fix
+    finally:
+        pool.close()

@@ -58,7 +58,7 @@ class Between:
         if kind == "complex":
             x = x + 1j * draw.uniform(-3, 3, shape)
         if self.talk.special:
-            x = np.where(draw.random(shape) < 0.5, draw.choice([0.0, -0.0, np.inf, -np.inf, np.nan], shape), x)
+            x = np.where(draw.random(shape) < 0.5, draw.choice([0.0, np.inf, -np.inf, np.nan], shape), x)
         return x.astype(dtype)
 
 

@@ -37,7 +37,7 @@ class Talk:
     adds : it adds, and so rounds
     several : it may work along several axes at once
     typed : its derivative is that of values of which types tell on which devices they are alike
-    special : infinities, NaN and zeros of both signs are among its numbers
+    special : infinities and NaN are among its numbers; of zeros of both signs, either is the greater
     """
 
     primitive: str
