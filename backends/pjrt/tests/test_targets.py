@@ -31,12 +31,6 @@ def test_a_missing_compiler_is_named_with_the_command_that_brings_it(monkeypatch
     assert "portax-pjrt[cuda13]" in raised.value.fix
 
 
-def test_a_library_that_is_no_plugin_is_refused(tmp_path) -> None:
-    (tmp_path / "plugin.so").write_text("not a library")
-    with pytest.raises(BackendError, match=r"the compiler in plugin\.so did not load"):
-        topologies.plugin("a plugin of nobody", str(tmp_path / "plugin.so"))
-
-
 @pytest.mark.parametrize("name", list(cuda_targets.gpus()))
 def test_a_gpu_is_told_with_all_its_numbers(name) -> None:
     gpu, text = cuda_targets.gpus()[name], cuda_targets.config(name)

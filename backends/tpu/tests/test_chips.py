@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from portax.cli import doctor
 from portax.errors import BackendError
 from portax.runtime.plugins import installed
-from portax_tpu import TPUBackend, chips
+from portax_tpu import chips, open_tpus
 from portax_tpu.targets import TPUTargets
 
 
@@ -52,7 +53,7 @@ def test_the_environment_has_the_last_word(bus, monkeypatch, said, present) -> N
 
 def test_without_chips_there_are_no_devices_and_libtpu_is_not_loaded(bus) -> None:
     code = (
-        "import sys, portax_tpu; b = portax_tpu.TPUBackend({});"
+        "import sys, portax_tpu; b = portax_tpu.open_tpus({});"
         "print(b.devices(), b.absence); print('libtpu' in open('/proc/self/maps').read())"
     )
     done = subprocess.run(
@@ -69,7 +70,7 @@ def test_doctor_says_so_in_one_line(monkeypatch) -> None:
 
 def test_an_option_is_refused() -> None:
     with pytest.raises(BackendError, match="the tpu backend has no option 'cores'"):
-        TPUBackend({"cores": "2"})
+        open_tpus({"cores": "2"})
 
 
 def test_a_missing_libtpu_is_named_with_the_command_that_brings_it(monkeypatch) -> None:
@@ -87,8 +88,14 @@ def test_what_is_no_slice_is_refused_before_libtpu_is_asked(name) -> None:
     assert "tpu:v5e:2x2" in raised.value.fix
 
 
-def test_a_client_that_does_not_open_is_named(monkeypatch) -> None:
-    from portax_pjrt.jaxlib import clients
+def test_chips_that_do_not_open_are_named(bus, monkeypatch) -> None:
+    bus(("0x1ae0", "0x0063"))
+    monkeypatch.setattr(chips, "libtpu", lambda: ("libtpu.so", "0"))
+    monkeypatch.setattr(chips, "plugin", lambda: None)
+    with pytest.raises(BackendError, match="the TPUs of this machine could not be opened"):
+        open_tpus({})
 
-    with pytest.raises(BackendError, match="the tpu devices could not be opened"):
-        clients.of_plugin("a plugin that was not loaded", "tpu")
+
+def test_what_is_promised_is_no_more_than_what_was_seen() -> None:
+    seen = dataclasses.replace(chips.capabilities(), dtypes=frozenset({"float32", "float64", "int8"}))
+    assert chips.promised(seen).dtypes == {"float32", "int8"}

@@ -16,7 +16,7 @@ from typing import Any
 
 from portax.backend import Backend, BackendError, Capabilities, Targets
 from portax_pjrt.ahead import AheadBackend
-from portax_pjrt.jaxlib import topologies
+from portax_pjrt.jaxlib import plugins, topologies
 from portax_pjrt.jaxlib.dtypes import DTYPES
 
 #: Folders of the namespace ``jax_plugins`` that may hold the plugin, and the wheels they come in.
@@ -54,7 +54,7 @@ class CUDATargets(Targets):
             )  # fmt: skip
         library, version = plugin()
         raw = topologies.devices(
-            topologies.plugin("cuda", library),
+            plugins.load("cuda", library),
             "",
             {"target_config": config(matched[1]), "topology": f"1x1x{matched[2] or 1}"},
         )

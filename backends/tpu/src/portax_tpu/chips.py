@@ -6,6 +6,7 @@ bus is looked at first, and libtpu is told when it is only to compile.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from portax.backend import BackendError, Capabilities
-from portax_pjrt.jaxlib import topologies
+from portax_pjrt.jaxlib import plugins
 
 BUS = Path("/sys/bus/pci/devices")
 
@@ -83,16 +84,20 @@ def plugin() -> Any:
     if not present():
         for name, value in ALONE.items():
             os.environ.setdefault(name, value)
-    return topologies.plugin("tpu", library)
+    return plugins.load("tpu", library)
 
 
 def capabilities() -> Capabilities:
-    """What programs on TPUs may be."""
+    """What programs on TPUs may be, as far as it is known without one."""
     return Capabilities(
         dtypes=frozenset(known()["capabilities"]["dtypes"]),
-        denormals=frozenset(),  # they become zero
         deterministic=True,
         multi_device=True,
         donation=True,
         asynchronous=True,
     )
+
+
+def promised(able: Capabilities) -> Capabilities:
+    """Of what chips were seen to do, what is promised."""
+    return dataclasses.replace(able, dtypes=able.dtypes & frozenset(known()["capabilities"]["dtypes"]))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from portax.backend import BackendError
 from portax_pjrt.jaxlib import jobs
-from portax_pjrt.jaxlib.versions import JAXLIB, VERSION, XLAError, xc
+from portax_pjrt.jaxlib.versions import JAXLIB, VERSION, xc
 
 
 def cpu(count: int | None = None, job: Any = None, index: int = 0, processes: int = 1) -> Any:
@@ -21,17 +20,6 @@ def cpu(count: int | None = None, job: Any = None, index: int = 0, processes: in
     return xc.make_cpu_client(
         num_devices=count, distributed_client=job, node_id=index, num_nodes=processes, collectives=jobs.gloo(job)
     )
-
-
-def of_plugin(platform: str, where: str) -> Any:
-    """A client of the devices that a plugin finds, which was loaded under the name ``platform``."""
-    try:
-        return xc.make_c_api_client(platform, {})
-    except XLAError as error:
-        raise BackendError(
-            wrong=f"the {where} devices could not be opened: {error}",
-            fix="See whether another process holds them",
-        ) from error
 
 
 def environment(client: Any) -> str:

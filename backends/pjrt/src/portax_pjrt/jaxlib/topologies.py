@@ -1,53 +1,20 @@
 """Compilers of devices that are not here: a plugin, a topology that it knows, and programs compiled for it.
 
-A plugin is loaded once in a process, under the name of its platform, and nobody asks it for a client: it never looks
-for a device. It takes modules only, no text.
+A plugin is loaded (``plugins.load``) and nobody asks it for a client: it never looks for a device. It takes modules
+only, no text.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portax.backend import BackendError, CompileError
+from portax.backend import CompileError
 from portax_pjrt.jaxlib.errors import refusal
 from portax_pjrt.jaxlib.modules import parsed
 from portax_pjrt.jaxlib.programs import compile_options
 from portax_pjrt.jaxlib.versions import XLAError, bindings, xc
-
-_lock = threading.Lock()
-_loaded: dict[str, Any] = {}
-
-
-def plugin(platform: str, library: str) -> Any:
-    """The C API of a plugin, loaded and made ready unless that was done before.
-
-    Parameters
-    ----------
-    platform : str
-        What jaxlib keeps it under.
-    library : str
-        Path of the shared library.
-    """
-    with _lock:
-        if platform not in _loaded:
-            try:
-                if xc.pjrt_plugin_loaded(platform):
-                    _loaded[platform] = bindings.get_pjrt_plugin(platform)
-                else:
-                    _loaded[platform] = xc.load_pjrt_plugin_dynamically(platform, library)
-                if not xc.pjrt_plugin_initialized(platform):
-                    xc.initialize_pjrt_plugin(platform)
-            except (XLAError, AttributeError) as error:
-                _loaded.pop(platform, None)
-                raise BackendError(
-                    wrong=f"the compiler in {os.path.basename(library)} did not load: {_first_line(error)}",
-                    fix="Install it anew, in a release that fits jaxlib",
-                ) from error
-        return _loaded[platform]
 
 
 def devices(api: Any, name: str, options: Mapping[str, Any]) -> list[Any]:
