@@ -128,3 +128,20 @@ def test_without_any_platform_there_are_no_devices_and_words_why(monkeypatch):
     monkeypatch.setattr(module, "installed", list)
     opened = portax_opencl.OpenCLBackend({})
     assert not opened.devices() and "pip install 'portax-opencl[pocl]'" in opened.absence
+
+
+def test_a_loader_that_fails_is_named(device, monkeypatch):
+    import pyopencl as cl
+
+    from portax_opencl import backend as module
+
+    block = device.launcher.allocate(256)
+    with pytest.raises(cl.LogicError) as refused:
+        cl.enqueue_copy(device.launcher.queue, block, np.zeros(1 << 16, np.uint8), is_blocking=True)
+
+    def broken():
+        raise refused.value
+
+    monkeypatch.setattr(module.cl, "get_platforms", broken)
+    with pytest.raises(px.errors.BackendError, match="OpenCL does not answer"):
+        module.installed()
