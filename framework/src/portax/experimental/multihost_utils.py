@@ -328,8 +328,8 @@ def reached_preemption_sync_point(step_id: int) -> bool:
     Returns
     -------
     bool
-        False: portax listens to no scheduler's notice, so none is to be stopped that it knows of. A program that catches
-        the notice itself agrees on a step with ``process_allgather``.
+        False: portax listens to no scheduler's notice, so none is to be stopped that it knows of. A program that
+        catches the notice itself agrees on a step with ``process_allgather``.
 
     Examples
     --------
