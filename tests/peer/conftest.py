@@ -38,6 +38,14 @@ OURS = types.SimpleNamespace(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_are_forgotten() -> Iterator[None]:
+    """No file compiles what another has compiled; kept to the end, the programs of all take gigabytes."""
+    yield
+    jax.clear_caches()
+    portax.clear_caches()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         _, here, node = item.nodeid.partition("tests/peer/")
