@@ -263,7 +263,7 @@ def test_why_one_ends_is_told_to_all(port):
 
 
 def test_when_the_first_ends_the_others_end_at_once(port, capsys):
-    sides, watches, ended = begun(port, 2)
+    sides, _, ended = begun(port, 2)
     for line in sides[0]._lines.values():
         line.connection.shutdown(socket.SHUT_RDWR)
     until(lambda: ended[1])
@@ -277,7 +277,7 @@ def test_who_is_done_does_not_wait_for_ever(port):
     sides, _, _ = begun(port, 3, farewell=0.3)
     with pytest.raises(ProcessError, match=r"process 0 is done, and processes \[1, 2\] are not after 0.3 seconds"):
         sides[0].leave(None)
-    with pytest.raises(ProcessError, match="process 1 is done, and others are not after 0.3 seconds"):
+    with pytest.raises(ProcessError, match=r"process 1 is done, and others are not after 0\.3 seconds"):
         sides[1].leave(None)
     sides[2].leave(None)
 

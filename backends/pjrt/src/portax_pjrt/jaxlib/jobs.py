@@ -1,8 +1,8 @@
 """XLA's coordination service, by which clients in several processes find each other, and Gloo, by which they talk.
 
 These calls end the process where others raise: a connection that fails, a port in use, a service that goes away.
-Nothing on Python's side can prevent it (a callback is asked for, and called with a value that jaxlib cannot convert). So
-they are made only when the core has called the roll and all is well.
+Nothing on Python's side can prevent it (a callback is asked for, and called with a value that jaxlib cannot convert).
+So they are made only when the core has called the roll and all is well.
 """
 
 from __future__ import annotations
