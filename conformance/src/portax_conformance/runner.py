@@ -22,6 +22,11 @@ from portax_conformance.report import Run
 LIMITS = {"quick": 30.0, "full": 120.0}
 
 
+def cores() -> int:
+    """How many cores this process may use; two where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     top = argparse.ArgumentParser(prog="portax-conformance", description="Judges drivers of portax.")
@@ -41,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument("--seed", type=int, default=0, metavar="N", help="draw other data, and another sample")
     run.add_argument("--report", metavar="DIR", help=f"write {report.FILE} there")
-    run.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="default: one for each core")
+    run.add_argument("--workers", type=int, default=cores(), metavar="N", help="default: one for each core")
     run.add_argument("--limit", type=float, metavar="SECONDS", help="that a case may take (default: 30, or 120)")
     run.add_argument(
         "--memory", type=int, default=4096, metavar="MB", help="that a worker may hold (default: %(default)s)"
