@@ -6,6 +6,7 @@ they understand. These run whole programs. The others stop where their hardware 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -155,3 +156,44 @@ def test_programs_run_on_a_plugin_of_the_processor(requirement, tmp_path):
         assert told["donated"] == [[1.0, 2.0, 3.0, 4.0], True]
         assert told["divided"] == [28.0 + 2 * i for i in range(8)]
         assert "StableHLO 1." in told["about"] and told["count"] > 1
+
+
+BOTH = """
+import sys
+import numpy as np
+
+def jax():
+    import jax
+    assert len(jax.devices("abacus")) == 2
+    assert jax.numpy.add(1, jax.device_put(2, jax.devices("abacus")[0])) == 3
+
+def portax():
+    import portax
+    first, second = portax.devices("abacus")
+    assert np.asarray(portax.jit(lambda x: x * 2)(portax.device_put(np.arange(3.0), second))).tolist() == [0, 2, 4]
+    assert "jax" in sys.modules or not [m for m in sys.modules if m.startswith("jax_plugins")]
+
+for each in sys.argv[1:]:
+    globals()[each]()
+"""
+
+REGISTERS = """
+import jax._src.xla_bridge as xb
+def initialize():
+    xb.register_plugin("abacus", priority=1, library_path={library!r}, options={{"cpu_device_count": 2}})
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax, whose plugins these are")
+@pytest.mark.parametrize("order", [("portax", "jax"), ("jax", "portax")], ids=" then ".join)
+def test_jax_and_portax_share_a_plugin_in_one_process(order, tmp_path):
+    requirement = "lammps-jax-pjrt-cpu==0.11.2"
+    module = tmp_path / "jax_plugins" / "abacus"
+    module.mkdir(parents=True)
+    (module / "__init__.py").write_text(REGISTERS.format(library=str(unpacked(requirement) / PROCESSORS[requirement])))
+    folders = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": folders, "PORTAX_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH, *order], env=environment, capture_output=True, text=True, timeout=LIMIT
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
