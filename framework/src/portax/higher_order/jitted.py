@@ -86,8 +86,8 @@ class Signature:
     """What staging at one signature gave."""
 
     __slots__ = (
-        "closed", "consts", "donated", "in_shardings", "options", "out_avals", "out_shardings", "out_tree", "params",
-        "programs", "refs", "single", "spread",
+        "arranged", "closed", "consts", "donated", "in_shardings", "options", "out_avals", "out_shardings", "out_tree",
+        "params", "programs", "refs", "single", "spread",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,8 @@ class Signature:
         self.single = out_tree == _LEAF
         #: device -> Program
         self.programs: dict[Any, Program] = {}
+        #: On several devices: by where the operands are, how the program is arranged, and the program.
+        self.arranged: dict[Any, tuple[Any, Any]] = {}
         #: What it does to mutable references: None where it touches none.
         self.refs = refs
         #: A sharding (or None) for each leaf, where the user gave any.
@@ -110,6 +112,9 @@ class Signature:
 
 
 _LEAF = tree.structure(0)
+
+#: What the short way of a call gives where it is none.
+_NOT_READY = object()
 
 
 class JitFunction:
@@ -146,6 +151,8 @@ class JitFunction:
             _Same(in_shardings), _Same(out_shardings),
         )  # fmt: skip
         self._ready: dict[Any, tuple[Any, Any, Any, Any]] = _table(fun, ("ready", *options))
+        #: The same on several devices, by where the arguments are too.
+        self._ready_apart: dict[Any, tuple[Any, Any, Any, Any]] = _table(fun, ("ready apart", *options))
         self._signatures: dict[Any, Signature] = _table(fun, options)
 
     # -- calling ------------------------------------------------------------------------------------------------------
@@ -181,6 +188,10 @@ class JitFunction:
                             for aval, buffer in zip(out_avals, outs, strict=True)
                         ]
                     )
+            if self._ready_apart:
+                out = self._on_several(args)
+                if out is not _NOT_READY:
+                    return out
         if config.disable_jit:
             return self.fun(*args, **kwargs)
         leaves, key, rebuild = self._flatten(args, kwargs)
@@ -191,6 +202,27 @@ class JitFunction:
         if config.guarded:
             return self._guarded(signature, leaves)
         return self._run(signature, leaves, args if not kwargs else None)
+
+    def _on_several(self, args: Sequence[Any]) -> Any:
+        """The short way of a call whose arguments lie on several devices, as those of an earlier one did."""
+        try:
+            ready = self._ready_apart.get((config.epoch, *[x.aval for x in args], *[x._device for x in args]))
+        except AttributeError:  # an argument that is no array, or a traced one
+            return _NOT_READY
+        if ready is None:
+            return _NOT_READY
+        run, out_avals, places, out_tree = ready
+        buffers: list[Any] = []
+        for x in args:
+            buffer = x._buffer
+            if buffer is None or not x.committed:
+                return _NOT_READY
+            buffers.append(buffer)
+        results = [
+            ConcreteArray(aval, None, buffer, place, True)
+            for aval, buffer, place in zip(out_avals, run(buffers), places, strict=True)
+        ]
+        return results[0] if out_tree is None else out_tree.unflatten(results)
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The call as one operation of the program that is being traced."""
@@ -234,7 +266,7 @@ class JitFunction:
                 committed = True
                 break
         if signature.spread or (committed and is_spread(signature.closed, leaves)):
-            return self._run_spread(signature, leaves)
+            return self._run_spread(signature, leaves, args)
         if committed:
             arrays = [x if type(x) is ConcreteArray else _argument(x) for x in leaves]
             device, _ = target_device(arrays, signature.options.name)
@@ -279,13 +311,32 @@ class JitFunction:
         ]
         return tree.unflatten(signature.out_tree, results)
 
-    def _run_spread(self, signature: Signature, leaves: Sequence[Any]) -> Any:
-        """Run a staged program on several devices."""
-        arrays = [*signature.consts, *[_argument(x) for x in leaves]]
-        wanted = signature.in_shardings
-        if wanted is not None:
-            wanted = [*[None] * len(signature.consts), *wanted]
-        outs = spread.run_spread(signature.closed, arrays, signature.options, wanted, signature.out_shardings)
+    def _run_spread(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None) -> Any:
+        """Run a staged program on several devices; ``args`` as in ``_run``."""
+        arrays = [x if type(x) is ConcreteArray else _argument(x) for x in leaves]
+        if signature.consts:
+            arrays = [*signature.consts, *arrays]
+        # Placements are interned, so where operands are is a key at hand.
+        key = tuple([x._device if x.committed else None for x in arrays])  # pyright: ignore[reportPrivateUsage]
+        found = signature.arranged.get(key)
+        if found is None:
+            wanted = signature.in_shardings
+            if wanted is not None:
+                wanted = [*[None] * len(signature.consts), *wanted]
+            found = spread.arranged(signature.closed, arrays, signature.options, wanted, signature.out_shardings)
+            if len(signature.arranged) >= SIGNATURES:
+                signature.arranged.clear()
+            signature.arranged[key] = found
+        arrangement, program = found
+        if args is not None and self._plain and program.kept is None and not signature.donated and not signature.consts:
+            where = [x._device if type(x) is ConcreteArray and x.committed else None for x in args]
+            if where == list(arrangement.places):
+                if len(self._ready_apart) >= SIGNATURES:
+                    self._ready_apart.clear()
+                out_tree = None if signature.single else signature.out_tree
+                entry = (_after(program.extra, program.run), signature.out_avals, program.results, out_tree)
+                self._ready_apart[(config.epoch, *[x.aval for x in args], *where)] = entry
+        outs = spread.execute(signature.closed, *found, arrays, signature.options)
         return outs[0] if signature.single else tree.unflatten(signature.out_tree, outs)
 
     # -- staging ------------------------------------------------------------------------------------------------------
@@ -442,6 +493,7 @@ class JitFunction:
         """Forget all staged programs."""
         self._signatures.clear()
         self._ready.clear()
+        self._ready_apart.clear()
 
     def _cache_size(self) -> int:
         return len({id(s) for s in self._signatures.values()})

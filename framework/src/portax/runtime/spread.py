@@ -152,9 +152,20 @@ def run_spread(
     wanted_out: Sequence[Any] | None = None,
 ) -> list[ConcreteArray]:
     """Run a program on arrays, at least one of which lies on several devices, or which names a mesh."""
+    return execute(closed, *arranged(closed, arrays, options, wanted_in, wanted_out), arrays, options)
+
+
+def arranged(
+    closed: ClosedJaxpr,
+    arrays: Sequence[ConcreteArray],
+    options: Options,
+    wanted_in: Sequence[Any] | None = None,
+    wanted_out: Sequence[Any] | None = None,
+) -> tuple[Arrangement, SpreadProgram]:
+    """How a program is arranged for such arrays, and the program: the same for all that are where these are."""
     where = [sharding_of(x) for x in arrays]
     arrangement = arrange(closed, where, options.name, wanted_in, wanted_out)
-    return execute(closed, arrangement, prepare_spread(closed, arrangement, options), arrays, options)
+    return arrangement, prepare_spread(closed, arrangement, options)
 
 
 def execute(
