@@ -66,3 +66,28 @@ def test_forgotten_programs_are_made_again():
     assert f._cache_size() == 0
     f(placed(X, "x"))
     assert f._cache_size() == 1
+
+
+LIKE = {
+    "zeros_like": pnp.zeros_like,
+    "ones_like": pnp.ones_like,
+    "empty_like": pnp.empty_like,
+    "full_like": lambda x: pnp.full_like(x, 3),
+    "of another dtype": lambda x: pnp.zeros_like(x, dtype=np.int32),
+    "lax": lambda x: portax.lax.full_like(x, 2),
+}
+
+
+@pytest.mark.parametrize("name", LIKE)
+def test_what_is_made_like_another_lies_like_it(name):
+    x = placed(X, "x")
+    out = LIKE[name](x)
+    assert out.sharding == x.sharding and out.committed
+    assert [s.data.shape for s in out.addressable_shards] == [(1, 3)] * 4
+    assert not LIKE[name](pnp.asarray(X)).committed
+
+
+def test_what_has_another_shape_or_is_told_where_does_not():
+    x = placed(X, "x")
+    assert not pnp.zeros_like(x, shape=(4,)).committed
+    assert pnp.zeros_like(x, device=NamedSharding(LINE, P())).sharding.spec == P()

@@ -15,6 +15,7 @@ from portax.core.aval import Aval, aval_of
 from portax.core.partition import AbstractMesh, PartitionSpec
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.stablehlo import divided
+from portax.core.trace import Tracer
 from portax.runtime import eager, moving
 from portax.runtime import meshes as runtime_meshes
 from portax.runtime.array import ConcreteArray
@@ -22,6 +23,7 @@ from portax.runtime.contract import Device
 from portax.runtime.dividing import division_of
 from portax.runtime.placements import meshes, placement
 from portax.runtime.shardings import NamedSharding, Sharding, SingleDeviceSharding
+from portax.transforms.alike import lifted
 
 
 class ShardingConstraint(Primitive):
@@ -104,6 +106,16 @@ def placed(x: ConcreteArray, sharding: Any) -> ConcreteArray:
     if not x.is_fully_addressable and x.sharding != sharding:
         return moving.moved(x, sharding)
     return ConcreteArray(x.aval, None, x.buffer_on(target), target, True)
+
+
+def beside(out: Any, like: Any) -> Any:
+    """An array that was made like another: where that one is, if it was told to be there and they have one shape."""
+    if type(like) is ConcreteArray:
+        if like.committed and type(out) is ConcreteArray and out.shape == like.shape:
+            return placed(out, like.sharding)
+    elif isinstance(like, Tracer) and like.aval.varying:
+        return lifted(out, like.aval.varying)
+    return out
 
 
 def check(aval: Aval, sharding: Any) -> None:

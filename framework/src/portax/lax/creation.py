@@ -10,10 +10,14 @@ from portax import primitives as p
 from portax.core import dtypes
 from portax.core.aval import aval_of
 from portax.core.dtypes import user_dtype
+from portax.core.lazy import lazy
+from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ShapeError
 from portax.lax.elementwise import convert_element_type
 from portax.lax.operands import as_operand, shape_of
-from portax.transforms.alike import lifted
+from portax.runtime.array import ConcreteArray
+
+constraint = lazy("portax.higher_order.constraint")
 
 Operand = Any
 
@@ -83,10 +87,16 @@ def full_like(x: Operand, fill_value: Operand, dtype: Any = None, shape: Any = N
         )
     shape = shape_of(aval.shape if shape is None else shape)
     if dtype is not None or not aval.weak_type:
-        return lifted(full(shape, fill_value, aval.dtype if dtype is None else dtype), aval.varying)
+        return _beside(full(shape, fill_value, aval.dtype if dtype is None else dtype), x)
     value = convert_element_type(fill_value, aval.dtype)
     weak = p.convert_element_type(value, new_dtype=aval.dtype, weak_type=True, sharding=None)
-    return lifted(p.broadcast_in_dim(weak, shape=shape, broadcast_dimensions=()), aval.varying)
+    return _beside(p.broadcast_in_dim(weak, shape=shape, broadcast_dimensions=()), x)
+
+
+def _beside(out: Any, like: Any) -> Any:
+    if (type(like) is ConcreteArray and like.committed) or isinstance(like, Tracer):
+        return constraint.beside(out, like)
+    return out
 
 
 def empty(shape: Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:

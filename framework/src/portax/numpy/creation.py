@@ -27,7 +27,6 @@ from portax.primitives.conversion import bitcast_convert_type, convert_element_t
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
-from portax.transforms.alike import lifted
 
 constraint = lazy("portax.higher_order.constraint")
 dlpack = lazy("portax.runtime.dlpack")
@@ -571,19 +570,24 @@ def full_like(
     value = _from_object(fill_value, None, False)
     if value.dtype != dtype or value.weak_type != weak:
         value = convert_element_type(value, new_dtype=dtype, weak_type=weak, sharding=None)
-    return _varying_as(a, _full(shape, value, None, "full_like", device))
+    out = _full(shape, value, None, "full_like", device)
+    return _beside(out, a, device)
 
 
 def _filled_like(a: Any, value: int, dtype: Any, shape: Any, name: str, device: Any) -> Array:
     shape, dtype, weak = _like(a, dtype, shape, name)
-    if not weak:
-        return _varying_as(a, _filled(shape, value, dtype, name, device))
-    return _varying_as(a, _full(shape, converted(value, dtype, True), None, name, device))
+    if weak:
+        out = _full(shape, converted(value, dtype, True), None, name, device)
+    else:
+        out = _filled(shape, value, dtype, name, device)
+    return _beside(out, a, device)
 
 
-def _varying_as(like: Any, out: Any) -> Any:
-    """``out``, varying along the mesh axes along which ``like`` does."""
-    return lifted(out, like.aval.varying) if isinstance(like, Tracer) and like.aval.varying else out
+def _beside(out: Array, like: Any, device: Any) -> Array:
+    """What was made like an array: where that one was told to be, if nothing else is said."""
+    if device is None and ((type(like) is ConcreteArray and like.committed) or isinstance(like, Tracer)):
+        return constraint.beside(out, like)
+    return out
 
 
 def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
