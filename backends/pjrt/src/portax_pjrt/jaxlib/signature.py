@@ -71,6 +71,6 @@ def _closing(text: str, start: int) -> int:
 def tilings_of(loaded: Any, results: Sequence[ShapeDtype], count: int) -> tuple[Tiling, ...]:
     """How the results of a program on ``count`` devices are divided."""
     protos = loaded.get_output_shardings()
-    if protos is None:  # nothing is divided
+    if protos is None or not results:  # nothing is divided; of no results, XLA says how it divides their empty tuple
         return tuple(Tiling((1,) * len(shape), tuple(range(count))) for shape, _ in results)
     return tuple(tiling_of(p, len(shape), count) for p, (shape, _) in zip(protos, results, strict=True))
