@@ -183,7 +183,7 @@ def test_a_device_that_is_registered_under_another_name(write, loads):
     two = module('xb.register_plugin("big", library_path="/x")\nxb.register_plugin("small", library_path="/y")')
     source = write(two)
     assert registration("small", source).library == "/y"
-    with pytest.raises(BackendError, match="registers 'big', 'small', not 'abacus'"):
+    with pytest.raises(BackendError, match="registers the platforms 'big', 'small', not 'abacus'"):
         registration("abacus", source)
 
 

@@ -99,7 +99,7 @@ def registration(name: str, source: str) -> Registration:
     fitting = [r for r in found if r.name == name] or (list(found) if len(found) == 1 else [])
     if not fitting:
         raise BackendError(
-            wrong=f"{source} registers {', '.join(repr(r.name) for r in found)}, not {name!r}",
+            wrong=f"{source} registers the platforms {', '.join(repr(r.name) for r in found)}, not {name!r}",
             fix="Ask for one of these",
         )
     if fitting[0].failure is not None:
