@@ -53,7 +53,7 @@ ALONE_NOTHING = frozenset({
 })  # fmt: skip
 
 #: How names of programs begin that are no cases of primitives; `check` sees to their gaps.
-OTHERS = ("shard_map/", "divided/", "example/")
+OTHERS = ("shard_map/", "divided/", "suite/", "example/")
 
 #: Cases that compiled and known gaps, by target and what was compiled; printed at the end of a run.
 COUNTS: dict[str, dict[str, collections.Counter[str]]] = {}

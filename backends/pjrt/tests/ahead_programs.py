@@ -22,6 +22,7 @@ from portax import lax
 from portax.runtime.contract import Backend, CompileOptions
 from portax.sharding import Mesh, NamedSharding
 from portax.sharding import PartitionSpec as P
+from portax_conformance.programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ("data_parallel", "pipeline", "product", "ring", "tensor_parallel")
@@ -123,6 +124,18 @@ def divided(backend: Backend) -> dict[str, Compile]:
         f"divided/{name}": lambda f=f, shapes=shapes: compiled(backend, f, *shapes)
         for name, (f, shapes) in programs.items()
     }
+
+
+def of_the_suite(backend: Backend) -> dict[str, Compile]:
+    """The programs of the conformance suite and their gradients: where there are several devices, divided over them."""
+    row, found = line(backend), {}
+    for program in PROGRAMS:
+        shapes = [struct(*shape) for shape in program.shapes]
+        places = tuple(NamedSharding(row, P() if cut is None else P(*[None] * cut, "i")) for cut in program.cut)
+        for name, f in ((program.name, program.f), (f"{program.name}/gradient", program.gradient)):
+            jitted = px.jit(f, in_shardings=places) if row.size > 1 else px.jit(f)
+            found[f"suite/{name}"] = lambda f=jitted, shapes=shapes: compiled(backend, f, *shapes)
+    return found
 
 
 RECORD = """

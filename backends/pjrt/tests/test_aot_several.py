@@ -33,6 +33,10 @@ def test_programs_that_the_compiler_divides_compile(backend) -> None:
     ahead_cases.check(TARGET, "divided", ahead_programs.divided(backend), GAPS)
 
 
+def test_the_programs_of_the_suite_compile(backend) -> None:
+    ahead_cases.check(TARGET, "suite", ahead_programs.of_the_suite(backend), GAPS)
+
+
 @pytest.mark.parametrize("example", ahead_programs.EXAMPLES)
 def test_what_the_examples_compile_on_four_devices_compiles(backend, example) -> None:
     ahead_cases.check(TARGET, f"example/{example}", ahead_programs.from_example(backend, example), GAPS)

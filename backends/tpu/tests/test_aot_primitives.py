@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import ahead_cases
+import ahead_programs
 import pytest
 
 from portax.runtime import targets
@@ -25,6 +26,10 @@ def backend():
 @pytest.mark.parametrize(("primitive", "dtype"), list(ahead_cases.rows(STORED)))
 def test_every_case_of_a_primitive_compiles(backend, primitive, dtype) -> None:
     ahead_cases.check_cases(TARGET, backend, primitive, dtype, GAPS)
+
+
+def test_the_programs_of_the_suite_compile(backend) -> None:
+    ahead_cases.check(TARGET, "suite", ahead_programs.of_the_suite(backend), GAPS)
 
 
 def test_only_what_is_nothing_alone_has_no_cases() -> None:
