@@ -346,12 +346,17 @@ def test_sampled_products(numbers: Any) -> None:
 
 
 # -- transformations --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("b", "d"), [(0, 0), (1, 0), (0, 1)])
 @pytest.mark.parametrize(
-    "text", ["((m @ x) ** 2).sum()", "m.todense().sum()", "(m * x.T).todense().sum()",
-     "s.sparsify(n.sin)(m).todense().sum()"]
+    ("b", "d", "text"),
+    [
+        (b, d, text)
+        for text in ("((m @ x) ** 2).sum()", "m.todense().sum()", "(m * x.T).todense().sum()",
+                     "s.sparsify(n.sin)(m).todense().sum()")
+        for b, d in ((0, 0), (1, 0), (0, 1))
+        if d == 0 or "@" not in text  # JAX sums over no dense axis
+    ],
 )  # fmt: skip
-def test_gradients(text: str, b: int, d: int) -> None:
+def test_gradients(b: int, d: int, text: str) -> None:
     (m, m2), (x, x2) = pair((3, 4), b, d), drawn(4, 3)
     if "n.sin" in text:
         m, m2 = m.sum_duplicates(), m2.sum_duplicates()
