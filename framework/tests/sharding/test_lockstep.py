@@ -465,7 +465,7 @@ def test_one_device_runs_no_lockstep(monkeypatch):
     def refuse(*_):
         raise AssertionError("the steps were asked for")
 
-    monkeypatch.setattr("portax.runtime.stepped.prepare", refuse)
+    monkeypatch.setattr("portax.runtime.lockstep.prepared.prepare", refuse)
     alone = Mesh(np.array(Lonely().devices()[:1], object), ("i",))
     x = px.device_put(X, NamedSharding(alone, P("i")))
     assert px.jit(lambda x: x + 1, effort="interpret")(x).shape == (8, 4)

@@ -586,7 +586,7 @@ class Backend(abc.ABC):
         self, kind: str, devices: Sequence[Device], parts: Sequence[Buffer], groups: Sequence[Sequence[int]], *,
         combine: str = "", axis: int = 0, pairs: Sequence[tuple[int, int]] = (),
     ) -> list[Buffer]:  # fmt: skip
-        """What devices get in a collective: a buffer for each. Only kinds in ``Capabilities.collectives`` are asked for.
+        """What devices get in a collective: a buffer for each. Asked for are the kinds in ``Capabilities.collectives``.
 
         A driver that claims none is driven through the host: the core reads the parts, and puts what comes out.
 
@@ -598,7 +598,7 @@ class Backend(abc.ABC):
             - ``'reduce_scatter'``: the parts of a group combined, and of that its piece along ``axis`` to each.
             - ``'all_to_all'``: each part of a group is cut along ``axis``; the pieces number i of all, one after the
               other along it, go to the member number i.
-            - ``'collective_permute'``: to the second of each of ``pairs`` the part of the first; zeros to who is in none.
+            - ``'collective_permute'``: to the second of each of ``pairs`` the part of the first; zeros to others.
         devices : sequence of Device
         parts : sequence of Buffer
             What each device holds: alike in shape and dtype. They stay valid.

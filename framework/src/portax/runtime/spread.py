@@ -3,7 +3,7 @@
 ``run_spread`` runs a program on arrays of which some are divided over devices. On a backend that compiles for several
 devices the program is one: its text says how the arguments lie, and where the user said so, values and results; the
 compiler divides the work. On others it becomes a program of parts, which the devices run in lockstep
-(``runtime.stepped``). Either way each result is an array on a placement.
+(``runtime.lockstep.prepared``). Either way each result is an array on a placement.
 
 Programs are kept with the jaxpr they came from, by where their arguments are and where their results are to be.
 """
@@ -32,7 +32,7 @@ from portax.runtime.programs import Options
 from portax.runtime.shardings import GSPMDSharding, NamedSharding, SingleDeviceSharding, spec_of
 
 cache = lazy("portax.runtime.cache")
-steps = lazy("portax.runtime.stepped")
+steps = lazy("portax.runtime.lockstep.prepared")
 
 
 class SpreadProgram:

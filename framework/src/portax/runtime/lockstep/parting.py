@@ -3,7 +3,7 @@
 f on arrays that are divided by the axes of a team becomes a program of parts with collectives between: the same for all
 members. It is no partitioner: nothing is searched for and nothing estimated. Equations are walked once, in order. One
 whose operands are divided along axes that it treats slice by slice is done by every member on its slices
-(``runtime.parting_rules``); what it adds over a divided axis is added over members afterwards. Every other one is done
+(``runtime.lockstep.rules``); what it adds over a divided axis is added over members afterwards. Every other one is done
 whole by every member, and the parts of its operands are gathered before: such an equation is *joined*, and is told.
 
 The program of parts is staged, so transformations of programs and the devices' own compilers take it like any other.
@@ -25,8 +25,8 @@ from portax.primitives.arithmetic import add, mul
 from portax.primitives.collectives import axis_index, psum
 from portax.primitives.dynamic_slicing import dynamic_slice
 from portax.primitives.exchanges import all_gather
-from portax.runtime.apart import on_first
-from portax.runtime.team import Names, Team
+from portax.runtime.lockstep.apart import on_first
+from portax.runtime.lockstep.team import Names, Team
 from portax.transforms.stage import stage_closed
 
 Rule = Callable[["Parting", Eqn, "list[Part]"], "list[Part] | None"]

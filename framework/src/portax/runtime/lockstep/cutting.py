@@ -1,9 +1,9 @@
 """Programs of parts on several devices that are driven one by one: all of them make the same steps.
 
 A program of parts is what one member of a team does with its parts of the operands; it speaks to the others in
-collectives, along axes that the team has names for. It is cut at those into steps (``runtime.lockstep_steps``): between
+collectives, along axes that the team has names for. It is cut at those into steps (``runtime.lockstep.steps``): between
 two collectives each member runs a program of its own, compiled for it. Loops and branches whose programs speak are cut
-as well (``runtime.lockstep_loops``); all others stay within the programs.
+as well (``runtime.lockstep.loops``); all others stay within the programs.
 
 An operation goes into the earliest step in which its operands are known, so collectives that do not need each other are
 not kept apart by what stands between them. Operations that call Python keep their order.
@@ -20,12 +20,12 @@ from portax import errors
 from portax.core.effects import calls_python
 from portax.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 from portax.primitives.collectives import Collective
-from portax.runtime.apart import on_first
-from portax.runtime.lockstep_loops import Branch, Repetition, Turns
-from portax.runtime.lockstep_steps import Exchange, First, Parts, Segment, Step, put
+from portax.runtime.lockstep.apart import on_first
+from portax.runtime.lockstep.loops import Branch, Repetition, Turns
+from portax.runtime.lockstep.steps import Exchange, First, Parts, Segment, Step, put
+from portax.runtime.lockstep.team import Team
 from portax.runtime.programs import Options
 from portax.runtime.reference import host_value
-from portax.runtime.team import Team
 
 
 class Lockstep:

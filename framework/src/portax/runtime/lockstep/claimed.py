@@ -15,7 +15,7 @@ from portax.core.jaxpr import Eqn
 from portax.primitives.broadcasting import reshape, squeeze, transpose
 from portax.runtime import programs
 from portax.runtime.contract import Buffer
-from portax.runtime.team import Team
+from portax.runtime.lockstep.team import Team
 from portax.transforms.stage import stage_closed
 
 Alone = Callable[[Any], Any]

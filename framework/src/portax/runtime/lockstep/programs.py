@@ -16,11 +16,11 @@ from portax.core.partition import AbstractMesh, PartitionSpec, cutting
 from portax.core.primitive import Primitive
 from portax.primitives.barriers import optimization_barrier
 from portax.primitives.collectives import Collective
-from portax.runtime.lockstep import called
-from portax.runtime.parting import Part, Parting, Rule
-from portax.runtime.parting_rules import rule_of as first_order
+from portax.runtime.lockstep.cutting import called
+from portax.runtime.lockstep.parting import Part, Parting, Rule
+from portax.runtime.lockstep.rules import rule_of as first_order
+from portax.runtime.lockstep.team import Names, names_of, team_of
 from portax.runtime.shardings import NamedSharding
-from portax.runtime.team import Names, names_of, team_of
 
 Parts = list[Part]
 

@@ -20,9 +20,9 @@ from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from portax.core.primitive import Primitive
 from portax.runtime import devices, programs
-from portax.runtime.claimed import claim
+from portax.runtime.lockstep.claimed import claim
+from portax.runtime.lockstep.team import Team
 from portax.runtime.reference import run_reference
-from portax.runtime.team import Team
 from portax.transforms.batch import batch
 from portax.transforms.stage import stage_closed
 

@@ -21,8 +21,8 @@ from portax.primitives.collectives import take_slice
 from portax.primitives.slicing import concatenate
 from portax.runtime import programs
 from portax.runtime.contract import Buffer, Device
-from portax.runtime.lockstep_steps import Parts, Step, fetch, put, told
-from portax.runtime.team import Team
+from portax.runtime.lockstep.steps import Parts, Step, fetch, put, told
+from portax.runtime.lockstep.team import Team
 from portax.transforms.stage import eval_closed, stage_closed
 
 Prepare = Callable[[ClosedJaxpr], Any]

@@ -3,7 +3,7 @@
 A rule says along which axes the operation works slice by slice: there operands may stay divided, all alike, and so is
 the result. Where an operation adds or compares over a divided axis, members do so with theirs and then with each
 other. A rule that finds nothing to divide by gives None. Rules of operations with programs in them are in
-``runtime.parting_programs``.
+``runtime.lockstep.programs``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from portax.primitives.collectives import pmax, pmin, psum
 from portax.primitives.conversion import convert_element_type
 from portax.primitives.elementwise import Elementwise
 from portax.primitives.zeros import zeros
-from portax.runtime.parting import Part, Parting, Rule
-from portax.runtime.team import Names
+from portax.runtime.lockstep.parting import Part, Parting, Rule
+from portax.runtime.lockstep.team import Names
 
 Parts = list[Part]
 

@@ -1,8 +1,8 @@
 """A program on several devices whose backend runs programs on one device at a time.
 
-It is made a program of parts (``runtime.parting``), which the devices run in lockstep (``runtime.lockstep``). Arguments
-lie as they were told to; where no names of the team say how, they are gathered first. Results lie as they come out,
-unless the user said how.
+It is made a program of parts (``runtime.lockstep.parting``), which the devices run in lockstep
+(``runtime.lockstep.cutting``). Arguments lie as they were told to; where no names of the team say how, they are
+gathered first. Results lie as they come out, unless the user said how.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from portax.core.lazy import lazy
 from portax.core.partition import PartitionSpec
 from portax.runtime.contract import Device, Tiling
-from portax.runtime.lockstep import Lockstep, called
+from portax.runtime.lockstep.cutting import Lockstep, called
+from portax.runtime.lockstep.parting import Parting
+from portax.runtime.lockstep.programs import rule_of, wanted_names
+from portax.runtime.lockstep.team import Names, Team, places_of, team_of
 from portax.runtime.meshes import Mesh
-from portax.runtime.parting import Parting
-from portax.runtime.parting_programs import rule_of, wanted_names
 from portax.runtime.placements import Placement, placement
 from portax.runtime.programs import Options
 from portax.runtime.shardings import GSPMDSharding, NamedSharding
 from portax.runtime.shardings import spec_of as named_spec
-from portax.runtime.team import Names, Team, places_of, team_of
 from portax.transforms.dce import dce_closed
 
 logs = lazy("portax.runtime.logs")
