@@ -156,7 +156,8 @@ class Elementwise(Primitive):
             total = term if total is None else registry["add_any"](total, term)
         if total is not None and len(primals) > 1 and aval_of(total).weak_type and not aval_of(out).weak_type:
             # Beside a firm operand a weak one was made firm, and its tangent with it.
-            total = registry["convert_element_type"](total, new_dtype=aval_of(out).dtype, weak_type=False, sharding=None)
+            dtype = aval_of(out).dtype
+            total = registry["convert_element_type"](total, new_dtype=dtype, weak_type=False, sharding=None)
         return out, total
 
     jvp: Any = _by_derivatives

@@ -30,7 +30,7 @@ class OnFirst(Primitive):
     def abstract(self, *avals: Aval, jaxpr: ClosedJaxpr, **_: Any) -> list[Aval]:
         return jaxpr.out_avals
 
-    def effects(self, *, jaxpr: ClosedJaxpr, axes: Any) -> Effects:
+    def effects(self, *, jaxpr: ClosedJaxpr, axes: Any, **_: Any) -> Effects:
         return frozenset(jaxpr.effects) | frozenset(axes)
 
 

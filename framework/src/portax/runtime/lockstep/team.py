@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Team:
         return self._at[member][[known for known, _ in self.axes].index(name)]
 
     @contextlib.contextmanager
-    def speaking(self) -> Iterator[None]:
+    def speaking(self) -> Generator[None]:
         """Inside, the axes of the team, and no others, are named axes of what is staged."""
         saved = state.axes, state.alike
         state.axes, state.alike = self.axes, frozenset()
