@@ -11,8 +11,23 @@ from portax.runtime.contract import Device
 from portax.runtime.shardings import NamedSharding
 
 
+#: Grids by mesh and devices of the program: every array of a program asks for the same few, and each takes a look at
+#: all devices. The key is their ids, which the entry keeps from being given again.
+_grids: dict[tuple[int, int], tuple[Any, Sequence[Device], Grid | None]] = {}
+
+
 def grid_of(mesh: Any, members: Sequence[Device]) -> Grid | None:
     """A mesh among the devices of a program, or None where it is not of exactly those."""
+    key = id(mesh), id(members)
+    known = _grids.get(key)
+    if known is None:
+        if len(_grids) >= 256:
+            _grids.clear()
+        known = _grids[key] = mesh, members, _grid(mesh, members)
+    return known[2]
+
+
+def _grid(mesh: Any, members: Sequence[Device]) -> Grid | None:
     if isinstance(mesh, AbstractMesh):  # a mesh without devices means the program's own, in their order
         order = tuple(range(len(members)))
         if mesh.size != len(members):
