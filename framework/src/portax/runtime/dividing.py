@@ -10,7 +10,6 @@ from portax.core.stablehlo.divided import Entry, Grid
 from portax.runtime.contract import Device
 from portax.runtime.shardings import NamedSharding
 
-
 #: Grids by mesh and devices of the program: every array of a program asks for the same few, and each takes a look at
 #: all devices. The key is their ids, which the entry keeps from being given again.
 _grids: dict[tuple[int, int], tuple[Any, Sequence[Device], Grid | None]] = {}
