@@ -257,7 +257,7 @@ def annotate_function(func: Callable[..., Any], name: str | None = None, **decor
 
 
 def device_memory_profile(backend: str | None = None) -> bytes:
-    """The arrays that are alive, by device, shape and dtype, as gzipped JSON.
+    """The arrays that are alive, by device, shape and dtype, as gzipped JSON; of a divided one the part on each device.
 
     Parameters
     ----------
@@ -275,10 +275,14 @@ def device_memory_profile(backend: str | None = None) -> bytes:
     """
     held: dict[tuple[str, str], list[int]] = {}
     for x in gc.get_objects():
-        if type(x) is ConcreteArray and (backend is None or x.device.platform == backend):
-            entry = held.setdefault((repr(x.device), str(x.aval)), [0, 0])
-            entry[0] += 1
-            entry[1] += x.nbytes
+        if type(x) is not ConcreteArray:
+            continue
+        part = x.aval.update(shape=x.sharding.shard_shape(x.shape))
+        for device in x.devices():
+            if backend is None or device.platform == backend:
+                entry = held.setdefault((repr(device), str(part)), [0, 0])
+                entry[0] += 1
+                entry[1] += part.size * part.dtype.itemsize
     rows = [{"device": d, "array": a, "count": n, "bytes": b} for (d, a), (n, b) in sorted(held.items())]
     return gzip.compress(json.dumps({"arrays": rows}).encode())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import numpy as np
 import pytest
 
@@ -49,6 +52,14 @@ def test_a_sharding_is_told():
     told = []
     portax.debug.inspect_array_sharding(portax.device_put(X, NamedSharding(GRID, P("x"))), callback=told.append)
     assert told == [NamedSharding(GRID, P("x"))]
+
+
+def test_memory_is_counted_where_the_parts_are():
+    kept = portax.device_put(np.zeros((4, 23), np.float32), NamedSharding(GRID, P("x")))
+    rows = json.loads(gzip.decompress(portax.profiler.device_memory_profile("reference")))["arrays"]
+    mine = [r for r in rows if r["array"] == "float32[2,23]"]
+    assert [(r["count"], r["bytes"]) for r in mine] == [(1, 2 * 23 * 4)] * 4
+    assert kept.shape == (4, 23)
 
 
 def test_smap_cuts_one_axis_of_the_mesh_that_is_set():
