@@ -274,10 +274,13 @@ def test_a_report_is_written_whole(tmp_path):
     assert os.listdir(tmp_path / "new") == ["report.json"]
 
 
-def test_a_worker_that_is_ended_from_outside_is_told_of(tmp_path):
+@pytest.mark.parametrize("before", [True, False], ids=["gone-already", "going"])
+def test_a_worker_that_is_ended_from_outside_is_told_of(tmp_path, before):
     pool = Pool(1, 30, 4 << 30, 0, environment(tmp_path))
     try:
         pool.workers[0].process.kill()
+        if before:
+            pool.workers[0].process.wait()
         with pytest.raises(BackendError, match="a worker of the conformance suite ended: it said nothing") as caught:
             list(pool.run([["neg/vector/float32/L0/value:reference"]]))
         assert "portax_conformance.worker by hand" in caught.value.fix

@@ -6,6 +6,7 @@ A case that takes its worker with it costs that case alone: what else the worker
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import selectors
 import signal
@@ -64,7 +65,12 @@ class Worker:
         """Send a request; answers come from ``read``."""
         self.since, self.why = time.monotonic(), ""
         self._begun = os.fstat(self._log.fileno()).st_size
-        send(self.into, request)
+        self.tell(request)
+
+    def tell(self, request: dict[str, Any]) -> None:
+        """Send what is not waited for."""
+        with contextlib.suppress(BrokenPipeError):  # it is gone, which the end of its messages says
+            send(self.into, request)
 
     def read(self) -> list[dict[str, Any]]:
         """The messages that have arrived."""
@@ -211,7 +217,7 @@ class Pool:
             busy.discard(worker)
             if message["idle"] > self.most // 2:
                 self.restarts += 1
-                send(worker.into, {"do": "end"})
+                worker.tell({"do": "end"})
                 busy.add(worker)  # until it says that it is gone
         elif "died" in message:
             worker.child = None
