@@ -5,8 +5,8 @@ portax's; ours runs at once and compiled. Results must agree in structure, shape
 along a direction and back. Both call LAPACK, so signs and orders that are free are mostly the same; where they are
 not, an expression makes something of them that is determined.
 
-Here too the cases of each function are counted (`peer_cases.counting`), and the tests that ``differences.toml`` names
-are marked as expected to fail.
+Here too the cases of each function are counted (`peer_cases.counting`), and the known differences that they show
+(`peer_cases.showing`); the tests that ``differences.toml`` names are marked as expected to fail.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg
 import numpy as np
 import pytest
-from peer_cases import counting, known, summary
+from peer_cases import counting, known, showing, summary
 
 import portax
 import portax.lax.linalg
@@ -66,18 +66,28 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     counting.begin()
     yield
     counting.end()
-    item.user_properties.append(counting.take())
+    item.user_properties += [counting.take(), showing.take()]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call":
         counting.receive(report.user_properties)
+        showing.receive(report.user_properties)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A known difference that a whole run did not show fails it; workers of pytest-xdist see parts only."""
+    if not hasattr(session.config, "workerinput") and session.exitstatus == pytest.ExitCode.OK and showing.gone():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if counting.DRAWN or counting.BY_TESTS:
         terminalreporter.section("cases beside jax")
         terminalreporter.write_line("\n".join(summary.lines()))
+        for line in showing.lines():
+            terminalreporter.write_line(f"FAILED {line}", red=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import collections
-import importlib.util
 from pathlib import Path
-from typing import Any
 
 import pytest
 from peer_cases import counting, known, summary
 from peer_cases.rows import cases
+from peer_cases.tables import all_rows
 
 pytestmark = pytest.mark.peer
 
@@ -47,29 +46,22 @@ UNDRAWN = {
 }
 
 
-def tables() -> dict[str, int]:
+def counted() -> dict[str, int]:
     """Cases by function, counted from the tables."""
     found: collections.Counter[str] = collections.Counter()
-    for file in HERE.glob("test_*.py"):
-        spec: Any = importlib.util.spec_from_file_location(f"table_{file.stem}", file)
-        module = importlib.util.module_from_spec(spec)
-        if file.name != Path(__file__).name:
-            spec.loader.exec_module(module)
-        for name, rows in vars(module).items():
-            if name.isupper() and isinstance(rows, list):
-                for row in rows:
-                    found[row.path] += cases(row)
+    for row in all_rows():
+        found[row.path] += cases(row)
     return found
 
 
 def test_forty_cases_are_drawn_of_every_function_of_arrays() -> None:
-    counts = tables()
+    counts = counted()
     asked = [p for p in summary.functions() if summary.numeric(p) and p not in UNDRAWN]
     assert not {p: counts[p] for p in asked if counts[p] < counting.LEAST}
 
 
 def test_what_is_drawn_is_documented_and_nothing_drawn_is_excused() -> None:
-    counts, documented = tables(), set(summary.functions())
+    counts, documented = counted(), set(summary.functions())
     assert not set(counts) - documented
     assert not set(UNDRAWN) - documented
     assert not set(UNDRAWN) & set(counts)

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 import portax
-from peer_cases import counting, judging, known
+from peer_cases import counting, judging, known, showing
 from peer_cases.rows import Row, Signature, signatures
 from peer_cases.running import AT, Job, Outcome, Result, at_once, compiled, looped, moving, width
 
@@ -42,6 +42,7 @@ def check(row: Row, x64: bool) -> None:
         seen.update(hits)
         if not hits:
             wrong.append(text)
+    showing.note(row.id, x64, [allowed[i] for i in seen])
     gone = [k for i, k in enumerate(allowed) if i not in seen and not k.rare]
     wrong += [f"no longer differs, so its row can go: {k.what!r} ({k.reason})" for k in gone]
     assert not wrong, f"{len(wrong)} of the cases differ:\n" + "\n".join(wrong[:12])

@@ -37,7 +37,7 @@ class Known:
     jax : str
         The first and last release of jax it was seen with, as ``"0.10"`` or ``"0.10-0.12"``; empty is any.
     rare : bool
-        Whether it need not show itself in each part of a row's cases.
+        Whether it need not show itself in each part of a row's cases; in a whole run it must (`showing`).
     """
 
     reason: str
@@ -66,8 +66,12 @@ def rows() -> tuple[Known, ...]:
 
 def of_function(path: str) -> list[Known]:
     """The rows about a function's drawn cases."""
-    asked = [k for k in rows() if k.what and k.now()]
-    return [k for k in asked if any(fnmatch.fnmatchcase(path, p) for p in k.function.split())]
+    return [k for k in rows() if k.what and k.now() and is_about(k, path)]
+
+
+def is_about(row: Known, path: str) -> bool:
+    """Whether a row is about a function."""
+    return any(fnmatch.fnmatchcase(path, p) for p in row.function.split())
 
 
 def of_test(node: str) -> list[Known]:
