@@ -1,8 +1,9 @@
 """The user's jitted function: stage once for each signature, then dispatch.
 
 A signature is what the program depends on: the tree of the arguments, their avals, the static values, the settings.
-A call with a known signature is the hottest path there is: flat array arguments build no tree, ask no rule and read one
-dictionary. The table of signatures belongs to the wrapped function, so jitting it twice stages it once, and is bounded.
+A call with a known signature is the hottest path there is, and `ReadyCall` takes it: flat array arguments build no
+tree, ask no rule and read one dictionary. The table of signatures belongs to the wrapped function, so jitting it twice
+stages it once, and is bounded.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
 from portax.runtime.placements import is_spread
 from portax.runtime.programs import Options, Program, prepare
+from portax.runtime.ready import ReadyCall
 from portax.transforms.stage import stage_open
 
 constraint = lazy("portax.higher_order.constraint")
@@ -113,11 +115,8 @@ class Signature:
 
 _LEAF = tree.structure(0)
 
-#: What the short way of a call gives where it is none.
-_NOT_READY = object()
 
-
-class JitFunction:
+class JitFunction(ReadyCall):
     """A function that is staged once for each signature and then runs as a compiled program.
 
     Made by ``jit``; has the wrapped function's name and signature.
@@ -145,53 +144,19 @@ class JitFunction:
         self.device = device
         self.in_shardings, self.out_shardings = in_shardings, out_shardings
         self._plain = not static_argnums and not static_argnames and device is None
-        #: Calls with array arguments only, by epoch and avals: what to run, and how to wrap the results.
         options = (
             static_argnums, static_argnames, donate_argnums, donate_argnames, keep_unused, inline, effort,
             _Same(in_shardings), _Same(out_shardings),
         )  # fmt: skip
-        self._ready: dict[Any, tuple[Any, Any, Any, Any]] = _table(fun, ("ready", *options))
-        #: The same on several devices, by where the arguments are too.
-        self._ready_apart: dict[Any, tuple[Any, Any, Any, Any]] = _table(fun, ("ready apart", *options))
+        self._ready = _table(fun, ("ready", *options))
+        self._apart = _table(fun, ("apart", *options))
         self._signatures: dict[Any, Signature] = _table(fun, options)
 
     # -- calling ------------------------------------------------------------------------------------------------------
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def _long(self, *args: Any, **kwargs: Any) -> Any:
+        """A call for which no program is ready, or that is traced."""
         if type(state.trace) is not EvalTrace:
             return self._bind(args, kwargs)
-        if not kwargs:
-            # The settings' epoch covers disable_jit and default_device: no entry was made under others.
-            try:
-                ready = self._ready.get((config.epoch, *[x.aval for x in args]))
-            except AttributeError:  # an argument that is no array
-                ready = None
-            if ready is not None:
-                run, device, out_avals, out_tree = ready
-                committed = False
-                buffers: list[Any] = []
-                for x in args:
-                    if type(x) is not ConcreteArray or x._device is not device:
-                        break
-                    if x.committed:
-                        committed = True
-                    buffer = x._buffer  # pyright: ignore[reportPrivateUsage]
-                    if buffer is None:
-                        break
-                    buffers.append(buffer)
-                else:
-                    outs = run(buffers)
-                    if out_tree is None:
-                        return ConcreteArray(out_avals[0], None, outs[0], device, committed)
-                    return out_tree.unflatten(
-                        [
-                            ConcreteArray(aval, None, buffer, device, committed)
-                            for aval, buffer in zip(out_avals, outs, strict=True)
-                        ]
-                    )
-            if self._ready_apart:
-                out = self._on_several(args)
-                if out is not _NOT_READY:
-                    return out
         if config.disable_jit:
             return self.fun(*args, **kwargs)
         leaves, key, rebuild = self._flatten(args, kwargs)
@@ -202,27 +167,6 @@ class JitFunction:
         if config.guarded:
             return self._guarded(signature, leaves)
         return self._run(signature, leaves, args if not kwargs else None)
-
-    def _on_several(self, args: Sequence[Any]) -> Any:
-        """The short way of a call whose arguments lie on several devices, as those of an earlier one did."""
-        try:
-            ready = self._ready_apart.get((config.epoch, *[x.aval for x in args], *[x._device for x in args]))
-        except AttributeError:  # an argument that is no array, or a traced one
-            return _NOT_READY
-        if ready is None:
-            return _NOT_READY
-        run, out_avals, places, out_tree = ready
-        buffers: list[Any] = []
-        for x in args:
-            buffer = x._buffer
-            if buffer is None or not x.committed:
-                return _NOT_READY
-            buffers.append(buffer)
-        results = [
-            ConcreteArray(aval, None, buffer, place, True)
-            for aval, buffer, place in zip(out_avals, run(buffers), places, strict=True)
-        ]
-        return results[0] if out_tree is None else out_tree.unflatten(results)
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The call as one operation of the program that is being traced."""
@@ -285,7 +229,7 @@ class JitFunction:
                 self._ready.clear()
             out_tree = None if signature.single else signature.out_tree
             first = [*program.extra, *[c.buffer_on(device) for c in signature.consts]]
-            entry = (_after(first, program.run), device, signature.out_avals, out_tree)
+            entry = (_after(first, program.run), device, tuple(signature.out_avals), out_tree)
             self._ready[(config.epoch, *[x.aval for x in args])] = entry
         buffers = program.extra.copy()
         if signature.consts:
@@ -331,11 +275,16 @@ class JitFunction:
         if args is not None and self._plain and program.kept is None and not signature.donated and not signature.consts:
             where = [x._device if type(x) is ConcreteArray and x.committed else None for x in args]
             if where == list(arrangement.places):
-                if len(self._ready_apart) >= SIGNATURES:
-                    self._ready_apart.clear()
+                if len(self._apart) >= SIGNATURES:
+                    self._apart.clear()
                 out_tree = None if signature.single else signature.out_tree
-                entry = (_after(program.extra, program.run), signature.out_avals, program.results, out_tree)
-                self._ready_apart[(config.epoch, *[x.aval for x in args], *where)] = entry
+                entry = (
+                    _after(program.extra, program.run),
+                    tuple(program.results),
+                    tuple(signature.out_avals),
+                    out_tree,
+                )
+                self._apart[(config.epoch, *[x.aval for x in args], *where)] = entry
         outs = spread.execute(signature.closed, *found, arrays, signature.options)
         return outs[0] if signature.single else tree.unflatten(signature.out_tree, outs)
 
@@ -493,7 +442,7 @@ class JitFunction:
         """Forget all staged programs."""
         self._signatures.clear()
         self._ready.clear()
-        self._ready_apart.clear()
+        self._apart.clear()
 
     def _cache_size(self) -> int:
         return len({id(s) for s in self._signatures.values()})

@@ -1,0 +1,408 @@
+/*
+ * The short way of a call, in C: what `PlainReadyCall` in ready.py does, without the interpreter between its steps.
+ *
+ * Nothing is decided here. A call whose arguments are concrete arrays of avals that are in the tables gives their
+ * buffers to the program that is there, and wraps what comes back; every other call goes the long way, which is a
+ * method of the subclass. Slots of arrays are read and written where their descriptors say they lie.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#define SLOT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
+
+typedef struct {
+    PyTypeObject *array;                            /* ConcreteArray */
+    PyTypeObject *evaluating;                       /* the trace that computes at once */
+    PyObject *state;                                /* what the thread is interpreting with */
+    PyObject *settings;
+    Py_ssize_t aval, host, buffer, device, committed;  /* where an array's slots lie */
+    PyObject *trace_name, *epoch_name, *long_name, *unflatten_name;
+} Known;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *ready, *apart;                        /* the tables */
+    PyObject *module;
+} ReadyCall;
+
+static struct PyModuleDef definition;
+
+/* ---- one array ------------------------------------------------------------------------------------------------- */
+
+/* A new concrete array of a program's result. */
+static PyObject *
+wrapped(Known *known, PyObject *aval, PyObject *buffer, PyObject *device, PyObject *committed)
+{
+    PyObject *array = known->array->tp_alloc(known->array, 0);
+    if (array == NULL) {
+        return NULL;
+    }
+    SLOT(array, known->aval) = Py_NewRef(aval);
+    SLOT(array, known->host) = Py_NewRef(Py_None);
+    SLOT(array, known->buffer) = Py_NewRef(buffer);
+    SLOT(array, known->device) = Py_NewRef(device);
+    SLOT(array, known->committed) = Py_NewRef(committed);
+    return array;
+}
+
+/* The results of a call: `device` is where they are, or a tuple with a place for each. */
+static PyObject *
+results(Known *known, PyObject *outs, PyObject *avals, PyObject *device, PyObject *committed, PyObject *tree)
+{
+    PyObject *arrays = NULL, *given = PySequence_Fast(outs, "a program gives a list of buffers");
+    if (given == NULL) {
+        return NULL;
+    }
+    Py_ssize_t n = PyTuple_GET_SIZE(avals);
+    if (PySequence_Fast_GET_SIZE(given) != n) {
+        PyErr_Format(PyExc_ValueError, "a program gave %zd results instead of %zd", PySequence_Fast_GET_SIZE(given), n);
+        goto done;
+    }
+    PyObject **buffers = PySequence_Fast_ITEMS(given);
+    int apart = PyTuple_CheckExact(device);
+#define RESULT(i) \
+    wrapped(known, PyTuple_GET_ITEM(avals, i), buffers[i], apart ? PyTuple_GET_ITEM(device, i) : device, committed)
+    if (tree == Py_None) {  /* one array, and no tree */
+        arrays = RESULT(0);
+        goto done;
+    }
+    PyObject *leaves = PyList_New(n);
+    for (Py_ssize_t i = 0; leaves != NULL && i < n; i++) {
+        PyObject *array = RESULT(i);
+        if (array == NULL) {
+            Py_CLEAR(leaves);
+            break;
+        }
+        PyList_SET_ITEM(leaves, i, array);
+    }
+#undef RESULT
+    if (leaves != NULL) {
+        arrays = PyObject_CallMethodOneArg(tree, known->unflatten_name, leaves);
+        Py_DECREF(leaves);
+    }
+done:
+    Py_DECREF(given);
+    return arrays;
+}
+
+/* ---- the call -------------------------------------------------------------------------------------------------- */
+
+/* The entry of a table for these arguments, NULL where there is none, also with an error set. */
+static PyObject *
+entry(Known *known, PyObject *table, PyObject *args, int places)
+{
+    if (table == NULL || !PyDict_CheckExact(table) || PyDict_GET_SIZE(table) == 0) {
+        return NULL;
+    }
+    PyObject *epoch = PyObject_GetAttr(known->settings, known->epoch_name);
+    if (epoch == NULL) {
+        return NULL;
+    }
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    PyObject *key = PyTuple_New(places ? 2 * n + 1 : n + 1);
+    if (key == NULL) {
+        Py_DECREF(epoch);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(key, 0, epoch);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *x = PyTuple_GET_ITEM(args, i);
+        PyTuple_SET_ITEM(key, i + 1, Py_NewRef(SLOT(x, known->aval)));
+        if (places) {
+            PyTuple_SET_ITEM(key, n + i + 1, Py_NewRef(SLOT(x, known->device)));
+        }
+    }
+    PyObject *found = PyDict_GetItemWithError(table, key);
+    Py_XINCREF(found);
+    Py_DECREF(key);
+    return found;
+}
+
+/* Call the program of an entry, or give NULL without an error where the arguments are not as it needs them. */
+static PyObject *
+call_entry(Known *known, PyObject *found, PyObject *args, int places)
+{
+    PyObject *run, *device, *avals, *tree;
+    if (!PyArg_ParseTuple(found, "OOO!O", &run, &device, &PyTuple_Type, &avals, &tree)) {
+        return NULL;
+    }
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    int committed = 0, all = 1;
+    PyObject *buffers = PyList_New(n);
+    if (buffers == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *x = PyTuple_GET_ITEM(args, i), *buffer = SLOT(x, known->buffer);
+        if (buffer == NULL || buffer == Py_None || (!places && SLOT(x, known->device) != device)) {
+            Py_DECREF(buffers);
+            return NULL;
+        }
+        int chosen = SLOT(x, known->committed) == Py_True;
+        committed |= chosen;
+        all &= chosen;
+        PyList_SET_ITEM(buffers, i, Py_NewRef(buffer));
+    }
+    if (places && !all) {
+        Py_DECREF(buffers);
+        return NULL;
+    }
+    PyObject *outs = PyObject_CallOneArg(run, buffers);
+    Py_DECREF(buffers);
+    if (outs == NULL) {
+        return NULL;
+    }
+    PyObject *given = results(known, outs, avals, device, committed ? Py_True : Py_False, tree);
+    Py_DECREF(outs);
+    return given;
+}
+
+/* The result of the short way; NULL without an error where there is none. */
+static PyObject *
+short_way(ReadyCall *self, Known *known, PyObject *args)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *x = PyTuple_GET_ITEM(args, i);
+        if (Py_TYPE(x) != known->array || SLOT(x, known->aval) == NULL || SLOT(x, known->device) == NULL) {
+            return NULL;
+        }
+    }
+    PyObject *trace = PyObject_GetAttr(known->state, known->trace_name);
+    if (trace == NULL) {
+        return NULL;
+    }
+    int evaluating = Py_TYPE(trace) == known->evaluating;
+    Py_DECREF(trace);
+    if (!evaluating) {
+        return NULL;
+    }
+    for (int places = 0; places < 2; places++) {
+        PyObject *found = entry(known, places ? self->apart : self->ready, args, places);
+        if (found != NULL) {
+            PyObject *given = call_entry(known, found, args, places);
+            Py_DECREF(found);
+            if (given != NULL) {
+                return given;
+            }
+        }
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static PyObject *
+ready_call(ReadyCall *self, PyObject *args, PyObject *kwargs)
+{
+    Known *known = PyModule_GetState(self->module);
+    if (known->array != NULL && (kwargs == NULL || PyDict_GET_SIZE(kwargs) == 0)) {
+        PyObject *given = short_way(self, known, args);
+        if (given != NULL || PyErr_Occurred()) {
+            return given;
+        }
+    }
+    PyObject *long_way = PyObject_GetAttr((PyObject *)self, known->long_name);
+    if (long_way == NULL) {
+        return NULL;
+    }
+    PyObject *given = PyObject_Call(long_way, args, kwargs);
+    Py_DECREF(long_way);
+    return given;
+}
+
+/* ---- the type -------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+ready_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
+{
+    PyObject *module = PyType_GetModuleByDef(type, &definition);
+    ReadyCall *self = module == NULL ? NULL : (ReadyCall *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->module = Py_NewRef(module);
+    self->ready = PyDict_New();
+    self->apart = PyDict_New();
+    if (self->ready == NULL || self->apart == NULL) {
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static int
+ready_traverse(ReadyCall *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->ready);
+    Py_VISIT(self->apart);
+    Py_VISIT(self->module);
+    return 0;
+}
+
+static int
+ready_clear(ReadyCall *self)
+{
+    Py_CLEAR(self->ready);
+    Py_CLEAR(self->apart);
+    return 0;
+}
+
+static void
+ready_dealloc(ReadyCall *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    ready_clear(self);
+    Py_CLEAR(self->module);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef members[] = {
+    {"_ready", T_OBJECT_EX, offsetof(ReadyCall, ready), 0, "programs of one device, by epoch and avals"},
+    {"_apart", T_OBJECT_EX, offsetof(ReadyCall, apart), 0, "programs of several, by epoch, avals and places"},
+    {NULL},
+};
+
+static PyType_Slot type_slots[] = {
+    {Py_tp_doc, "A callable that knows programs which are ready to run; see portax.runtime.ready."},
+    {Py_tp_new, ready_new},
+    {Py_tp_call, ready_call},
+    {Py_tp_traverse, ready_traverse},
+    {Py_tp_clear, ready_clear},
+    {Py_tp_dealloc, ready_dealloc},
+    {Py_tp_members, members},
+    {0, NULL},
+};
+
+static PyType_Spec type_spec = {
+    .name = "portax.runtime._ready.ReadyCall",
+    .basicsize = sizeof(ReadyCall),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = type_slots,
+};
+
+/* ---- the module ------------------------------------------------------------------------------------------------ */
+
+/* Where a slot of a class lies; -1 with an error where it is none. */
+static Py_ssize_t
+offset_of(PyTypeObject *type, const char *name)
+{
+    PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
+    if (descriptor == NULL) {
+        return -1;
+    }
+    Py_ssize_t offset = -1;
+    if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+        offset = ((PyMemberDescrObject *)descriptor)->d_member->offset;
+    } else {
+        PyErr_Format(PyExc_TypeError, "%s.%s is no slot", type->tp_name, name);
+    }
+    Py_DECREF(descriptor);
+    return offset;
+}
+
+PyDoc_STRVAR(prepare_doc, "prepare(array, evaluating, state, settings)\n--\n\n"
+             "Say which class arrays have, and where to look whether they are computed at once.");
+
+static PyObject *
+prepare(PyObject *module, PyObject *args)
+{
+    Known *known = PyModule_GetState(module);
+    PyTypeObject *array, *evaluating;
+    PyObject *state, *settings;
+    if (!PyArg_ParseTuple(args, "O!O!OO", &PyType_Type, &array, &PyType_Type, &evaluating, &state, &settings)) {
+        return NULL;
+    }
+    Py_ssize_t aval = offset_of(array, "aval"), host = aval < 0 ? -1 : offset_of(array, "_host");
+    Py_ssize_t buffer = host < 0 ? -1 : offset_of(array, "_buffer");
+    Py_ssize_t device = buffer < 0 ? -1 : offset_of(array, "_device");
+    Py_ssize_t committed = device < 0 ? -1 : offset_of(array, "committed");
+    if (committed < 0) {
+        return NULL;
+    }
+    known->aval = aval, known->host = host, known->buffer = buffer;
+    known->device = device, known->committed = committed;
+    Py_XSETREF(known->evaluating, (PyTypeObject *)Py_NewRef(evaluating));
+    Py_XSETREF(known->state, Py_NewRef(state));
+    Py_XSETREF(known->settings, Py_NewRef(settings));
+    Py_XSETREF(known->array, (PyTypeObject *)Py_NewRef(array));
+    Py_RETURN_NONE;
+}
+
+static int
+module_exec(PyObject *module)
+{
+    Known *known = PyModule_GetState(module);
+    known->trace_name = PyUnicode_InternFromString("trace");
+    known->epoch_name = PyUnicode_InternFromString("epoch");
+    known->long_name = PyUnicode_InternFromString("_long");
+    known->unflatten_name = PyUnicode_InternFromString("unflatten");
+    if (!known->trace_name || !known->epoch_name || !known->long_name || !known->unflatten_name) {
+        return -1;
+    }
+    PyObject *type = PyType_FromModuleAndSpec(module, &type_spec, NULL);
+    int failed = type == NULL || PyModule_AddObjectRef(module, "ReadyCall", type) < 0;
+    Py_XDECREF(type);
+    return failed ? -1 : 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    Known *known = PyModule_GetState(module);
+    Py_VISIT(known->array);
+    Py_VISIT(known->evaluating);
+    Py_VISIT(known->state);
+    Py_VISIT(known->settings);
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    Known *known = PyModule_GetState(module);
+    Py_CLEAR(known->array);
+    Py_CLEAR(known->evaluating);
+    Py_CLEAR(known->state);
+    Py_CLEAR(known->settings);
+    Py_CLEAR(known->trace_name);
+    Py_CLEAR(known->epoch_name);
+    Py_CLEAR(known->long_name);
+    Py_CLEAR(known->unflatten_name);
+    return 0;
+}
+
+static PyMethodDef methods[] = {
+    {"prepare", prepare, METH_VARARGS, prepare_doc},
+    {NULL},
+};
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "portax.runtime._ready",
+    .m_doc = "The short way of a call, in C; see portax.runtime.ready.",
+    .m_size = sizeof(Known),
+    .m_methods = methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC
+PyInit__ready(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,7 @@
+from typing import Any
+
+from portax.runtime.ready import PlainReadyCall
+
+class ReadyCall(PlainReadyCall): ...
+
+def prepare(array: type, evaluating: type, state: Any, settings: Any) -> None: ...

@@ -1,0 +1,242 @@
+"""The short way of a call, in C and in Python: what takes it, what does not, and what comes of it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import portax
+import portax.numpy as pnp
+from portax.core import tree
+from portax.core.config import config
+from portax.runtime import ready
+from portax.runtime.array import ConcreteArray
+
+VERSIONS = [ready.PlainReadyCall] + ([] if ready.compiled is None else [ready.compiled.ReadyCall])
+
+
+def compiler() -> str:
+    """The C compiler Python was made with, where it and Python's headers are here; else an empty string."""
+    words = (sysconfig.get_config_var("CC") or "").split()
+    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    return words[0] if words and shutil.which(words[0]) and headers.is_file() else ""
+
+
+@pytest.mark.skipif(not compiler(), reason="no C compiler, or no headers of Python")
+def test_where_there_is_a_compiler_the_short_way_is_in_c() -> None:
+    assert ready.compiled is not None, f"install portax again: {ready.why_not}"
+    assert issubclass(portax.higher_order.JitFunction, ready.compiled.ReadyCall)
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda v: v.__module__.rpartition(".")[2])
+def short(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A callable that adds lists of one buffer, and notes who went the long way."""
+
+    class Call(request.param):  # pyright: ignore
+        def __init__(self) -> None:
+            super().__init__()
+            self.long: list[Any] = []
+
+        def _long(self, *args: Any, **kwargs: Any) -> Any:
+            self.long.append((args, kwargs))
+            return "the long way"
+
+    yield Call()
+
+
+class Place:
+    """Stands for a device: the short way asks nothing of it."""
+
+
+HERE, THERE = Place(), Place()
+AVAL = pnp.ones(3).aval
+
+
+def array(value: Any = 1, device: Any = HERE, committed: bool = False) -> ConcreteArray:
+    return ConcreteArray(AVAL, None, value, device, committed)  # pyright: ignore
+
+
+def put(call: Any, run: Any, count: int, outs: int = 1, out_tree: Any = None) -> None:
+    call._ready[(config.epoch, *[AVAL] * count)] = (run, HERE, (AVAL,) * outs, out_tree)
+
+
+def test_a_known_call_gives_its_buffers_to_the_program(short: Any) -> None:
+    put(short, lambda buffers: [buffers[0] - buffers[1]], 2)
+    out = short(array(7), array(5))
+    assert type(out) is ConcreteArray and out.aval is AVAL
+    assert (out._host, out._buffer, out._device, out.committed) == (None, 2, HERE, False)
+    assert not short.long
+
+
+def test_a_result_is_committed_where_an_argument_is(short: Any) -> None:
+    put(short, lambda buffers: [0], 2)
+    assert short(array(), array(committed=True)).committed is True
+    assert short(array(), array()).committed is False
+
+
+def test_results_make_their_tree(short: Any) -> None:
+    put(short, lambda buffers: [buffers[0], -buffers[0]], 1, 2, tree.structure({"a": 0, "b": (0,)}))
+    out = short(array(4))
+    assert out["a"]._buffer == 4 and out["b"][0]._buffer == -4
+
+
+def test_a_call_without_arguments_is_known_by_the_epoch(short: Any) -> None:
+    put(short, lambda buffers: [len(buffers)], 0)
+    assert short()._buffer == 0
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (array(), array(2)),
+        (array(device=THERE),),
+        (array(device=None),),
+        (array(None),),
+        (1.0,),
+        (None,),
+        ([array()],),
+    ],
+    ids=["other avals", "elsewhere", "nowhere", "deleted", "number", "None", "tree"],
+)
+def test_any_other_argument_goes_the_long_way(short: Any, args: tuple[Any, ...]) -> None:
+    put(short, lambda buffers: [0], 1)
+    assert short(*args) == "the long way"
+    assert short.long == [(args, {})]
+
+
+def test_an_array_that_was_never_filled_does_no_harm(short: Any) -> None:
+    put(short, lambda buffers: [0], 1)
+    try:
+        assert short(object.__new__(ConcreteArray)) == "the long way"
+    except AttributeError:
+        assert isinstance(short, ready.PlainReadyCall)
+
+
+def test_keywords_go_the_long_way(short: Any) -> None:
+    put(short, lambda buffers: [0], 0)
+    assert short(x=1) == "the long way" and short.long == [((), {"x": 1})]
+
+
+def test_no_keywords_are_none(short: Any) -> None:
+    put(short, lambda buffers: [3], 1)
+    nothing: dict[str, Any] = {}
+    assert short(array(), **nothing)._buffer == 3
+
+
+def test_another_epoch_goes_the_long_way(short: Any) -> None:
+    put(short, lambda buffers: [0], 1)
+    with portax.enable_x64(not config.enable_x64):
+        assert short(array()) == "the long way"
+    assert short(array())._buffer == 0
+
+
+def test_inside_a_trace_the_long_way_is_taken(short: Any) -> None:
+    put(short, lambda buffers: [0], 1)
+    seen: list[Any] = []
+    portax.make_jaxpr(lambda x: (seen.append(short(array())), x)[1])(1.0)
+    assert seen == ["the long way"]
+
+
+def test_on_several_devices_places_belong_to_the_key(short: Any) -> None:
+    key = (config.epoch, AVAL, AVAL, HERE, THERE)
+    short._apart[key] = (lambda buffers: [sum(buffers), 0], (THERE, HERE), (AVAL, AVAL), tree.structure((0, 0)))
+    a, b = short(array(1, HERE, True), array(2, THERE, True))
+    assert (a._buffer, a._device, a.committed) == (3, THERE, True)
+    assert (b._buffer, b._device, b.committed) == (0, HERE, True)
+    assert short(array(1, HERE, True), array(2, HERE, True)) == "the long way"
+    assert short(array(1, HERE, False), array(2, THERE, True)) == "the long way"
+
+
+def test_both_tables_are_asked(short: Any) -> None:
+    put(short, lambda buffers: ["one"], 1)
+    short._apart[(config.epoch, AVAL, THERE)] = (lambda buffers: ["several"], (THERE,), (AVAL,), None)
+    assert short(array())._buffer == "one"
+    assert short(array(1, THERE, True))._buffer == "several"
+
+
+def test_what_a_program_raises_arrives(short: Any) -> None:
+    def run(buffers: list[Any]) -> list[Any]:
+        raise KeyError("burnt")
+
+    put(short, run, 1)
+    with pytest.raises(KeyError, match="burnt"):
+        short(array())
+    assert not short.long
+
+
+@pytest.mark.parametrize("outs", [[], [1, 2]], ids=["too few", "too many"])
+def test_a_program_that_gives_another_number_of_results_is_told_of(short: Any, outs: list[Any]) -> None:
+    put(short, lambda buffers: outs, 1)
+    with pytest.raises(ValueError):
+        short(array())
+
+
+def test_a_program_that_gives_no_list_is_told_of(short: Any) -> None:
+    put(short, lambda buffers: None, 1)
+    with pytest.raises(TypeError):
+        short(array())
+
+
+def test_nothing_is_kept_of_a_call(short: Any) -> None:
+    class Buffer:
+        pass
+
+    put(short, lambda buffers: [Buffer()], 1)
+    x = array(Buffer())
+    out = short(x)
+    seen = [weakref.ref(b) for b in (x._buffer, out._buffer)]
+    del x, out
+    gc.collect()
+    assert [r() for r in seen] == [None, None]
+
+
+def test_a_callable_in_a_cycle_is_collected(short: Any) -> None:
+    kind = type(short)
+    call = kind()
+    call.itself = call
+    call._ready["x"] = call
+    gone = weakref.ref(call)
+    del call
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_table_can_be_exchanged(short: Any) -> None:
+    short._ready = {(config.epoch, AVAL): (lambda buffers: [9], HERE, (AVAL,), None)}
+    assert short(array())._buffer == 9
+
+
+def test_a_jitted_function_is_called_alike_by_both() -> None:
+    """The same calls, in a process that finds no compiled module, give the same results."""
+    program = """
+import portax, portax.numpy as pnp
+from portax.runtime import ready
+f = portax.jit(lambda x, y: {"s": x + y, "p": (x * y,)})
+x = pnp.arange(4.0)
+for _ in range(3):
+    out = f(x, x)
+assert len(f._ready) == 1, f._ready
+print(ready.compiled is None, out["s"].tolist(), out["p"][0].tolist(), out["s"].committed)
+"""
+    block = "import sys; sys.modules['portax.runtime._ready'] = None\n"
+    run = [
+        subprocess.run(
+            [sys.executable, "-c", text],
+            env={**os.environ, "PORTAX_PLATFORMS": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split(maxsplit=1)
+        for text in (program, block + program)
+    ]
+    assert run[1][0] == "True" and run[0][1] == run[1][1] == "[0.0, 2.0, 4.0, 6.0] [0.0, 1.0, 4.0, 9.0] False\n"
