@@ -14,7 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from setuptools import Distribution, Extension
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CompileError, LinkError
 
 SOURCE = Path("src/portax/runtime/_ready.c")
 
@@ -31,7 +31,7 @@ class CompileReadyCall(BuildHookInterface):
                 command.build_lib, command.build_temp = "src", objects
                 command.ensure_finalized()
                 command.run()
-        except BaseError as error:
+        except (BaseError, CompileError, LinkError) as error:
             print(f"portax is installed without its C part: {error}", file=sys.stderr)
             return
         build_data["artifacts"] += [f"src/{command.get_ext_filename(name)}"]
