@@ -34,10 +34,11 @@ from portax.transforms.jvp import jvp, moves
 from portax.transforms.linearize import linearize
 from portax.transforms.stage import StageTrace, eval_closed
 from portax.transforms.transpose import transpose
-from portax_conformance import oracles
+from portax_conformance import measures, oracles
 from portax_conformance.cases import ALL, BRING_UP, QUICK, Case
 from portax_conformance.devices import Declared
 from portax_conformance.distance import ulps, zeros_of_other_sign
+from portax_conformance.measures import Off
 
 #: Where derivatives are compared with differences.
 SMOOTH = ("float64", "complex128")
@@ -228,18 +229,18 @@ def assert_within(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.n
     """Numbers within ``budget``."""
     for g, e in zip(got, expected, strict=True):
         distance = ulps(g, e, scale_of(case))
-        assert distance <= budget, (
-            f"{case.id}: off by {distance:.3g} units in the last place, {budget:g} allowed\n"
-            f"operands {case.operands}\nparameters {case.params}\nexpected {e}\ngot {g}"
-        )
+        measures.note(distance, budget, e.dtype)
+        if not distance <= budget:
+            words = f"{case.id}: off by {distance:.3g} units in the last place, {budget:g} allowed"
+            raise Off(words, case.operands, case.params, e, g)
 
 
 def assert_same_zeros(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
     """Zeros in the same places have the same signs."""
     for g, e in zip(determined_host(case, got), determined_host(case, expected), strict=True):
         turned = zeros_of_other_sign(g, e)
-        words = f"{case.id}: {turned} zeros of the other sign\noperands {case.operands}\nexpected {e}\ngot {g}"
-        assert not turned, words
+        if turned:
+            raise Off(f"{case.id}: {turned} zeros of the other sign", case.operands, case.params, e, g)
 
 
 # -- laws on a device -------------------------------------------------------------------------------------------------
@@ -261,12 +262,11 @@ def exact(trial: Trial) -> None:
     assert got.shape == aval.shape and got.dtype == aval.dtype, f"{case.id}: {got.dtype}{got.shape}, not {aval}"
     real = dtypes.real_dtype(got.dtype).name
     errors = oracles.errors(case, got, real in device.backend.capabilities.denormals)
-    worst = int(np.argmax(errors))
-    assert errors[worst] <= budget_of(case, trial.declared), (
-        f"{case.id}: off by {errors[worst]:.3g} units in the last place, {budget_of(case, trial.declared):g} allowed\n"
-        f"operands {[x[worst] for x in case.operands]}\nparameters {case.params}\n"
-        f"exact {oracles.exact(case)[worst]}\ngot {got[worst]}"
-    )
+    worst, budget = int(np.argmax(errors)), budget_of(case, trial.declared)
+    measures.note(errors[worst], budget, got.dtype)
+    if not errors[worst] <= budget:
+        words = f"{case.id}: off by {errors[worst]:.3g} units in the last place, {budget:g} allowed"
+        raise Off(words, [x[worst] for x in case.operands], case.params, oracles.exact(case)[worst], got[worst])
 
 
 def stablehlo(trial: Trial) -> None:
@@ -538,6 +538,7 @@ def batched(trial: Trial) -> None:
                 assert out.shape == (size, *e.shape), f"{where}: batch of shape {out.shape}, not {(size, *e.shape)}"
                 assert out.dtype == e.dtype, f"{where}: dtype {out.dtype}, not {e.dtype}"
                 distance = ulps(np.asarray(out[i]), e, scale_of(case))
+                measures.note(distance, max(budget_of(case), 4.0), e.dtype)
                 assert distance <= max(budget_of(case), 4.0), f"{where} is {out[i]}, not {e}\noperands {rows}"
 
 

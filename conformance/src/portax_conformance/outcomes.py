@@ -27,12 +27,19 @@ class Result:
     seconds : float
     words : str
         What was wrong, or what the driver lacks.
+    off : tuple of float
+        Units in the last place that its farthest result was off, and how many are allowed; empty where nothing was
+        measured.
+    detail : dict of str
+        What was wrong, in parts (`measures.Off`).
     """
 
     id: str
     outcome: str
     seconds: float = 0.0
     words: str = ""
+    off: tuple[float, ...] = ()
+    detail: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def bad(self) -> bool:

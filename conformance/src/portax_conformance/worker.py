@@ -22,7 +22,7 @@ from typing import Any
 import portax as px
 from portax.errors import PortaxError
 from portax.runtime import plugins
-from portax_conformance import memory, outcomes, rows
+from portax_conformance import measures, memory, outcomes, rows
 from portax_conformance.protocol import receive, send
 
 #: Frames of a failure that are shown.
@@ -42,7 +42,8 @@ def words_of(error: BaseException) -> str:
 def attempt(id: str) -> dict[str, Any]:
     """Try one case."""
     began = time.perf_counter()
-    outcome, words = outcomes.PASS, ""
+    outcome, words, detail = outcomes.PASS, "", {}
+    measures.take()
     try:
         row = rows.find(id)
         if row is None:
@@ -53,8 +54,9 @@ def attempt(id: str) -> dict[str, Any]:
         else:
             row.check()
     except Exception as error:
-        outcome, words = outcomes.FAIL, words_of(error)
-    return {"end": id, "outcome": outcome, "words": words, "seconds": time.perf_counter() - began}
+        outcome, words, detail = outcomes.FAIL, words_of(error), getattr(error, "detail", {})
+    took = time.perf_counter() - began
+    return {"end": id, "outcome": outcome, "words": words, "seconds": took, "off": measures.take(), "detail": detail}
 
 
 def listed(backend: str, level: str, full: bool, only: list[str]) -> dict[str, Any]:

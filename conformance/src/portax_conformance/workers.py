@@ -212,7 +212,8 @@ class Pool:
         elif "end" in message:
             worker.case, worker.since = None, time.monotonic()
             worker.ids = worker.ids[1:]
-            return Result(message["end"], message["outcome"], message["seconds"], message["words"])
+            given = (message[key] for key in ("end", "outcome", "seconds", "words"))
+            return Result(*given, tuple(message["off"]), message["detail"])
         elif "idle" in message:
             busy.discard(worker)
             if message["idle"] > self.most // 2:
