@@ -103,6 +103,12 @@ def test_a_batching_rule_is_differentiated_forward():
     np.testing.assert_allclose(t, 2 * np.cos(X), rtol=1e-6)
     with pytest.raises(errors.NotDifferentiableError, match="custom_vmap_call has no transpose"):
         px.grad(f)(1.0, 2.0)
+    for g in (px.grad(px.jit(f)), px.jit(px.grad(f)), px.grad(px.checkpoint(f)), px.grad(px.grad(px.jit(f)))):
+        with pytest.raises(errors.NotDifferentiableError, match="has a custom_vmap rule"):
+            g(1.0, 2.0)
+    np.testing.assert_allclose(
+        px.grad(lambda x: px.vmap(px.jit(f), (0, None))(x, 2.0).sum())(X), 2 * np.cos(X), rtol=1e-6
+    )
 
 
 def test_a_loop_takes_the_place_of_a_batch():

@@ -64,9 +64,7 @@ class CustomVmapCall(CustomCall):
             of_tangents = iter(batched[n:])
             rows = [b | (next(of_tangents) if m else False) for b, m in zip(batched[:n], moving, strict=True)]
             wanted = [*rows, *(r for r, m in zip(rows, moving, strict=True) if m)]
-            values = [
-                materialize(x, b, size) if w else x for x, b, w in zip(operands, batched, wanted, strict=True)
-            ]
+            values = [materialize(x, b, size) if w else x for x, b, w in zip(operands, batched, wanted, strict=True)]
             flags: list[bool] = []
 
             def ruled(*xs: Any) -> list[Any]:
@@ -83,6 +81,13 @@ class CustomVmapCall(CustomCall):
         k = len(out_moving)
         dots = iter(outs[k:])
         return outs[:k], [next(dots) if m else None for m in out_moving]
+
+    def linearize(self, primals: Sequence[Any], tangents: Sequence[Any], *, name: str, **params: Any) -> Any:
+        # The rule of a batch knows values and tangents together, and cannot be taken apart into either.
+        raise errors.NotDifferentiableError(
+            wrong=f"{name} has a custom_vmap rule; custom_vmap_call has no transpose, so no reverse-mode derivative",
+            fix="Use forward mode (jvp, jacfwd), or give the function a rule with custom_vjp",
+        )
 
     def batch_axis(
         self, trace: BatchTrace, batched: Sequence[bool], *operands: Any, fun: Any, rule: Any, **params: Any
