@@ -163,7 +163,7 @@ def test_a_time_is_a_number_of_seconds(name, value):
 
 
 def test_a_second_time_is_refused(monkeypatch):
-    monkeypatch.setattr(distributed, "_job", object())
+    monkeypatch.setattr(distributed, "_roll", object())
     with pytest.raises(ProcessError, match=r"portax.distributed.initialize was called a second time"):
         distributed.initialize("h:1", 2, 0)
 

@@ -324,6 +324,25 @@ def test_a_process_that_is_frozen_is_noticed(together):
     assert "stopped sending heartbeats" in running.err(0)
 
 
+STOPPED = """
+join()
+px.devices()
+for step in range(100_000):
+    if multihost_utils.reached_preemption_sync_point(step):
+        break
+    if ME == 1 and step == 20:
+        os.kill(os.getpid(), signal.SIGTERM)  # what a scheduler does
+    time.sleep(0.01 * (1 + ME))
+tell(stopped=step)
+"""
+
+
+@pytest.mark.slow
+def test_when_one_is_going_to_be_stopped_all_save_before_the_same_step(together):
+    first, second = results(together(STOPPED, 2))
+    assert first == second and 20 < first["stopped"] < 99_999
+
+
 COMING = """
 host, port = ADDRESS.split(":")
 said = {}
@@ -399,6 +418,10 @@ def test_what_xla_says_is_passed_on(monkeypatch):
     def fails(*_, **__):
         raise XLAError("UNKNOWN: no")
 
+    with pytest.raises(ProcessError, match=r"cannot tell each other that one is going to be stopped: UNKNOWN: no"):
+        monkeypatch.setattr(Failing, "initialize", fails, raising=False)
+        monkeypatch.setattr(jobs.bindings, "create_preemption_sync_manager", Failing)
+        jobs.notices(None)
     monkeypatch.setattr(jobs.bindings, "get_distributed_runtime_service", fails)
     with pytest.raises(ProcessError, match=r"XLA's coordination service did not start at 127\.0\.0\.1:1: UNKNOWN: no"):
         jobs.serve(place)

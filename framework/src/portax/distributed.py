@@ -16,19 +16,13 @@ from typing import Any
 from portax.errors import ArgumentError, ProcessError
 from portax.runtime import plugins, processes, rollcall
 from portax.runtime.clusters import Cluster, detect
-from portax.runtime.processes import Coordination, Place, Watch
+from portax.runtime.processes import Place, Watch
 
 __all__ = ["initialize", "is_initialized", "shutdown"]
 
 
-class _Job:
-    """What ``shutdown`` ends."""
-
-    def __init__(self, roll: rollcall.Roll, coordination: Coordination) -> None:
-        self.roll, self.coordination = roll, coordination
-
-
-_job: _Job | None = None
+#: What ``shutdown`` ends, with the coordination of ``processes.here``.
+_roll: rollcall.Roll | None = None
 
 
 def initialize(
@@ -98,8 +92,8 @@ def initialize(
 
         portax.distributed.initialize("localhost:1234", num_processes=1, process_id=0)
     """
-    global _job
-    if _job is not None:
+    global _roll
+    if _roll is not None:
         raise ProcessError(
             wrong="portax.distributed.initialize was called a second time", fix="Call it once, at the program's start"
         )
@@ -122,8 +116,8 @@ def initialize(
             raise
     roll.begin()
     coordination.connect(place, watch)
-    processes.here.watch = watch
-    _job = _Job(roll, coordination)
+    processes.here.watch, processes.here.coordination = watch, coordination
+    _roll = roll
     atexit.register(_at_exit)
 
 
@@ -135,7 +129,7 @@ def is_initialized() -> bool:
     >>> portax.distributed.is_initialized()
     False
     """
-    return _job is not None
+    return _roll is not None
 
 
 def shutdown() -> None:
@@ -152,22 +146,23 @@ def shutdown() -> None:
     --------
     >>> portax.distributed.shutdown()
     """
-    global _job
-    job, watch = _job, processes.here.watch
-    if job is None or watch is None:
+    global _roll
+    roll, watch, coordination = _roll, processes.here.watch, processes.here.coordination
+    if roll is None or watch is None or coordination is None:
         return
-    _job = None
+    _roll = None
     watch.check()
-    job.roll.leave(None)
+    roll.leave(None)
     watch.check()
     watch.leave()
-    job.coordination.leave()
+    processes.here.coordination = None
+    coordination.leave()
 
 
 def _at_exit() -> None:
     """Leave when the program ends, however it does; in a bounded time."""
-    job, watch = _job, processes.here.watch
-    if job is None or watch is None:
+    roll, watch = _roll, processes.here.watch
+    if roll is None or watch is None:
         return
     failed = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
     if failed is None and not watch.lost:
@@ -177,7 +172,7 @@ def _at_exit() -> None:
             sys.stderr.write(f"portax: {error.wrong}\n")
         return
     watch.leave()
-    job.roll.leave(None if watch.lost else f"has ended with {type(failed).__name__}: {failed}".splitlines()[0])
+    roll.leave(None if watch.lost else f"has ended with {type(failed).__name__}: {failed}".splitlines()[0])
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     logging.shutdown()

@@ -94,7 +94,7 @@ REFUSED = {
         lambda: portax.smap(lambda x: x, in_axes=-1, out_axes=0, axis_name="x"), "smap was given the axis -1",
     ),
     "no source": (
-        lambda: multihost_utils.broadcast_one_to_all(X, is_source=False), "told that this process is not the source",
+        lambda: multihost_utils.broadcast_one_to_all(X, is_source=False), "was told of 0 sources: the processes",
     ),
     "no name": (lambda: multihost_utils.sync_global_devices(3), "sync_global_devices was given 3 for a name"),
     "no step": (lambda: multihost_utils.reached_preemption_sync_point("x"), "was given the step 'x'"),

@@ -24,6 +24,7 @@ class XLACoordination(Coordination):
         self.place: Place | None = None
         self.watch: Watch | None = None
         self._service: Any = None
+        self._notices: Any = None
 
     def serve(self, place: Place) -> None:
         self._service = jobs.serve(place)
@@ -32,12 +33,16 @@ class XLACoordination(Coordination):
         self.job, self.place, self.watch = jobs.connect(place), place, watch
 
     def leave(self) -> None:
-        job, service = self.job, self._service
-        self.job = self._service = None
-        if job is not None:
-            jobs.end(job)
-        if service is not None:
-            jobs.end(service)
+        # What hears notices speaks through the job, and that to the service.
+        ends = [what for what in (self._notices, self.job, self._service) if what is not None]
+        self.job = self._service = self._notices = None
+        for what in ends:
+            jobs.end(what)
+
+    def stops_before(self, step: int) -> bool:
+        if self._notices is None:
+            self._notices = jobs.notices(self.job)
+        return bool(self._notices.reached_sync_point(step))
 
 
 COORDINATION = XLACoordination()

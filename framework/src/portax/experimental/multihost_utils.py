@@ -20,7 +20,7 @@ from portax.core import tree
 from portax.core.dtypes import canonicalize_dtype
 from portax.core.partition import PartitionSpec
 from portax.higher_order.constraint import placed
-from portax.higher_order.jitted import jit
+from portax.runtime import processes
 from portax.runtime.array import ConcreteArray
 from portax.runtime.meshes import Mesh, mesh_of_devices
 from portax.runtime.shardings import NamedSharding
@@ -37,18 +37,12 @@ def _mesh(found: tuple[Any, ...]) -> Mesh:
     return mesh_of_devices([first[i] for i in sorted(first)], (_PROCESSES,))
 
 
-@functools.lru_cache(8)
-def _everywhere(mesh: Mesh) -> Any:
-    return jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
-
-
 def _of_all(mine: np.ndarray) -> np.ndarray:
     """The bytes that each process gives, equally many, in a row for each process."""
     if process_count() == 1:
         return mine[None]
-    mesh = _mesh(tuple(devices()))
-    rows = make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec(_PROCESSES)), mine[None])
-    return np.asarray(_everywhere(mesh)(rows))
+    sharding = NamedSharding(_mesh(tuple(devices())), PartitionSpec(_PROCESSES))
+    return _whole(make_array_from_process_local_data(sharding, mine[None]))
 
 
 def _number_of_all(number: int) -> list[int]:
@@ -62,8 +56,6 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 def _exchange(arrays: list[np.ndarray], what: str) -> list[np.ndarray]:
     """For each array those of all processes, along a new first axis."""
-    if process_count() == 1:
-        return [array[None] for array in arrays]
     described = [(array.shape, array.dtype.name) for array in arrays]
     _agree(
         zlib.crc32(repr(described).encode()),
@@ -140,13 +132,6 @@ def broadcast_one_to_all(in_tree: Any, is_source: bool | None = None) -> Any:
     3
     """
     source = process_index() == 0 if is_source is None else bool(is_source)
-    if process_count() == 1:
-        if not source:
-            raise errors.ArgumentError(
-                wrong="broadcast_one_to_all was told that this process is not the source, and it is the only one",
-                fix="Leave is_source out, or give True in one process",
-            )
-        return tree.tree_map(np.asarray, in_tree)
     sources = [i for i, told in enumerate(_number_of_all(source)) if told]
     if len(sources) != 1:
         raise errors.ArgumentError(
@@ -210,10 +195,8 @@ def _spans(x: Any) -> bool:
 
 def _whole(x: ConcreteArray) -> np.ndarray:
     """The value of an array that lies in several processes."""
-    sharding = x.sharding
-    if isinstance(sharding, NamedSharding):
-        return np.asarray(placed(x, NamedSharding(sharding.mesh, PartitionSpec())))
-    mesh = mesh_of_devices(sharding.device_list, (_PROCESSES,))
+    given = x.sharding
+    mesh = given.mesh if isinstance(given, NamedSharding) else mesh_of_devices(given.device_list, (_PROCESSES,))
     return np.asarray(placed(x, NamedSharding(mesh, PartitionSpec())))
 
 
@@ -318,18 +301,31 @@ def _by_specs(given: Any, pspecs: Any, what: str, f: Any) -> Any:
 
 
 def reached_preemption_sync_point(step_id: int) -> bool:
-    """Whether this is the step at which all processes are to save their work, because one is going to be stopped.
+    """Whether this is the step before which all processes are to save their work, because one is going to be stopped.
+
+    Schedulers tell a process with SIGTERM that it has some seconds left. The processes agree on the first step that
+    none of them has begun, and there each of them gets True.
 
     Parameters
     ----------
     step_id : int
-        Of the step that is about to begin.
+        Of the step that is about to begin. All processes ask before each step; numbers grow by one.
 
     Returns
     -------
     bool
-        False: portax listens to no scheduler's notice, so none is to be stopped that it knows of. A program that
-        catches the notice itself agrees on a step with ``process_allgather``.
+        False in a process that has not called ``portax.distributed.initialize``.
+
+    Raises
+    ------
+    ArgumentError
+        ``step_id`` is no number.
+    ProcessError
+        Another process has ended already.
+
+    Notes
+    -----
+    From the first call on SIGTERM does not end this process: it is the notice, and the program ends when it has saved.
 
     Examples
     --------
@@ -341,4 +337,8 @@ def reached_preemption_sync_point(step_id: int) -> bool:
         raise errors.ArgumentError(
             wrong=f"reached_preemption_sync_point was given the step {step_id!r}", fix="Give the number of the step"
         )
-    return False
+    watch, coordination = processes.here.watch, processes.here.coordination
+    if watch is None or coordination is None:
+        return False
+    watch.check()
+    return coordination.stops_before(int(step_id))

@@ -151,18 +151,6 @@ class Watch:
         self._end(ENDED)
 
 
-class _Here:
-    """What holds for this process: the watch over those it works with, if it does with any."""
-
-    __slots__ = ("watch",)
-
-    def __init__(self) -> None:
-        self.watch: Watch | None = None
-
-
-here = _Here()
-
-
 class Coordination(abc.ABC):
     """What a driver has for processes that work together: a service in the first of them, and each one's tie to it.
 
@@ -186,3 +174,31 @@ class Coordination(abc.ABC):
     @abc.abstractmethod
     def leave(self) -> None:
         """Untie this process, and end the service if it serves. All others do the same now."""
+
+    def stops_before(self, step: int) -> bool:
+        """Whether all processes are to save their work before this step, for one of them is going to be stopped.
+
+        All call it before each of their steps, whose numbers grow by one. Default: nobody hears of such a thing.
+        """
+        return False
+
+
+class _Here:
+    """What holds for this process, if it works with others.
+
+    Attributes
+    ----------
+    watch : Watch or None
+        Over those it works with.
+    coordination : Coordination or None
+        What ties it to them.
+    """
+
+    __slots__ = ("coordination", "watch")
+
+    def __init__(self) -> None:
+        self.watch: Watch | None = None
+        self.coordination: Coordination | None = None
+
+
+here = _Here()

@@ -42,8 +42,18 @@ def gloo(job: Any) -> Any:
     return bindings.make_gloo_tcp_collectives(distributed_client=job)
 
 
+def notices(job: Any) -> Any:
+    """What hears SIGTERM in any process from now on, where it ends none any more, and has all of them know of it."""
+    manager = bindings.create_preemption_sync_manager()
+    try:
+        manager.initialize(job)
+    except XLAError as error:
+        raise _failed("the processes cannot tell each other that one is going to be stopped", error) from None
+    return manager
+
+
 def end(what: Any) -> None:
-    """End a tie, or the service."""
+    """End a tie, the service, or what hears notices."""
     try:
         what.shutdown()
     except XLAError as error:
