@@ -76,22 +76,26 @@ def _places(x: Any, v: Any, side: str) -> Any:
     is_float = dtypes.is_float(x.dtype)
     place = p.broadcast_in_dim(np.asarray(0, index), shape=v.shape, broadcast_dimensions=())
     numbers = p.GatherDimensionNumbers((), (0,), (0,))
-    end, one = np.asarray(n, index), np.asarray(1, index)
     beyond = p.ne(v, v) if is_float else None
-    # Invariant: the elements before `place` come before the value. A step is taken if those in it do too.
-    for step in [1 << i for i in reversed(range(n.bit_length()))]:
-        reached = p.add(place, np.asarray(step, index))
-        at = p.reshape(p.sub(p.min_(reached, end), one), new_sizes=(*v.shape, 1), dimensions=None)
+
+    def before(ahead: int) -> Any:
+        """Whether the element so many places ahead comes before the value."""
+        at = p.add(place, np.asarray(ahead, index)) if ahead else place
         found = p.gather(
-            x, at, dimension_numbers=numbers, slice_sizes=(1,), mode=PROMISE_IN_BOUNDS, fill_value=None,
-            unique_indices=False, indices_are_sorted=False,
+            x, p.reshape(at, new_sizes=(*v.shape, 1), dimensions=None), dimension_numbers=numbers, slice_sizes=(1,),
+            mode=PROMISE_IN_BOUNDS, fill_value=None, unique_indices=False, indices_are_sorted=False,
         )  # fmt: skip
         if side == "left":
             # NaN comes last: a number is not after it, and it is after each number.
-            before = p.and_(p.not_(p.ge(found, v)), p.eq(found, found)) if is_float else p.lt(found, v)
-        else:
-            before = p.le(found, v) if beyond is None else p.or_(p.le(found, v), beyond)
-        place = p.select_n(p.and_(before, p.le(reached, end)), place, reached)
+            return p.and_(p.not_(p.ge(found, v)), p.eq(found, found)) if is_float else p.lt(found, v)
+        return p.le(found, v) if beyond is None else p.or_(p.le(found, v), beyond)
+
+    # Invariant: the value's place is one of the `left + 1` places from `place` on, all of them in the array.
+    left = n
+    while left:
+        step = (left + 1) // 2
+        place = p.select_n(before(step - 1), place, p.add(place, np.asarray(step, index)))
+        left -= step
     return place
 
 
