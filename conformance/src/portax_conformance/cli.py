@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from portax.errors import PortaxError
-from portax_conformance import runner
+from portax_conformance import report_page, runner
 
 
 class Refused(click.ClickException):
@@ -39,3 +39,4 @@ def main() -> None:
 
 
 main.add_command(runner.command)
+main.add_command(report_page.command)

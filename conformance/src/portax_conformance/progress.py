@@ -92,7 +92,8 @@ def summary(run: Run, verdicts: Sequence[dict[str, Any]]) -> list[str]:
     lines = []
     for found in verdicts:
         colour = "bold green" if found["verdict"] == "pass" else "bold red"
-        reached = f"level {found['level']}" if found["level"] else "no level"
+        none = "no level" if run.whole else "no level is claimed of a sample"
+        reached = f"level {found['level']}" if found["level"] else none
         lines.append(f"[{colour}]{found['verdict']}[/] {found['backend']}: {reached}, {escape(found['device'])}")
     for name, why in run.not_tested.items():
         lines.append(f"[yellow]not tested[/] {name}: {escape(why)}")

@@ -1,12 +1,18 @@
-"""What is left of a run: ``report.json``, whose first lines are the verdict."""
+"""What is left of a run: ``report.json``, whose first lines are the verdict.
+
+Everything that is shown later, by a page, a badge or a comparison, is made from what is written here and from nothing
+else, so that a report can be kept, sent and read again where there is no driver.
+"""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +22,8 @@ from portax_conformance import outcomes
 from portax_conformance.outcomes import Result
 
 FILE = "report.json"
+#: Of what is written. Greater numbers are of later releases, and are refused.
+FORMAT = 1
 #: By a driver that keeps the budgets as they are; one that declares wider ones says which.
 EXACT_PROFILE, WIDER_PROFILE = "exact", "wider budgets"
 
@@ -50,6 +58,11 @@ class Run:
     restarts: int = 0
 
     @property
+    def whole(self) -> bool:
+        """Every case of the levels asked for was tried. Of a sample, no level is claimed."""
+        return self.effort != "quick" and not self.only
+
+    @property
     def success(self) -> bool:
         """Something ran, and nothing is bad."""
         return not outcomes.nothing_tried(self.results) and not any(r.bad for r in self.results)
@@ -77,7 +90,7 @@ def verdict(run: Run, backend: str, now: datetime.datetime) -> dict[str, Any]:
     return {
         "verdict": "pass" if not any(r.bad for r in found) and not outcomes.nothing_tried(found) else "fail",
         "backend": backend,
-        "level": outcomes.level_reached(found),
+        "level": outcomes.level_reached(found) if run.whole else None,
         "suite": importlib.metadata.version("portax-conformance"),
         "opset": opset.VERSION,
         "profile": WIDER_PROFILE if run.budgets.get(backend) else EXACT_PROFILE,
@@ -92,6 +105,8 @@ def data(run: Run, now: datetime.datetime) -> dict[str, Any]:
     verdicts = [verdict(run, backend, now) for backend in run.drivers]
     return {
         "verdicts": verdicts,
+        "format": FORMAT,
+        "whole": run.whole,
         "success": run.success,
         "effort": run.effort,
         "asked_level": run.level,
@@ -106,23 +121,39 @@ def data(run: Run, now: datetime.datetime) -> dict[str, Any]:
             backend: [{"case": case, "reason": reason, "link": link} for case, reason, link in rows]
             for backend, rows in run.gaps.items()
         },
+        "lacking": {backend: _reasons(run, backend) for backend in run.drivers},
         "failures": [
-            {"id": r.id, "outcome": r.outcome, "words": r.words, "replay": replay(r, run.seed)}
+            {"id": r.id, "outcome": r.outcome, "words": r.words, "replay": replay(r, run.seed), "detail": r.detail}
             for r in run.results
             if r.bad
         ],
         "cases": {r.id: [r.outcome, round(r.seconds, 4)] for r in run.results},
+        "ulps": {r.id: [_number(x) for x in r.off] for r in run.results if r.off},
     }
 
 
+def _reasons(run: Run, backend: str) -> dict[str, int]:
+    """What a driver lacks, in its words, and for how many cases; the most frequent first."""
+    found = [r.words for r in run.results if r.backend == backend and r.outcome == outcomes.UNSUPPORTED]
+    return dict(collections.Counter(found).most_common())
+
+
+def _number(x: float) -> float | str:
+    """A number as JSON has it, which knows no infinity."""
+    return float(f"{x:.4g}") if math.isfinite(x) else "inf"
+
+
 def write(folder: str, content: Mapping[str, Any]) -> str:
-    """Write the report into a folder, all of it or nothing; gives the file's path."""
+    """Write the report into a folder; gives the file's path."""
     os.makedirs(folder, exist_ok=True)
-    file = os.path.join(folder, FILE)
+    return write_text(os.path.join(folder, FILE), json.dumps(content, indent=1) + "\n")
+
+
+def write_text(file: str, text: str) -> str:
+    """Write a file, all of it or nothing; gives its path."""
     temporary = f"{file}.{os.getpid()}"
     with open(temporary, "w", encoding="utf-8") as out:
-        json.dump(content, out, indent=1)
-        out.write("\n")
+        out.write(text)
         out.flush()
         os.fsync(out.fileno())
     os.replace(temporary, file)

@@ -17,6 +17,8 @@ from portax_conformance.conductor import NAME, Conductor
 from portax_conformance.outcomes import LEVELS
 from portax_conformance.progress import Screen, summary, table_of
 from portax_conformance.report import Run
+from portax_conformance.report_page import FILE as PAGE
+from portax_conformance.report_page import page
 
 #: Seconds that a case may take, in a quick run and in a full one.
 LIMITS = {"quick": 30.0, "full": 120.0}
@@ -37,7 +39,7 @@ def cores() -> int:
 @click.option("--only", multiple=True, metavar="PATTERN",
               help="All cases whose id this names, as file names are (cumsum/*/L1/*), or is part of; may be repeated.")
 @click.option("--seed", default=0, metavar="N", help="Draw other data, and another sample.")
-@click.option("--report", "folder", metavar="DIR", help=f"Write {report.FILE} there.")
+@click.option("--report", "folder", metavar="DIR", help=f"Write {report.FILE} and {PAGE} there.")
 @click.option("--workers", type=click.IntRange(min=1), default=cores, metavar="N", help="One for each core by default.")
 @click.option("--limit", type=float, metavar="SECONDS", help="That a case may take (default: 30, or 120).")
 @click.option("--memory", default=4096, show_default=True, metavar="MB", help="That a worker may hold.")
@@ -78,7 +80,9 @@ def run(conductor: Conductor, folder: str | None) -> int:
     for line in summary(asked, content["verdicts"]):
         screen.console.print(line, highlight=False, soft_wrap=True)
     if folder:
-        screen.console.print(f"written: {report.write(folder, content)}", highlight=False, soft_wrap=True)
+        files = report.write(folder, content), report.write_text(os.path.join(folder, PAGE), page(content))
+        for file in files:
+            screen.console.print(f"written: {file}", highlight=False, soft_wrap=True)
     return int(bool(status) or not asked.success)
 
 
