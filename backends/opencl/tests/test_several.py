@@ -1,6 +1,7 @@
 """Several OpenCL devices: programs of parts in lockstep, and the programs for many devices.
 
-The first device is divided, so parts of one processor stand for several. Each has memory, a queue and programs of its own.
+The first device is divided, so parts of one processor stand for several. Each has memory, a queue and programs of its
+own.
 """
 
 from __future__ import annotations
