@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-import pytest
-
 HERE = find_spec("portax_tpu") is not None
 
 collect_ignore_glob = [] if HERE else ["test_*.py"]
@@ -13,11 +11,3 @@ collect_ignore_glob = [] if HERE else ["test_*.py"]
 
 def pytest_report_header() -> list[str]:
     return [] if HERE else ["tests of portax-tpu: left out, it is not installed here (tox -e aot installs it)"]
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter) -> None:
-    if HERE:
-        import ahead_cases
-
-        ahead_cases.summary(terminalreporter, "tpu")

@@ -58,15 +58,17 @@ class CUDATargets(Targets):
             "",
             {"target_config": config(matched[1]), "topology": f"1x1x{matched[2] or 1}"},
         )
-        return AheadBackend(raw, target=f"cuda:{name}", version=version, capabilities=CAPABILITIES)
+        return AheadBackend(raw, target=f"cuda:{name}", version=version, capabilities=capabilities())
 
 
-CAPABILITIES = Capabilities(
-    dtypes=frozenset(dtype.name for dtype in DTYPES),
-    denormals=frozenset({"float16", "bfloat16", "float32", "float64"}),
-    multi_device=True,
-    donation=True,
-)
+def capabilities() -> Capabilities:
+    """What programs on these GPUs may be."""
+    return Capabilities(
+        dtypes=frozenset(dtype.name for dtype in DTYPES),
+        denormals=frozenset({"float16", "bfloat16", "float32", "float64"}),
+        multi_device=True,
+        donation=True,
+    )
 
 
 @functools.cache

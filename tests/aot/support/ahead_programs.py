@@ -22,12 +22,20 @@ from portax import lax
 from portax.runtime.contract import Backend, CompileOptions
 from portax.sharding import Mesh, NamedSharding
 from portax.sharding import PartitionSpec as P
-from portax_conformance.programs import PROGRAMS
+from portax_conformance.between_laws import ALONG, Between, OnGrid
+from portax_conformance.collectives import TALKS
+from portax_conformance.grids import grid
+from portax_conformance.program_laws import ROWS, runs
 
 ROOT = Path(__file__).resolve().parents[3]
+#: How names of programs begin.
+KINDS = ("divided", "example", "shard_map", "suite", "talks")
 EXAMPLES = ("data_parallel", "pipeline", "product", "ring", "tensor_parallel")
 
 Compile = Callable[[], Any]
+
+#: A dtype of each kind, for collectives.
+DTYPES = {"bool": "bool", "int": "int32", "uint": "uint8", "float": "float32", "complex": "complex64"}
 
 #: Collectives, inside a function for what one device has along the axis "i": float32[4, 8] of float32[16, 8].
 COLLECTIVES: dict[str, Callable[[Any], Any]] = {
@@ -44,6 +52,14 @@ COLLECTIVES: dict[str, Callable[[Any], Any]] = {
     "ppermute": lambda x: lax.ppermute(x, "i", [(k, (k + 1) % 4) for k in range(4)]),
     "pshuffle": lambda x: lax.pshuffle(x, "i", [3, 1, 0, 2]),
     "axis_index": lambda x: x + lax.axis_index("i"),
+}
+
+#: Programs that call Python: with what they return, without, in order and not.
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "pure_callback": lambda x: px.pure_callback(np.sin, x, x),
+    "io_callback": lambda x: px.experimental.io_callback(np.sin, x, x),
+    "debug_callback": lambda x: px.debug.callback(np.sin, x) or x,
+    "debug_print": lambda x: px.debug.print("{}", x) or x,
 }
 
 
@@ -127,14 +143,44 @@ def divided(backend: Backend) -> dict[str, Compile]:
 
 
 def of_the_suite(backend: Backend) -> dict[str, Compile]:
-    """The programs of the conformance suite and their gradients: where there are several devices, divided over them."""
+    """The programs of the conformance suite, their gradients and batches of them.
+
+    Where there are several devices the compiler divides them; those that are also written for what one device has are
+    compiled so too.
+    """
     row, found = line(backend), {}
-    for program in PROGRAMS:
-        shapes = [struct(*shape) for shape in program.shapes]
-        places = tuple(NamedSharding(row, P() if cut is None else P(*[None] * cut, "i")) for cut in program.cut)
-        for name, f in ((program.name, program.f), (f"{program.name}/gradient", program.gradient)):
-            jitted = px.jit(f, in_shardings=places) if row.size > 1 else px.jit(f)
-            found[f"suite/{name}"] = lambda f=jitted, shapes=shapes: compiled(backend, f, *shapes)
+    for run in runs(("float32",)):
+        program, f = run.program, run.function(run.program.f)
+        lead = (ROWS,) if run.batched else ()
+        shapes = [struct(*lead, *shape) for shape in program.shapes]
+        cuts = [P() if cut is None else P(*[None] * cut, "i") for cut in program.cut]
+        places = [NamedSharding(row, P(*[None] * len(lead), *cut)) for cut in cuts]
+        jitted = px.jit(f, in_shardings=tuple(places)) if row.size > 1 else px.jit(f)
+        found[f"suite/{program.name}/{run.way}"] = lambda f=jitted, shapes=shapes: compiled(backend, f, *shapes)
+        if program.by_parts is not None and row.size > 1:
+            out = P() if program.out_cut is None else P(*[None] * program.out_cut, "i")
+            parts = px.shard_map(program.by_parts, mesh=row, in_specs=tuple(cuts), out_specs=out, check_vma=False)
+            apart = run.function(parts)
+            found[f"suite/{program.name}/{run.way}/by-parts"] = lambda f=apart, shapes=shapes: compiled(
+                backend, f, *shapes
+            )
+    return found
+
+
+def talks(backend: Backend) -> dict[str, Compile]:
+    """Each way in which the conformance suite uses a collective, at each kind of dtype, along each axis of a grid."""
+    found: dict[str, Compile] = {}
+    for talk in TALKS:
+        for label, along in ALONG if talk.several else ALONG[:-1]:
+            mesh = grid(label, backend.devices())
+            trials = [OnGrid(Between(talk, label, along, DTYPES[kind]), mesh) for kind in talk.kinds]
+            shapes = [px.ShapeDtypeStruct(f.shape, f.trial.dtype) for f in trials]
+
+            def all_of_them(*xs: Any, trials: Any = tuple(trials)) -> list[Any]:
+                return [f(x) for f, x in zip(trials, xs, strict=True)]
+
+            name = f"talks/{talk.primitive}/{talk.label}/{label}-{''.join(along)}"
+            found[name] = lambda f=all_of_them, shapes=shapes: compiled(backend, f, *shapes)
     return found
 
 
