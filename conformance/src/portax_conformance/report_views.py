@@ -186,7 +186,7 @@ class Section:
     columns: list[str]
     lines: list[Line]
     histograms: list[Histogram]
-    longest: list[Long]
+    spent: list[Long]
     slowest: list[Long]
     gaps: list[Gap]
     lacking: list[tuple[str, int]]
@@ -281,21 +281,21 @@ def bars(group: Iterable[Case]) -> list[Bar]:
 
 
 # -- the rest ---------------------------------------------------------------------------------------------------------
-def longest(found: Iterable[Case]) -> list[Long]:
-    """The primitives that took most time."""
-    spent: dict[str, float] = collections.defaultdict(float)
+def spent(found: Iterable[Case]) -> list[Long]:
+    """The time that each primitive took, the longest first."""
+    total: dict[str, float] = collections.defaultdict(float)
     for case in found:
-        spent[case.primitive] += case.result.seconds
-    return _ranked((took, name, name) for name, took in spent.items())
+        total[case.primitive] += case.result.seconds
+    return _ranked((took, name, name) for name, took in total.items())
 
 
 def slowest(found: Iterable[Case]) -> list[Long]:
-    """The cases that took most time."""
+    """The time that each case took, the longest first."""
     return _ranked((case.result.seconds, case.result.id, case.primitive) for case in found)
 
 
 def _ranked(given: Iterable[tuple[float, str, str]]) -> list[Long]:
-    first = sorted(given, key=lambda row: (-row[0], row[1]))[:LONGEST]
+    first = sorted(given, key=lambda row: (-row[0], row[1]))
     return [Long(name, primitive, took, took / (first[0][0] or 1.0)) for took, name, primitive in first]
 
 
@@ -364,7 +364,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
             Section(
                 verdict, headline(verdict, report["whole"], count), stamp(verdict, report["whole"]), count,
                 [(level, row) for level, row in levels if sum(row.values())], columns, rows, histograms(own),
-                longest(found), slowest(found), gaps(report["gaps"].get(name, ()), own),
+                spent(found)[:LONGEST], slowest(found)[:LONGEST], gaps(report["gaps"].get(name, ()), own),
                 list(report["lacking"].get(name, {}).items()),
             )
         )  # fmt: skip
