@@ -137,7 +137,7 @@ def compiled(case: Case, device: Device) -> Any:
 def _compile(closed: ClosedJaxpr, name: str, device: Device, claimed: bool = True) -> Any:
     """A program as the device's backend takes it; not ``claimed``, no custom calls are made for it."""
     options = CompileOptions(effort="fast")
-    if device.backend.way == "kernels":
+    if device.backend.way != "compiler":
         return device.backend.compile_program(closed, options, [device])
     custom_calls = device.backend.capabilities.custom_calls if claimed else ()
     return device.backend.compile(lower(closed, name, custom_calls=custom_calls), options, [device])

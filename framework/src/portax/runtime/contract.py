@@ -61,8 +61,9 @@ Effort: TypeAlias = Literal["interpret", "fast", "full"]
 
 EFFORTS: tuple[Effort, ...] = ("interpret", "fast", "full")
 
-Way: TypeAlias = Literal["compiler", "kernels"]
-"""How a backend takes programs: as the text of a StableHLO module, or as jaxprs that the kernel toolkit takes apart."""
+Way: TypeAlias = Literal["compiler", "kernels", "eager"]
+"""How a backend takes programs: as the text of a StableHLO module, or as jaxprs, which the kernel toolkit or the eager
+way takes apart."""
 
 CALLBACK_TARGET = "portax_callback"
 """The custom-call target by which a program calls back into Python, see :class:`HostCallback`."""
@@ -519,7 +520,7 @@ class Backend(abc.ABC):
     absence: str = ""
     #: Programs are prepared before they run. False only for the reference device, which walks jaxprs.
     compiles: ClassVar[bool] = True
-    #: What ``compile`` is given, of a backend that compiles; one of "kernels" is given jaxprs by ``compile_program``.
+    #: What ``compile`` is given, of a backend that compiles; another is given jaxprs (``compile_program``).
     way: ClassVar[Way] = "compiler"
     #: By what processes find each other, whose devices are then one backend's: an object that all backends may share
     #: which find their devices so. None: its devices are those of one process.
@@ -555,9 +556,9 @@ class Backend(abc.ABC):
         """
 
     def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        """As ``compile``, of a closed jaxpr. Only backends whose ``way`` is "kernels" are asked.
+        """As ``compile``, of a closed jaxpr. Only backends whose ``way`` is not "compiler" are asked.
 
-        Drivers inherit it from ``portax.backend.kernels.KernelBackend``.
+        Drivers inherit it from ``portax.backend.kernels.KernelBackend`` or ``portax.backend.eager.EagerBackend``.
         """
         raise NotImplementedError(f"{self.name} takes programs as StableHLO")
 

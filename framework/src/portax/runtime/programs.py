@@ -185,8 +185,8 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
         if devices.compiles(device):
             return Program(device, _through_host(closed, program, device), None, [], None, "", options)
         return Program(device, program, None, [], None, "", options)
-    if device.backend.way == "kernels":
-        return _of_kernels(closed, device, options)
+    if device.backend.way != "compiler":
+        return _taken_apart(closed, device, options)
     began = time.time()
     able = device.backend.capabilities
     called: list[Any] = []
@@ -214,8 +214,8 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     return Program(device, run, kept, constants, executable, text, options)
 
 
-def _of_kernels(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
-    """The program as a backend of the kernel-language kind prepares it."""
+def _taken_apart(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
+    """The program as a backend prepares it that takes jaxprs."""
     if calls_python(closed.effects):
         raise errors.GapError(
             wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",
