@@ -37,6 +37,7 @@ def test_the_page_prints_what_it_shows(tmp_path):
         for process in running:
             process.kill()
     assert [process.returncode for process in running] == [0, 0], said
-    # XLA tells of its connections in lines of its own.
-    lines = [line for line in said[0][0].splitlines(keepends=True) if not line.startswith("[Gloo]")]
+    # XLA tells of its connections in lines of its own, which its threads may break.
+    gloo = ("[Gloo]", "connected peer ranks")
+    lines = [line for line in said[0][0].splitlines(keepends=True) if not any(words in line for words in gloo)]
     assert "".join(lines) == shown_after_programs(text)
