@@ -9,7 +9,7 @@ import contextlib
 import math
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class _Context(threading.local):
         Of ``set_mesh``.
     abstract : AbstractMesh or None
         Of ``set_mesh`` or ``use_abstract_mesh``.
+    typed : AbstractMesh or None
+        Of ``with_types``: the same with other types of axes.
     entered : tuple of Mesh
         Of ``with mesh:``, innermost last.
 
@@ -46,6 +48,7 @@ class _Context(threading.local):
 
     mesh: Mesh | None = None
     abstract: AbstractMesh | None = None
+    typed: AbstractMesh | None = None
     entered: tuple[Mesh, ...] = ()
     _told: Override | None = None
 
@@ -58,7 +61,7 @@ class _Context(threading.local):
             self._told = None
         mesh = current_mesh()
         if mesh is not None:
-            self._told = mesh_context(mesh)
+            self._told = mesh_context(mesh if self.typed is None else (mesh, self.typed))
             self._told.__enter__()
 
 
@@ -288,21 +291,29 @@ class set_mesh(contextlib.AbstractContextManager[Any]):
     [2.0, 2.0]
     """
 
-    __slots__ = ("prev_abstract_mesh", "prev_mesh")
+    __slots__ = ("_typed", "prev_abstract_mesh", "prev_mesh")
 
     def __init__(self, mesh: Any) -> None:
         if mesh is not None and not isinstance(mesh, Mesh):
             raise errors.ArgumentError(
                 wrong=f"set_mesh was given {mesh!r}", fix="Give a Mesh, as of make_mesh, or None for no mesh"
             )
-        self.prev_mesh, self.prev_abstract_mesh = _context.mesh, _context.abstract
-        _context.set(mesh=mesh, abstract=None if mesh is None else mesh.abstract_mesh)
+        self.prev_mesh, self.prev_abstract_mesh, self._typed = _context.mesh, _context.abstract, _context.typed
+        _context.set(mesh=mesh, abstract=None if mesh is None else mesh.abstract_mesh, typed=None)
 
     def __enter__(self) -> Any:
         return None
 
     def __exit__(self, *exc: object) -> None:
-        _context.set(mesh=self.prev_mesh, abstract=self.prev_abstract_mesh)
+        _context.set(mesh=self.prev_mesh, abstract=self.prev_abstract_mesh, typed=self._typed)
+
+
+@contextlib.contextmanager
+def with_types(mesh: Mesh, types: Mapping[Any, AxisType]) -> Iterator[None]:
+    """Within it the mesh is set, and types of its axes are others: arrays lie on the mesh itself as before."""
+    with set_mesh(mesh):
+        _context.set(typed=mesh.abstract_mesh.update_axis_types(types))
+        yield
 
 
 class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
@@ -313,20 +324,21 @@ class use_abstract_mesh(contextlib.AbstractContextManager[Any]):
     mesh : AbstractMesh
     """
 
-    __slots__ = ("mesh", "prev")
+    __slots__ = ("_typed", "mesh", "prev")
 
     def __init__(self, mesh: Any) -> None:
         if not isinstance(mesh, AbstractMesh):
             raise errors.ArgumentError(wrong=f"use_abstract_mesh was given {mesh!r}", fix="Give an AbstractMesh")
         self.mesh: AbstractMesh = mesh
         self.prev: AbstractMesh | None = None
+        self._typed: AbstractMesh | None = None
 
     def __enter__(self) -> None:
-        self.prev = _context.abstract
-        _context.set(abstract=self.mesh)
+        self.prev, self._typed = _context.abstract, _context.typed
+        _context.set(abstract=self.mesh, typed=None)
 
     def __exit__(self, *exc: object) -> None:
-        _context.set(abstract=self.prev)
+        _context.set(abstract=self.prev, typed=self._typed)
 
 
 def get_mesh() -> Mesh:
@@ -352,4 +364,5 @@ def get_abstract_mesh() -> AbstractMesh:
     ...     portax.sharding.get_abstract_mesh().axis_names
     ('i',)
     """
-    return EMPTY.abstract_mesh if _context.abstract is None else _context.abstract
+    abstract = _context.abstract if _context.typed is None else _context.typed
+    return EMPTY.abstract_mesh if abstract is None else abstract
