@@ -36,12 +36,12 @@
       if (wanted.length) for (const cell of all("td[class]", map)) cell.classList.toggle("dim", !wanted.includes(outcomeOf(cell)));
       map.parentElement.nextElementSibling.hidden = all("tbody tr:not([hidden])", map).length > 0;
     }
-    for (const f of all("main > #failures .failure"))
+    for (const f of all("#failures .failure"))
       f.hidden = !(named(f) && had(f) && (!on || !f.dataset.b || f.dataset.b === on));
-    for (const item of all("[data-p]:is(li)")) {
-      item.hidden = !named(item);
-      item.parentElement.classList.toggle("folded", !text && item.parentElement.nextElementSibling?.className === "more");
-    }
+    for (const item of all("li[data-p]")) item.hidden = !named(item);
+    // What is filtered is short: it is shown whole, and folded again when nothing is asked for.
+    for (const list of all(".fold"))
+      list.classList.toggle("folded", !text && !wanted.length && list.nextElementSibling?.className === "more");
     const seen = new Set(rows.filter((r) => !r.hidden && !r.closest(".backend").hidden).map((r) => r.dataset.p));
     one("#shown").textContent = `${seen.size} of ${new Set(rows.map((r) => r.dataset.p)).size} primitives`;
     const asked = new URLSearchParams();
@@ -166,5 +166,5 @@
 
   // -- an address may name one failure
   const named = /^#f\d+$/.test(location.hash) && one(location.hash);
-  if (named) { named.open = true; named.scrollIntoView(); }
+  if (named) { named.classList.remove("late"); named.open = true; named.scrollIntoView(); }
 })();
