@@ -15,7 +15,7 @@ READ = "\n".join(f.read_text() for f in ROOT.rglob("*.py") if f.name != "config.
 TOGETHER = {
     "transfer_guard_": 'f"transfer_guard_{direction}"',
     "num_": 'f"num_{name}_devices"',
-    "user_context_": "mesh_context(mesh)",  # who makes a context has it in hand, and asks it
+    "user_context_": "mesh_context(mesh",  # who makes a context has it in hand, and asks it
 }
 
 
