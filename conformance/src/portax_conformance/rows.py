@@ -34,6 +34,7 @@ from portax_conformance import (
 )  # fmt: skip
 from portax_conformance.cases import BRING_UP, Case, cases_of, refusals_of
 from portax_conformance.devices import KNOWN, Declared, declared
+from portax_conformance.fuzz import cases as fuzz_cases
 from portax_conformance.laws import Law, Trial
 
 LEVELS = ("L0", "L1", "L2", "L3")
@@ -42,7 +43,10 @@ LAWS = (*laws.LAWS, *compositions.LAWS)
 #: Of those, the ones that judge more than one operation by itself.
 TRANSFORMED = ("eager", "tangent", "adjoint", "batch", *[law.name for law in compositions.LAWS])
 #: Families that are no primitive's.
-OTHERS = ("open", "constant", "memory", "declared", "array", *[f"program-{p.name}" for p in program_laws.PROGRAMS])
+OTHERS = (
+    "open", "constant", "memory", "declared", "array", fuzz_cases.FAMILY,
+    *[f"program-{p.name}" for p in program_laws.PROGRAMS],
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +246,19 @@ def _arrays(backends: Sequence[str]) -> Iterator[Row]:
                           functools.partial(_lacking, trial.grid, trial.dtype, name))  # fmt: skip
 
 
+def _found(backends: Sequence[str]) -> Iterator[Row]:
+    for made in fuzz_cases.found():
+        for name in backends:
+            yield _fuzzed(made, name)
+
+
+def _fuzzed(made: fuzz_cases.Made, backend: str) -> Row:
+    name, law, check, lacks = made
+    return Row(name, fuzz_cases.LEVEL, law, backend,
+               lambda: check(devices_of(backend)[0], declarations_of(backend)), True,
+               lambda: lacks(devices_of(backend)[0], declarations_of(backend)))  # fmt: skip
+
+
 def _program(family: str, backends: Sequence[str]) -> Iterator[Row]:
     for law, check, applies in program_laws.LAWS:
         for run in program_laws.runs():
@@ -272,6 +289,7 @@ def family(first: str, backends: tuple[str, ...]) -> tuple[Row, ...]:
                 "constant": _constants,
                 "memory": _memory,
                 "declared": _declared,
+                fuzz_cases.FAMILY: _found,
                 "array": _arrays,
             }.get(first)
             found = list(_program(first, backends) if make is None else make(backends))  # nothing, of no such family
@@ -330,7 +348,11 @@ def reseed(seed: int) -> None:
 def find(id: str) -> Row | None:
     """The row of that id."""
     _, _, backend = id.partition(":")
-    return _by_id(id.partition("/")[0], backend).get(id)
+    first = id.partition("/")[0]
+    if first == fuzz_cases.FAMILY:  # there is no end of them
+        made = fuzz_cases.of_id(id)
+        return None if made is None else _fuzzed(made, backend)
+    return _by_id(first, backend).get(id)
 
 
 @functools.lru_cache(maxsize=512)

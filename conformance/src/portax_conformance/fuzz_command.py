@@ -13,8 +13,8 @@ from rich.markup import escape
 
 import portax as px
 from portax_conformance import outcomes
+from portax_conformance.campaign import LIMIT, MOST, Campaign
 from portax_conformance.fuzz import saving
-from portax_conformance.fuzz.campaign import LIMIT, MOST, Campaign
 from portax_conformance.fuzz.cases import EFFORTS, found_id
 from portax_conformance.outcomes import Result
 from portax_conformance.runner import cores
