@@ -38,7 +38,7 @@ def results(name="wobbly", bad=True):
         Result(f"neg/plain/int32/L0/value:{name}", "pass", 0.1),
     ]
     if bad:
-        words = "AssertionError: sin/plain/float32: off by inf units\noperands x\n  laws.py:9, in value: raise Off"
+        words = "a.measures.Off: sin/plain/float32: off by inf units\noperands x\n  laws.py:9, in value: raise Off"
         made += [
             Result(f"sin/plain/float32/L1/value:{name}", "fail", 0.3, words, (math.inf, 4.0), DETAIL),
             Result(
@@ -174,6 +174,7 @@ def test_a_failure_shows_its_numbers_and_its_command_and_is_no_markup(elements):
     assert first[0]["data-p"] == "sin" and first[0]["data-d"] == "float32" and first[0]["data-o"] == "fail"
     for words in ("[<b>3.</b>]", "1 of 2", "off by inf units", "laws.py:9, in value"):
         assert words in first[1]
+    assert next(text for _, text in elements.all("p", class_="words")) == "off by inf units"
     assert "portax-conformance run --backend wobbly --only 'sin/plain/float32/L1/value:wobbly'" in first[1]
     assert "<script>alert(1)</script>" in second[1]
     assert len(elements.all("script")) == 1 and not elements.all("i", title="one") and not elements.all("b", title="3.")

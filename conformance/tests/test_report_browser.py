@@ -57,15 +57,15 @@ FILES = {
     "portax_sloppy/__init__.py": DRIVER,
     "portax_sloppy/portax_backend.toml": 'name = "sloppy"\ninterface = ["1.0", "1.0"]\nopset = [1, 1]\npriority = 1\n',
     "portax_sloppy/portax_gaps.toml": (
-        '[[gap]]\ncase = "floor/*/float64/*"\nreason = "float64 is rounded to nearest"\nlink = "https://example.org/12"\n'
+        '[[gap]]\ncase = "floor/matrix/float64/value"\nreason = "float64 is rounded to nearest"\nlink = "https://example.org/12"\n'
     ),
     "portax_sloppy-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: portax-sloppy\nVersion: 1.0\n",
     "portax_sloppy-1.0.dist-info/entry_points.txt": "[portax.backends]\nsloppy = portax_sloppy\n",
 }
 #: Cases of some of everything; the picture has more of them.
 FEW = (
-    "open/*", "co*/value", "co*/exact", "logistic/*/value", "floor/*/value", "cbrt/plain/*/value",
-    "atan*/plain/*/value", "shift_right*/value",
+    "open/*", "co*/value", "co*/exact", "logistic/*/value", "floor/*/value", "cbrt/vector/*/value",
+    "atan*/vector/*/value", "shift_right*/value",
 )  # fmt: skip
 MANY = ("open/*", "*/exact", "[a-j]*/value", "l*/value", "s[ahioq]*/value")
 FLAGS = (

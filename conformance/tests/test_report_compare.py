@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -54,7 +56,7 @@ def test_a_report_is_no_worse_than_itself(tmp_path):
 
 @pytest.mark.parametrize(("change", "words"), [
     ({"neg/plain/int32/L0/value": ("fail", 0.1)},
-     ("level: 1 changed, 1 for the worse", "! level: L1 -> no level", "! neg/plain/int32/L0/value: pass -> fail")),
+     ("level: 1 changed, 1 for the worse", "! one: L1 -> no level", "! neg/plain/int32/L0/value: pass -> fail")),
     ({"neg/plain/int32/L0/value": ("unsupported", 0.1)}, ("! neg/plain/int32/L0/value: pass -> unsupported",)),
     ({"sort/plain/key/L1/value": ("crashed", 0.1)}, ("! sort/plain/key/L1/value: unsupported -> crashed",)),
     ({"exp/plain/float32/L1/exact": ("pass", 2.0, 2.5)},
@@ -81,7 +83,7 @@ def test_what_is_better_or_new_or_little_is_not_worse(tmp_path, change):
 
 def test_a_new_case_that_fails_is_worse_where_it_costs_a_level(tmp_path):
     done = compare(write(tmp_path / "a"), write(tmp_path / "b", {"cos/plain/float32/L1/exact": ("fail", 2.0, 9.0)}))
-    assert done.exit_code == 1 and "! level: L1 -> L0" in done.output
+    assert done.exit_code == 1 and "! one: L1 -> L0" in done.output
 
 
 def test_a_limit_for_distances_may_be_given(tmp_path):
@@ -140,6 +142,18 @@ def test_of_several_verdicts_one_is_named(tmp_path, command):
     assert done.exit_code == 2 and "judges 'one', 'two'.\n    Name one with --backend." in done.output
     done = CliRunner().invoke(main, [command, *files, "--backend", "three"])
     assert done.exit_code == 2 and "does not judge 'three'.\n    It judges 'one', 'two'." in done.output
+
+
+def test_the_page_of_the_documentation_shows_what_is_printed(tmp_path):
+    change = {
+        "neg/plain/int32/L0/value": ("pass", 0.1), "sort/last-axis/int8/L1/value": ("fail", 0.1),
+        "exp/plain/float32/L1/exact": ("pass", 2.0, 2.5), "exp/plain/float32/L0/value": ("pass", 2.0, 0.25),
+    }  # fmt: skip
+    was = {"sort/last-axis/int8/L1/value": ("pass", 0.1)}
+    done = compare(write(tmp_path / "a", was), write(tmp_path / "b", change))
+    page = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert done.output == shown
 
 
 # -- the badge --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -104,7 +104,7 @@ def compare(
     )  # fmt: skip
     was, now = (v["level"] for v in verdicts)
     if whole and was != now:
-        found.level.append(Change("level", was, now, (was or "") > (now or "")))
+        found.level.append(Change(verdicts[1]["backend"], was, now, (was or "") > (now or "")))
     for id in common:
         a, b = old[id].result, new[id].result
         if a.outcome != b.outcome:
@@ -150,19 +150,20 @@ def show(found: Comparison, console: Console) -> None:
     line(f"{found.common:,} cases in both, {found.gone:,} in the first alone, {found.new:,} in the second alone")
     if found.seeds_differ:
         line("the seeds differ: distances are of other data, and are not compared")
-    lists = (
+    lists: list[tuple[str, list[Change], Callable[[Any], str]]] = [
         ("level", found.level, lambda x: x or "no level"),
-        ("outcomes", found.outcomes, str), ("no longer tried", found.lost, str),
-        ("units in the last place", found.ulps, number), ("time", found.times, report_views.seconds),
-    )  # fmt: skip
+        ("outcomes", found.outcomes, str),
+        ("no longer tried", found.lost, lambda x: x or "not tried"),
+        ("units in the last place", found.ulps, number),
+        ("time", found.times, report_views.seconds),
+    ]
     for title, changes, said in lists:
         if not changes:
             continue
         line(f"\n{title}: {len(changes):,} changed, {sum(c.worse for c in changes):,} for the worse", "bold")
         for change in sorted(changes, key=lambda c: not c.worse)[:ROWS]:
-            after = "not tried" if change.after is None and title == "no longer tried" else said(change.after)
-            line(f"  {'!' if change.worse else ' '} {change.name}: {said(change.before)} -> {after}",
-                 "red" if change.worse else None)  # fmt: skip
+            sign, style = ("!", "red") if change.worse else (" ", None)
+            line(f"  {sign} {change.name}: {said(change.before)} -> {said(change.after)}", style)
         if len(changes) > ROWS:
             line(f"    and {len(changes) - ROWS:,} more (--json has them all)")
     line(f"\n{'worse' if found.worse else 'nothing is worse'}", "bold red" if found.worse else "bold green")

@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import fnmatch
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -142,7 +143,7 @@ class Failure:
     @property
     def headline(self) -> str:
         """The first line of its words, without what stands beside it."""
-        line = self.words.partition("\n")[0].removeprefix("AssertionError: ")
+        line = re.sub(r"^(AssertionError|[\w.]*\.Off): ", "", self.words.partition("\n")[0])
         name = self.case.result.id.rsplit("/", 2)[0]
         return line.removeprefix(f"{name}: ") or self.case.result.outcome
 
