@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from portax.cli import compile as compile_room
-from portax.cli import demo
+from portax.cli import demo, scaffold
 from portax.cli import doctor as doctor_room
 from portax.errors import BackendError
 from portax.runtime.plugins import State, installed
@@ -69,3 +69,4 @@ def devices(as_json: bool) -> None:
 main.add_command(demo.command)
 main.add_command(compile_room.command)
 main.add_command(compile_room.list_targets)
+main.add_command(scaffold.command)
