@@ -43,6 +43,8 @@ class Compiled(Executable):
                                temp_size_in_bytes=0, generated_code_size_in_bytes=7)
     def collectives(self):
         return {"all_reduce": (2, 1536)} if len(self.devices) > 1 else {}
+    def report(self):
+        return "beads 0: tanh\\nbeads 1: [sum]"
     def text(self):
         return "beads:\\n" + self.program
 
@@ -130,6 +132,19 @@ def test_the_optimised_program_is_written(script, tmp_path) -> None:
     assert run(script(STEP) + ":step", "--target", "abacus:small", "--hlo", str(out)).exit_code == 0
     text = out.read_text()
     assert text.startswith("beads:") and "stablehlo.tanh" in text and "tensor<8x4xf32>" in text
+
+
+def test_the_optimised_program_is_printed_when_asked_for(script) -> None:
+    done = run(script(STEP) + ":step", "--target", "abacus:small", "--hlo", "-")
+    assert done.exit_code == 0
+    told, _, text = done.output.partition("\n\n")
+    assert told.startswith("step for abacus:small") and text.startswith("beads:") and "stablehlo.tanh" in text
+
+
+def test_what_is_computed_together_is_told_line_by_line(script) -> None:
+    spec = script(STEP) + ":step"
+    assert "\nbeads 0: tanh\nbeads 1: [sum]\n" in run(spec, "--target", "abacus:small").output
+    assert room.report(spec, "abacus:small").plain()["steps"] == ["beads 0: tanh", "beads 1: [sum]"]
 
 
 def test_shapes_in_the_command_come_before_those_in_the_script(script) -> None:

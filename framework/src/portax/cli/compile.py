@@ -55,6 +55,8 @@ class Report:
         Seconds a call takes on the device, by the compiler's model of it.
     collectives : dict of str to (int, int)
         By kind: how many stand in the program, and bytes of their results on each device.
+    steps : list of str
+        What is computed together and what that reads and writes, where the driver tells: the kernels that were written.
     text : str
         The optimised program.
     """
@@ -70,6 +72,7 @@ class Report:
     accessed: float | None
     predicted: float | None
     collectives: dict[str, tuple[int, int]]
+    steps: list[str]
     text: str
 
     def plain(self) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def report(spec: str, target: str, written: str | None = None) -> Report:
         accessed=costs.get("bytes accessed"),
         predicted=costs.get("optimal_seconds"),
         collectives=dict(executable.collectives()),
+        steps=executable.report().splitlines(),
         text=executable.text(),
     )
 
@@ -171,6 +175,8 @@ def show(found: Report, console: Console) -> None:
     for kind, (count, size) in sorted(found.collectives.items()):
         table.add_row(kind, f"{count} in the program, {in_bytes(size)} of results")
     console.print(table)
+    for line in found.steps:
+        console.print(line, highlight=False, markup=False)
     if found.devices > 1:
         console.print("Figures are those of one device.", highlight=False)
 
@@ -179,7 +185,11 @@ def show(found: Report, console: Console) -> None:
 @click.argument("function", metavar="SCRIPT:FUNCTION")
 @click.option("--target", required=True, help="What to compile for: cpu, tpu:v5e:2x2, cuda:sm_90, ...")
 @click.option("--args", "written", metavar="SHAPES", help="Shapes of the arguments, 'f32[8,16],i32[8]'.")
-@click.option("--hlo", type=click.Path(dir_okay=False, writable=True), help="Write the optimised program there.")
+@click.option(
+    "--hlo",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    help="Write the optimised program there; - prints it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(function: str, target: str, written: str | None, hlo: str | None, as_json: bool) -> None:
     """Compile a function of a script for a device that need not be here, and say what the compiler tells of it.
@@ -191,12 +201,14 @@ def command(function: str, target: str, written: str | None, hlo: str | None, as
         found = report(function, target, written)
     except PortaxError as error:
         raise click.ClickException(f"{error.wrong}.\n    {error.fix}.") from error
-    if hlo:
-        Path(hlo).write_text(found.text, encoding="utf-8")
     if as_json:
         click.echo(json.dumps(found.plain(), indent=2))
     else:
         show(found, Console())
+    if hlo == "-":
+        click.echo(f"\n{found.text}")
+    elif hlo:
+        Path(hlo).write_text(found.text, encoding="utf-8")
 
 
 @click.command("targets")

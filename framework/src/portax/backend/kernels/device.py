@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from portax.backend.kernels import maps, reductions, scatters, sorts
+from portax.backend.kernels.analysis import Memory, costs_of, memory_of
 from portax.backend.kernels.emit import RULES, Functions, numbers_of
 from portax.backend.kernels.launcher import Launcher
 from portax.backend.kernels.memory import Block, Pool
@@ -158,6 +159,7 @@ class KernelExecutable(Executable):
         functions = Functions(dialect)
         self.program = Reader(NATIVE, backend.name).read(closed)
         self.kernels: list[Any] = []
+        self.functions = functions.written
         self.plan = Plan(self.program, functions, self.kernels)
         self.source = dialect.program(self.kernels, functions.written) if self.kernels else ""
         self.devices, self.tilings = (device,), None
@@ -185,6 +187,12 @@ class KernelExecutable(Executable):
 
     def text(self) -> str:
         return self.source
+
+    def cost_analysis(self) -> Mapping[str, float]:
+        return costs_of(self.plan, self.functions)
+
+    def memory_analysis(self) -> Memory:
+        return memory_of(self.plan)
 
     def report(self) -> str:
         """What is computed together, for people."""

@@ -1,0 +1,156 @@
+"""What a program of kernels takes, known before it runs: operations, bytes that kernels move, memory at its greatest.
+
+Operations are counted in the kernels as they were written, so what two kernels compute is counted twice, and what is
+never computed is not counted. Memory is found by making the plan's steps in thought, with the blocks that they would
+take and give back. What is decided while a program runs counts once: a turn of a loop on the host, a turn of a search
+within a kernel. Of branches the dearest counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+from portax.backend.kernels import nest
+from portax.backend.kernels.memory import rounded
+from portax.backend.kernels.plan import Plan, bytes_of
+from portax.backend.kernels.program import Value
+from portax.backend.kernels.schedule import Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """How much of a device's memory one run of a program takes, in bytes.
+
+    Arguments, results and temporaries together are what is held when most is held, but for what is left over in the
+    blocks of the arguments.
+
+    Attributes
+    ----------
+    argument_size_in_bytes, output_size_in_bytes : int
+        A result that is an argument or another result has no memory of its own.
+    temp_size_in_bytes : int
+        What else is held, constants among it; blocks are larger than what lies in them by an eighth on average.
+    alias_size_in_bytes : int
+        None: what is donated is given back when the program ends.
+    generated_code_size_in_bytes : int
+        Not known before a driver has compiled it.
+    """
+
+    argument_size_in_bytes: int
+    output_size_in_bytes: int
+    temp_size_in_bytes: int
+    alias_size_in_bytes: int = 0
+    generated_code_size_in_bytes: int = 0
+
+
+def memory_of(plan: Plan) -> Memory:
+    """The memory of one run."""
+    program = plan.program
+    results = sum({v.number: bytes_of(v) for v in program.outputs if v.source is not None}.values())
+    taken = _constants(plan) + _most(plan)
+    return Memory(sum([bytes_of(v) for v in program.inputs]), results, taken - results)
+
+
+def _constants(plan: Plan) -> int:
+    """Bytes of the blocks of all constants."""
+    own = sum([rounded(array.nbytes) for _, array in plan.constants])
+    return own + sum([_constants(inner) for plans in plan.inside.values() for inner in plans])
+
+
+def _most(plan: Plan) -> int:
+    """Of the blocks that a run takes, how many bytes are held at once."""
+    frame: dict[int, int] = {}
+    most = 0
+    for step, ends in zip(plan.schedule.steps, plan.ends, strict=True):
+        if step.operation is None:
+            frame.update({v.number: rounded(bytes_of(v)) for v in step.writes})
+        else:
+            inside, outs = _control(step, plan.inside[id(step)])
+            most = max(most, sum(frame.values()) + inside)
+            frame.update(zip([v.number for v in step.writes], outs, strict=True))
+        most = max(most, sum(frame.values()))
+        for number in ends:
+            frame.pop(number, None)
+    return most
+
+
+def _control(step: Step, plans: Sequence[Plan]) -> tuple[int, list[int]]:
+    """``(most, outs)``: what a loop or a branch takes at once, and the blocks of its results."""
+    op = step.operation
+    assert op is not None
+    if op.name == "cond":
+        owns = [_own(plan.program.outputs) for plan in plans]
+        return max([_most(plan) for plan in plans]), [max(sizes) for sizes in zip(*owns, strict=True)]
+    if op.name == "while":
+        cond, body = plans
+        # From the second turn on the carry is the loop's own, and is held until the next one is there.
+        outs = _own(body.program.outputs)
+        return sum(outs) + max(_most(cond), _most(body)), outs
+    (body,) = plans
+    carried = op.params["num_carry"]
+    first = op.params["num_consts"] + carried
+    rows = [rounded(bytes_of(v) // max(op.params["length"], 1)) for v in op.operands[first:]]
+    outs = _own(body.program.outputs[:carried]) + [rounded(bytes_of(v)) for v in op.results[carried:]]
+    return sum(outs) + sum(rows) + _most(body), outs
+
+
+def _own(outputs: Sequence[Value]) -> list[int]:
+    """The blocks of a program's results: none for what it hands on."""
+    return [0 if v.source is None else rounded(bytes_of(v)) for v in outputs]
+
+
+# -- operations -------------------------------------------------------------------------------------------------------
+def costs_of(plan: Plan, functions: Sequence[nest.Function]) -> Mapping[str, float]:
+    """``'flops'``: operations on numbers; ``'bytes accessed'``: each buffer that a kernel reads or writes, once."""
+    known: dict[str, int] = {}
+    for function in functions:  # each calls only those before it
+        known[function.name] = operations(function.body, known)
+    done, moved = _costs(plan, known)
+    return {"flops": float(done), "bytes accessed": float(moved)}
+
+
+def _costs(plan: Plan, functions: Mapping[str, int]) -> tuple[int, int]:
+    done = moved = 0
+    for step in plan.schedule.steps:
+        if step.operation is not None:
+            found = [_costs(inner, functions) for inner in plan.inside[id(step)]]
+            if step.operation.name == "cond":
+                found = [max(found)]
+            done += sum([a for a, _ in found])
+            moved += sum([b for _, b in found])
+        elif step.kernel is not None:
+            done += operations(step.kernel.body, functions)
+            moved += sum([bytes_of(v) for v in (*step.reads, *step.writes)])
+    return done, moved
+
+
+#: What a work-item does of rows that are divided: from ``w * rows / n`` on.
+_SHARE = re.compile(r"w \* (\d+) / n")
+
+
+def operations(body: Sequence[nest.Statement], functions: Mapping[str, int]) -> int:
+    """The operations on numbers of a kernel's statements, of all work-items together."""
+    done, shares = 0, dict[str, int]()
+    for statement in body:
+        match statement:
+            case nest.Let(op=op):
+                done += 0 if op == "copy" else functions.get(op, 1)
+            case nest.Whole(name=name, text=text):
+                share = _SHARE.fullmatch(text)
+                if share is not None:
+                    shares[name] = int(share[1])
+            case nest.Loop():
+                done += _turns(statement, shares) * operations(statement.body, functions)
+            case nest.If() | nest.Forever():
+                done += operations(statement.body, functions)
+            case _:
+                pass
+    return done
+
+
+def _turns(loop: nest.Loop, shares: Mapping[str, int]) -> int:
+    if loop.start in shares:
+        return shares[loop.start]
+    return int(loop.stop) - (0 if loop.start == "w" else int(loop.start))
