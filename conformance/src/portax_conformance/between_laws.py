@@ -19,6 +19,7 @@ from portax.core.primitive import registry
 from portax.errors import NotDifferentiableError
 from portax.runtime.contract import Device
 from portax.sharding import Mesh, PartitionSpec
+from portax_conformance import measures
 from portax_conformance.cases import generator
 from portax_conformance.collectives import TALKS, Talk
 from portax_conformance.distance import ulps, zeros_of_other_sign
@@ -117,6 +118,7 @@ def assert_close(trial: Between, got: Any, expected: np.ndarray, count: int, mos
     assert got.dtype == expected.dtype, f"{where}: dtype {got.dtype}, not {expected.dtype}"
     distance = ulps(got, expected, most * count if trial.talk.adds else 0.0)
     allowed = count if trial.talk.adds and dtypes.is_inexact(got.dtype) else 0
+    measures.note(distance, allowed, got.dtype)
     words = f"{where}: off by {distance:.3g} units in the last place, {allowed} allowed\nexpected {expected}\ngot {got}"
     assert distance <= allowed, words
     if not trial.talk.adds:

@@ -54,7 +54,7 @@ def attempt(id: str) -> dict[str, Any]:
         else:
             row.check()
     except Exception as error:
-        outcome, words, detail = outcomes.FAIL, words_of(error), getattr(error, "detail", {})
+        outcome, words, detail = outcomes.FAIL, words_of(error), error.detail if isinstance(error, measures.Off) else {}
     took = time.perf_counter() - began
     return {"end": id, "outcome": outcome, "words": words, "seconds": took, "off": measures.take(), "detail": detail}
 
