@@ -147,7 +147,8 @@ def test_the_page_begins_with_the_verdict_and_all_that_identifies_it(elements):
 
 @pytest.mark.parametrize(("given", "headline"), [
     ({"bad": False}, "wobbly keeps level L1"), ({"bad": False, "effort": "quick"}, "wobbly passes a sample"),
-    ({"effort": "quick"}, "wobbly fails"), ({"found": []}, "Nothing was tried on wobbly"),
+    ({"effort": "quick"}, "wobbly fails"),
+    ({"bad": False, "only": ["exp"]}, "wobbly passes a part"), ({"found": []}, "Nothing was tried on wobbly"),
 ])  # fmt: skip
 def test_the_headline_says_no_more_than_is_known(given, headline):
     _, text = Elements(report_page.page(made(**given))).one("h1")

@@ -40,7 +40,7 @@ def words(report: Mapping[str, Any], verdict: Mapping[str, Any]) -> tuple[str, s
         return left, f"{f'{level}, failing beyond' if level else 'failing'} · {percent}", BAD
     if level:
         return left, f"{level} · {percent}", GOOD
-    return left, f"sample · {percent}", PART
+    return left, f"{report_views.extent(report).split()[-1]} · {percent}", PART
 
 
 def width(text: str) -> int:

@@ -325,13 +325,18 @@ def _law(case: Case) -> str:
     return case.result.id.split("/")[4].partition(":")[0]
 
 
-def headline(verdict: Mapping[str, Any], whole: bool, count: Mapping[str, int]) -> str:
+def extent(report: Mapping[str, Any]) -> str:
+    """How much of the suite a run was."""
+    return "all" if report["whole"] else "a part" if report["only"] else "a sample"
+
+
+def headline(verdict: Mapping[str, Any], tried: str, count: Mapping[str, int]) -> str:
     """The verdict, as one says it."""
     name, level = verdict["backend"], verdict["level"]
     if not sum(n for outcome, n in count.items() if outcome != outcomes.UNSUPPORTED):
         return f"Nothing was tried on {name}"
     if verdict["verdict"] == "pass":
-        return f"{name} keeps level {level}" if level else f"{name} passes {'all' if whole else 'a sample'}"
+        return f"{name} keeps level {level}" if level else f"{name} passes {tried}"
     return f"{name} keeps level {level}, and fails beyond" if level else f"{name} fails"
 
 
@@ -343,16 +348,16 @@ def day(date: str) -> str:
         return date
 
 
-def stamp(verdict: Mapping[str, Any], whole: bool) -> list[tuple[str, str]]:
+def stamp(verdict: Mapping[str, Any], tried: str) -> list[tuple[str, str]]:
     """What identifies a verdict."""
-    level = verdict["level"] or ("none" if whole else "none is claimed of a sample")
+    level = verdict["level"] or ("none" if tried == "all" else f"none is claimed of {tried}")
     given = {"level": level, **{key: verdict[key] for key in ("suite", "opset", "profile", "device", "date", "hash")}}
     return [(key, day(str(value)) if key == "date" else str(value)) for key, value in given.items()]
 
 
 def sections(report: Mapping[str, Any]) -> list[Section]:
     """What there is to say of each backend."""
-    every = cases(report)
+    every, tried = cases(report), extent(report)
     made: list[Section] = []
     for verdict in report["verdicts"]:
         name = verdict["backend"]
@@ -363,7 +368,7 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
         levels = [(level, counts(c for c in found if c.result.level == level)) for level in outcomes.LEVELS]
         made.append(
             Section(
-                verdict, headline(verdict, report["whole"], count), stamp(verdict, report["whole"]), count,
+                verdict, headline(verdict, tried, count), stamp(verdict, tried), count,
                 [(level, row) for level, row in levels if sum(row.values())], columns, rows, histograms(own),
                 spent(found)[:LONGEST], slowest(found)[:LONGEST], gaps(report["gaps"].get(name, ()), own),
                 list(report["lacking"].get(name, {}).items()),
