@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from portax.errors import PortaxError
-from portax_conformance import badge, compare, fuzz_command, report_page, runner
+from portax_conformance import badge, compare, fuzz_command, plan_command, report_page, runner
 
 
 class Refused(click.ClickException):
@@ -43,3 +43,4 @@ main.add_command(report_page.command)
 main.add_command(badge.command)
 main.add_command(compare.command)
 main.add_command(fuzz_command.command)
+main.add_command(plan_command.command)
