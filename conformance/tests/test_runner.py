@@ -241,14 +241,22 @@ def test_a_gap_is_strict():
     assert outcomes.judged(lacking, "why") is lacking
 
 
-def test_a_sample_is_the_same_for_a_seed_and_has_some_of_everything():
+def test_a_quick_run_tries_every_law_of_every_primitive_once_at_what_the_seed_draws():
     ids = [row.id for row in rows.rows(["reference"], "L2")]
-    sample = selection.sampled(ids, 1, 700)
-    assert sample == selection.sampled(ids, 1, 700) != selection.sampled(ids, 2, 700)
-    assert len(sample) == 700 and sample == [id for id in ids if id in set(sample)]
-    assert {id.partition("/")[0] for id in sample} == {id.partition("/")[0] for id in ids}
-    assert {id.rpartition("/")[2] for id in sample} == {id.rpartition("/")[2] for id in ids}
-    assert selection.sampled(ids[:5], 0) == ids[:5]
+    sample = selection.sampled(ids, 1)
+    assert sample == selection.sampled(ids, 1) != selection.sampled(ids, 2)
+    assert sample == [id for id in ids if id in set(sample)]
+
+    def laws(some):
+        return sorted((id.partition("/")[0], id.rpartition("/")[2]) for id in some)
+
+    drawn = [id for id in sample if id.partition("/")[0] not in selection.WHOLE]
+    assert laws(drawn) == sorted({pair for pair in laws(ids) if pair[0] not in selection.WHOLE})
+    assert {id.split("/")[2] for id in sample} == {id.split("/")[2] for id in ids}  # the dtypes
+    shared = ["a/x/int8/L1/value:d", "a/y/int8/L1/value:d", "a/x/int8/L1/stablehlo:d", "a/y/int8/L1/stablehlo:d"]
+    for seed in range(8):
+        value, text = selection.sampled(shared, seed)
+        assert value.split("/")[1] == text.split("/")[1]
     assert sum(map(len, selection.batches(ids, 2))) == len(ids)
 
 

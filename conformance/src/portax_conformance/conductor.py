@@ -16,6 +16,7 @@ from portax.errors import BackendError
 from portax.runtime import plugins
 from portax_conformance import outcomes, rows
 from portax_conformance.devices import declared
+from portax_conformance.journal import Journal
 from portax_conformance.outcomes import Result, judged
 from portax_conformance.progress import Screen
 from portax_conformance.report import Run
@@ -44,11 +45,15 @@ class Conductor:
     screen : Screen
     workers, limit, most
         As in `workers.Pool`.
+    journal : Journal, optional
+        Where results are kept, and found if the run was begun before.
     """
 
     def __init__(
-        self, run: Run, backends: Sequence[str], screen: Screen, workers: int, limit: float, most: int
-    ) -> None:
+        self, run: Run, backends: Sequence[str], screen: Screen, workers: int, limit: float, most: int,
+        journal: Journal | None = None,
+    ) -> None:  # fmt: skip
+        self.journal = journal
         self.run, self.backends, self.screen = run, list(backends), screen
         self.workers, self.limit, self.most = workers, limit, most
 
@@ -73,8 +78,9 @@ class Conductor:
     def _list(self, worker: Worker, name: str, found: dict[str, str | None]) -> None:
         run = self.run
         everything = run.effort == "full" or bool(run.only)
+        every = run.effort == "exhaustive" or (bool(run.only) and all(p.startswith("exhaustive/") for p in run.only))
         said = ask(worker, {"do": "list", "backend": name, "level": run.level, "full": everything,
-                            "only": list(run.only)})  # fmt: skip
+                            "only": list(run.only), "every": every})  # fmt: skip
         closed = said.get("died") or said["closed"]
         if closed and not self.backends:  # nobody asked for it
             run.not_tested[name] = closed
@@ -101,22 +107,35 @@ class Conductor:
             return True
         began = time.monotonic()
         self.screen.expect(len(items))
-        pool = Pool(min(self.workers, len(items)), self.limit, self.most, self.run.seed)
+        versions = {name: said.get("version", "") for name, said in self.run.drivers.items()}
+        known = [] if self.journal is None else self.journal.known(items, versions)
+        for result in known:
+            self._keep(items[result.id], result, session)
+        done = {result.id for result in known}
+        left = [id for id in items if id not in done]
+        pool = Pool(min(self.workers, len(left)), self.limit, self.most, self.run.seed)
         try:
-            for found in pool.run(batches(list(items), self.workers)):
+            for found in pool.run(batches(left, self.workers)):
                 item = items[found.id]
                 result = judged(found, item.callspec.params["row"].gap)
-                self.run.results.append(result)
-                self.screen.show(result)
-                item.ihook.pytest_runtest_logreport(report=report_of(item, result))
-                if session.shouldfail:
-                    raise session.Failed(session.shouldfail)
+                if self.journal is not None:
+                    self.journal.note(result, versions)
+                self._keep(item, result, session)
         except BackendError as error:
             raise session.Failed(str(error)) from error
         finally:
             pool.close()
+            if self.journal is not None:
+                self.journal.close()
             self.run.seconds, self.run.restarts = time.monotonic() - began, pool.restarts
         return True
+
+    def _keep(self, item: Any, result: Result, session: Any) -> None:
+        self.run.results.append(result)
+        self.screen.show(result)
+        item.ihook.pytest_runtest_logreport(report=report_of(item, result))
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> Any:

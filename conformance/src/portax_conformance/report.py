@@ -60,7 +60,7 @@ class Run:
     @property
     def whole(self) -> bool:
         """Every case of the levels asked for was tried. Of a sample, no level is claimed."""
-        return self.effort != "quick" and not self.only
+        return self.effort == "full" and not self.only
 
     @property
     def success(self) -> bool:

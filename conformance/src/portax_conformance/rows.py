@@ -25,6 +25,7 @@ from portax_conformance import (
     compositions,
     constants,
     declarations,
+    exhaustive,
     grids,
     laws,
     memory,
@@ -211,7 +212,8 @@ def _budgets(name: str) -> None:
 
 
 def _gaps(name: str) -> None:
-    names = [f"{row.name}/{row.law}" for row in rows([name], "L3", full=True)]
+    every = (*rows([name], "L3", full=True), *family(exhaustive.FAMILY, (name,)))
+    names = [f"{row.name}/{row.law}" for row in every]
     declarations.gaps_name_cases(name, declarations_of(name), names)
 
 
@@ -259,6 +261,19 @@ def _fuzzed(made: fuzz_cases.Made, backend: str) -> Row:
                lambda: lacks(devices_of(backend)[0], declarations_of(backend)))  # fmt: skip
 
 
+def _exhaustive(backends: Sequence[str]) -> Iterator[Row]:
+    for name, dtype, check in exhaustive.cases():
+        real = dtypes.user_dtype(dtype, "rows")
+        for backend in backends:
+            yield Row(name, exhaustive.LEVEL, exhaustive.LAW, backend,
+                      functools.partial(_numbers, check, backend), False,
+                      functools.partial(_dtype_missing, real, backend))  # fmt: skip
+
+
+def _numbers(check: Callable[[Device, Declared], Any], backend: str) -> None:
+    check(devices_of(backend)[0], declarations_of(backend))
+
+
 def _program(family: str, backends: Sequence[str]) -> Iterator[Row]:
     for law, check, applies in program_laws.LAWS:
         for run in program_laws.runs():
@@ -290,6 +305,7 @@ def family(first: str, backends: tuple[str, ...]) -> tuple[Row, ...]:
                 "memory": _memory,
                 "declared": _declared,
                 fuzz_cases.FAMILY: _found,
+                exhaustive.FAMILY: _exhaustive,
                 "array": _arrays,
             }.get(first)
             found = list(_program(first, backends) if make is None else make(backends))  # nothing, of no such family
@@ -336,6 +352,13 @@ def rows(backends: Sequence[str], level: str, full: bool = False, only: Sequence
         for row in family(first, given)
         if (full or row.plain) and LEVELS.index(row.level) <= most and wanted(row.id, only)
     ]
+
+
+def exhaustive_rows(backends: Sequence[str], level: str, only: Sequence[str] = ()) -> list[Row]:
+    """The rows of every number there is, which are no part of any other run."""
+    if LEVELS.index(level) < LEVELS.index(exhaustive.LEVEL):
+        return []
+    return [row for row in family(exhaustive.FAMILY, tuple(backends)) if wanted(row.id, only)]
 
 
 def reseed(seed: int) -> None:

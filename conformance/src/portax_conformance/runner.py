@@ -14,14 +14,15 @@ from rich.console import Console
 
 from portax_conformance import report
 from portax_conformance.conductor import NAME, Conductor
+from portax_conformance.journal import Journal
 from portax_conformance.outcomes import LEVELS
 from portax_conformance.progress import Screen, summary, table_of
 from portax_conformance.report import Run
 from portax_conformance.report_page import FILE as PAGE
 from portax_conformance.report_page import page
 
-#: Seconds that a case may take, in a quick run and in a full one.
-LIMITS = {"quick": 30.0, "full": 120.0}
+#: Seconds that a case may take, in a quick run, in a full one, and at a stretch of all numbers.
+LIMITS = {"quick": 30.0, "full": 120.0, "exhaustive": 1200.0}
 
 
 def cores() -> int:
@@ -36,17 +37,20 @@ def cores() -> int:
 @click.option("--level", type=click.Choice(LEVELS), default="L3", show_default=True, help="Up to which level.")
 @click.option("--quick", "effort", flag_value="quick", default="quick", help="A sample: a minute. The default.")
 @click.option("--full", "effort", flag_value="full", help="Every case.")
+@click.option("--exhaustive", "effort", flag_value="exhaustive",
+              help="Every number of the narrow dtypes, and of float32: days. Name some: --only 'exhaustive/exp-*'.")
 @click.option("--only", multiple=True, metavar="PATTERN",
               help="All cases whose id this names, as file names are (cumsum/*/L1/*), or is part of; may be repeated.")
 @click.option("--seed", default=0, metavar="N", help="Draw other data, and another sample.")
 @click.option("--report", "folder", metavar="DIR", help=f"Write {report.FILE} and {PAGE} there.")
+@click.option("--resume", metavar="FILE", help="Keep results there, and go on from those that are there.")
 @click.option("--workers", type=click.IntRange(min=1), default=cores, metavar="N", help="One for each core by default.")
-@click.option("--limit", type=float, metavar="SECONDS", help="That a case may take (default: 30, or 120).")
+@click.option("--limit", type=float, metavar="SECONDS", help="That a case may take (default: 30, 120 or 1200).")
 @click.option("--memory", default=4096, show_default=True, metavar="MB", help="That a worker may hold.")
 @click.pass_context
 def command(
     context: click.Context, backends: Sequence[str], level: str, effort: str, only: Sequence[str], seed: int,
-    folder: str | None, workers: int, limit: float | None, memory: int,
+    folder: str | None, resume: str | None, workers: int, limit: float | None, memory: int,
 ) -> None:
     """Try cases on drivers.
 
@@ -56,7 +60,9 @@ def command(
     names = list(dict.fromkeys(n.strip() for name in backends for n in name.split(",") if n.strip()))
     console = Console(width=None if sys.stdout.isatty() else 120)
     screen = Screen(console, seed)
-    context.exit(run(Conductor(asked, names, screen, workers, limit or LIMITS[effort], memory << 20), folder))
+    journal = Journal(resume, seed) if resume else None
+    conductor = Conductor(asked, names, screen, workers, limit or LIMITS[effort], memory << 20, journal)
+    context.exit(run(conductor, folder))
 
 
 # fmt: on

@@ -1,39 +1,41 @@
-"""Which cases a quick run tries: the same for the same seed, some of every law and of every primitive."""
+"""Which cases a quick run tries: every law of every primitive once, at a sample and dtype that the seed draws.
+
+Laws that compile the same program take the same case, and so compile it once. The same seed draws the same cases.
+"""
 
 from __future__ import annotations
 
-import collections
 import hashlib
 from collections.abc import Sequence
 
-#: Cases of a quick run, and how many of each law are among them, whatever the draw.
-QUICK, OF_EACH_LAW = 900, 8
+#: Laws for which the same program is compiled: they take the same case where they can.
+SHARED = {"value": "program", "stablehlo": "program"}
+#: Families of which all is tried: they are no primitive's, and quick.
+WHOLE = ("open", "memory", "constant")
 
 
-def _rank(seed: int, id: str) -> bytes:
-    return hashlib.blake2b(f"{seed}/{id}".encode(), digest_size=8).digest()
+def rank(seed: int, words: str) -> bytes:
+    """A number drawn for words from a seed, to sort by."""
+    return hashlib.blake2b(f"{seed}/{words}".encode(), digest_size=8).digest()
 
 
-def sampled(ids: Sequence[str], seed: int, count: int = QUICK) -> list[str]:
-    """At most ``count`` of the ids, in their order.
-
-    One of each family comes first, and a few of each law on each backend; the rest is drawn. Another seed draws others.
-    """
-    drawn = sorted(ids, key=lambda id: _rank(seed, id))
-    chosen: dict[str, None] = {}
-    families: set[str] = set()
-    laws: collections.Counter[str] = collections.Counter()
-    for id in drawn:
-        family, law = id.partition("/")[0], id.rpartition("/")[2]
-        if family not in families or laws[law] < OF_EACH_LAW:
-            families.add(family)
-            laws[law] += 1
-            chosen[id] = None
-    for id in drawn:
-        if len(chosen) >= count:
-            break
-        chosen[id] = None
-    kept = set(list(chosen)[:count])
+def sampled(ids: Sequence[str], seed: int) -> list[str]:
+    """Of the ids one of each law of each family, on each backend, in their order. Another seed draws others."""
+    best: dict[tuple[str, str], tuple[bytes, str]] = {}
+    kept: set[str] = set()
+    for id in ids:
+        name, law = id.rpartition("/")[0], id.rpartition("/")[2]
+        family = id.partition("/")[0]
+        if family in WHOLE:
+            kept.add(id)
+            continue
+        plain, _, backend = law.partition(":")
+        group = SHARED.get(plain, plain)
+        drawn = rank(seed, f"{name.rpartition('/')[0]}/{group}:{backend}")
+        known = best.get((family, law))
+        if known is None or drawn < known[0]:
+            best[family, law] = drawn, id
+    kept.update(id for _, id in best.values())
     return [id for id in ids if id in kept]
 
 

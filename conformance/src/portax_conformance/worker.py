@@ -59,14 +59,20 @@ def attempt(id: str) -> dict[str, Any]:
     return {"end": id, "outcome": outcome, "words": words, "seconds": took, "off": measures.take(), "detail": detail}
 
 
-def listed(backend: str, level: str, full: bool, only: list[str]) -> dict[str, Any]:
-    """The cases of one backend: ``(id, plain, gap)`` for each; of one that does not open, that one says so."""
+def listed(backend: str, level: str, full: bool, only: list[str], every: bool = False) -> dict[str, Any]:
+    """The cases of one backend: ``(id, plain, gap)`` for each; of one that does not open, that one says so.
+
+    ``every``: those of every number there is, in place of the others.
+    """
     try:
         devices = rows.devices_of(backend)
         closed = "" if devices else "it has no device"
     except (PortaxError, ImportError, OSError) as error:
         closed = str(error)
-    found = rows.opening([backend]) if closed else rows.rows([backend], level, full, only)
+    if closed:
+        found = rows.opening([backend])
+    else:
+        found = rows.exhaustive_rows([backend], level, only) if every else rows.rows([backend], level, full, only)
     return {"listed": [(row.id, row.plain, row.gap) for row in found], "closed": closed}
 
 
@@ -95,7 +101,8 @@ def serve(request: dict[str, Any] | None, given: int, answers: int) -> None:
                     send(answers, {"begin": id})
                     send(answers, attempt(id))
             elif request["do"] == "list":
-                send(answers, listed(request["backend"], request["level"], request["full"], request["only"]))
+                asked = (request[key] for key in ("backend", "level", "full", "only"))
+                send(answers, listed(*asked, request.get("every", False)))
             else:
                 send(answers, about(request["backend"]))
             send(answers, {"idle": memory.resident()})

@@ -7,13 +7,14 @@ bring them (`noise`), signs of zeros and payloads of NaN aside. What rounding de
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from portax.core import dtypes
+from portax.core.jaxpr import ClosedJaxpr
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions, Device
 from portax.runtime.lowering import lower
@@ -116,27 +117,38 @@ def _wrong(got: np.ndarray, value: np.ndarray, allowed: float) -> str:
 
 
 # -- on a device ------------------------------------------------------------------------------------------------------
-def run(specimen: Specimen, device: Device, effort: str = "full") -> list[np.ndarray]:
-    """What a device gives."""
-    closed, avals = specimen.closed, specimen.closed.in_avals
-    backend = device.backend
+def build(closed: ClosedJaxpr, device: Device, effort: str) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    """A program compiled for a device, as a function of values as the host stores them."""
+    backend, avals = device.backend, closed.in_avals
     if not backend.compiles:
-        arrays = [ConcreteArray(a, x) for a, x in zip(avals, specimen.inputs, strict=True)]
-        buffers = prepare(closed, device, Options("specimen", effort=effort, keep_unused=True))(arrays)
+        run = prepare(closed, device, Options("specimen", effort=effort, keep_unused=True))
+
+        def start(values: Sequence[np.ndarray]) -> Any:
+            return run([ConcreteArray(a, x) for a, x in zip(avals, values, strict=True)])
+
     else:
         options = CompileOptions(effort=effort)  # pyright: ignore[reportArgumentType]
-        if backend.way == "kernels":
-            executable = backend.compile_program(closed, options, [device])
-        else:
+        if backend.way == "compiler":
             text = lower(closed, "specimen", custom_calls=backend.capabilities.custom_calls)
             executable = backend.compile(text, options, [device])
-        pairs = zip(specimen.inputs, avals, strict=True)
-        buffers = executable.run(
-            [device.put(a.dtype.for_compiler(x) if dtypes.is_key(a.dtype) else x, copy=False) for x, a in pairs]
-        )
-    values = [np.asarray(device.host(b)) for b in buffers]
-    given = zip(values, closed.out_avals, strict=True)
-    return [a.dtype.from_compiler(x) if dtypes.is_key(a.dtype) else x for x, a in given]
+        else:
+            executable = backend.compile_program(closed, options, [device])
+
+        def start(values: Sequence[np.ndarray]) -> Any:
+            pairs = zip(values, avals, strict=True)
+            given = [a.dtype.for_compiler(x) if dtypes.is_key(a.dtype) else x for x, a in pairs]
+            return executable.run([device.put(x, copy=False) for x in given])
+
+    def call(values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        outs = zip([np.asarray(device.host(b)) for b in start(values)], closed.out_avals, strict=True)
+        return [a.dtype.from_compiler(x) if dtypes.is_key(a.dtype) else x for x, a in outs]
+
+    return call
+
+
+def run(specimen: Specimen, device: Device, effort: str = "full") -> list[np.ndarray]:
+    """What a device gives."""
+    return build(specimen.closed, device, effort)(specimen.inputs)
 
 
 def check(specimen: Specimen, device: Device, wider: Budgets, effort: str = "full", count: int = RUNS) -> None:
