@@ -51,7 +51,7 @@ def scaled(*shapes):
             lambda: nn.scaled_dot_general(WIDE, WIDE, (((1,), (1,)), ((), ())), configs=[MX] * 3),
             errors.ShapeError, "mxfp8 needs contractions whose length is a multiple of 32",
         ),
-        (lambda: initializers.zeros(KEY, (2,), out_sharding=1), errors.ArgumentError, "zeros was given out_sharding"),
+        (lambda: initializers.zeros(KEY, (2,), out_sharding=1), errors.ArgumentError, "out_sharding has 1 in it"),
         (lambda: initializers.he_normal()(KEY, (3,)), errors.ShapeError, "shape (3,) have no axis -2 of inputs"),
         (lambda: initializers.he_normal(in_axis=4)(KEY, (3, 2)), errors.ShapeError, "have not all of the axes"),
         (lambda: initializers.variance_scaling(1, "fan", "normal")(KEY, (2, 2)), errors.ArgumentError, "mode 'fan'"),

@@ -10,6 +10,7 @@ from portax.core import tree
 from portax.core.aval import aval_of
 from portax.core.config import config
 from portax.core.lazy import lazy
+from portax.core.partition import PartitionSpec
 from portax.core.trace import Tracer
 from portax.runtime import devices as runtime_devices
 from portax.runtime import eager, processes
@@ -127,7 +128,8 @@ def device_put(
     Parameters
     ----------
     x : tree of arrays
-    device : Device, str, Sharding, a tree of those that is a prefix of ``x``, or None
+    device : Device, str, Sharding, PartitionSpec, a tree of those that is a prefix of ``x``, or None
+        A PartitionSpec is of the mesh that is set.
         None uses the default device and commits nothing.
 
     Returns
@@ -156,10 +158,12 @@ def _put_as(x: Any, given: Any) -> Any:
     leaves, structure = tree.flatten(x)
     where = tree.prefix_to_leaves(
         given, structure, what="the second argument of device_put",
-        is_leaf=lambda s: s is None or isinstance(s, Device | str) or hasattr(s, "device_list"),
+        is_leaf=lambda s: s is None or isinstance(s, Device | str | PartitionSpec) or hasattr(s, "device_list"),
     )  # fmt: skip
     outs: list[Any] = []
     for leaf, target in zip(leaves, where, strict=True):
+        if isinstance(target, PartitionSpec):
+            target = constraint.resolved(target, "device_put")
         if not hasattr(target, "device_list"):
             outs.append(_put(leaf, None if target is None else runtime_devices.as_device(target)))
         elif isinstance(leaf, Tracer):

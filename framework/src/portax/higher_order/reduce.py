@@ -17,6 +17,7 @@ from portax import errors
 from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
 from portax.core.jaxpr import ClosedJaxpr
+from portax.core.lazy import lazy
 from portax.core.primitive import Primitive, Sample, registry
 from portax.core.trace import Tracer, state
 from portax.higher_order.closures import avals_of, name_of, stage_function
@@ -29,6 +30,8 @@ from portax.transforms.batch import batch
 from portax.transforms.jvp import jvp as flat_jvp
 from portax.transforms.linearize import TangentTrace
 from portax.transforms.stage import eval_closed, stage_closed
+
+laying = lazy("portax.higher_order.laying")
 
 
 class Reduce(Primitive):
@@ -199,7 +202,8 @@ def reduce(
     >>> float(lax.reduce(pnp.array([1.0, 2.0, 3.0]), 0.0, lax.add, (0,)))
     6.0
     """
-    del out_sharding
+    if out_sharding is not None:
+        return laying.laid(reduce(operands, init_values, computation, dimensions), out_sharding)
     xs, structure = tree.flatten(operands)
     inits, init_structure = tree.flatten(init_values)
     if structure != init_structure:

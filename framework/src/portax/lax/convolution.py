@@ -12,6 +12,7 @@ import numpy as np
 from portax import primitives as p
 from portax.core.aval import Aval
 from portax.core.dtypes import user_dtype
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ShapeError
 from portax.lax.creation import broadcasted_iota
 from portax.lax.elementwise import convert_element_type, eq
@@ -21,6 +22,8 @@ from portax.lax.shaping import reshape, rev, transpose
 from portax.primitives.convolution import ConvDimensionNumbers
 from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset
 from portax.primitives.windows import reach
+
+laying = lazy("portax.higher_order.laying")
 
 Operand = Any
 Pads = Any
@@ -127,8 +130,7 @@ def conv_general_permutations(dimension_numbers: Sequence[str]) -> tuple[tuple[i
                 fix="Use the same letters for the spatial axes of all three",
             )
     return tuple(
-        (s.index(a), s.index(b), *[s.index(c) for c in order])
-        for s, (a, b) in zip((lhs, rhs, out), fixed, strict=True)
+        (s.index(a), s.index(b), *[s.index(c) for c in order]) for s, (a, b) in zip((lhs, rhs, out), fixed, strict=True)
     )
 
 
@@ -174,6 +176,23 @@ def conv_general_dilated(
     >>> lax.conv_general_dilated(x, k, (1,), "VALID").tolist()
     [[[-1.0, -1.0, -1.0, -1.0]]]
     """
+    if out_sharding is not None:
+        return laying.laid(
+            conv_general_dilated(
+                lhs,
+                rhs,
+                window_strides,
+                padding,
+                lhs_dilation,
+                rhs_dilation,
+                dimension_numbers,
+                feature_group_count,
+                batch_group_count,
+                precision,
+                preferred_element_type,
+            ),
+            out_sharding,
+        )
     x, w = as_operand(lhs, "conv_general_dilated"), as_operand(rhs, "conv_general_dilated")
     numbers = conv_dimension_numbers(x.shape, w.shape, dimension_numbers)
     space = x.ndim - 2

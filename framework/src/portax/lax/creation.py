@@ -17,6 +17,7 @@ from portax.lax.elementwise import convert_element_type
 from portax.lax.operands import as_operand, shape_of
 from portax.runtime.array import ConcreteArray
 
+laying = lazy("portax.higher_order.laying")
 constraint = lazy("portax.higher_order.constraint")
 
 Operand = Any
@@ -42,6 +43,8 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int, *, out_sh
     Array([[0, 1, 2],
            [0, 1, 2]], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(broadcasted_iota(dtype, shape, dimension), out_sharding)
     return p.iota(
         dtype=user_dtype(dtype, "iota"), shape=shape_of(shape), dimension=operator.index(dimension), sharding=None
     )
@@ -107,4 +110,6 @@ def empty(shape: Sequence[int], dtype: Any, *, out_sharding: Any = None) -> Any:
     >>> lax.empty((2, 3), "float32").shape
     (2, 3)
     """
+    if out_sharding is not None:
+        return laying.laid(empty(shape, dtype), out_sharding)
     return full(shape, 0, dtype)

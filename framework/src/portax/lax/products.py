@@ -7,10 +7,13 @@ from typing import Any
 from portax import primitives as p
 from portax.core import dtypes
 from portax.core.dtypes import user_dtype
+from portax.core.lazy import lazy
 from portax.errors import DtypeError, ShapeError
 from portax.lax.elementwise import convert_element_type
 from portax.lax.operands import as_operand
 from portax.primitives.contraction import fits, product_dtype
+
+laying = lazy("portax.higher_order.laying")
 
 Operand = Any
 
@@ -40,6 +43,8 @@ def dot_general(
     >>> lax.dot_general(x, y, (((2,), (1,)), ((0,), (0,)))).shape
     (4, 2, 5)
     """
+    if out_sharding is not None:
+        return laying.laid(dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type), out_sharding)
     x, y = as_operand(lhs, "dot_general"), as_operand(rhs, "dot_general")
     (xc, yc), (xb, yb) = dimension_numbers
     own = product_dtype(x.dtype, y.dtype)
@@ -71,6 +76,18 @@ def dot(
     >>> lax.dot(np.ones((2, 3), np.float32), np.ones(3, np.float32))
     Array([3., 3.], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(
+            dot(
+                lhs,
+                rhs,
+                *args,
+                dimension_numbers=dimension_numbers,
+                precision=precision,
+                preferred_element_type=preferred_element_type,
+            ),
+            out_sharding,
+        )
     for name, value in zip(("precision", "preferred_element_type"), args, strict=False):
         if name == "precision":
             precision = value

@@ -16,6 +16,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.dtypes import user_dtype
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, DtypeError, ShapeError
 from portax.lax.creation import broadcasted_iota, full_like
 from portax.lax.elementwise import bitwise_and, convert_element_type, ge, lt, mul, select, sub
@@ -23,6 +24,8 @@ from portax.lax.operands import as_operand
 from portax.lax.products import dot_general
 from portax.lax.reductions import cumsum
 from portax.lax.shaping import broadcast_in_dim, expand_dims, reshape, transpose
+
+laying = lazy("portax.higher_order.laying")
 
 Operand = Any
 
@@ -85,6 +88,10 @@ def ragged_dot(
     >>> lax.ragged_dot(pnp.array([[1.0], [2.0], [3.0]]), rhs, pnp.array([1, 2])).tolist()
     [[1.0], [20.0], [30.0]]
     """
+    if out_sharding is not None:
+        return laying.laid(
+            ragged_dot(lhs, rhs, group_sizes, precision, preferred_element_type, group_offset), out_sharding
+        )
     return ragged_dot_general(lhs, rhs, group_sizes, _MATRICES, precision, preferred_element_type, group_offset)
 
 
@@ -117,6 +124,13 @@ def ragged_dot_general(
     >>> lax.ragged_dot_general(pnp.ones((1, 3)), pnp.ones((3, 1)), pnp.array([1, 2]), summed).tolist()
     [[[1.0]], [[2.0]]]
     """
+    if out_sharding is not None:
+        return laying.laid(
+            ragged_dot_general(
+                lhs, rhs, group_sizes, ragged_dot_dimension_numbers, precision, preferred_element_type, group_offset
+            ),
+            out_sharding,
+        )
     name = "ragged_dot_general"
     x, y, sizes = as_operand(lhs, name), as_operand(rhs, name), as_operand(group_sizes, name)
     if group_offset is not None:

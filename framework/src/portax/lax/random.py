@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from portax.core.dtypes import user_dtype
-from portax.errors import ArgumentError
+from portax.core.lazy import lazy
 from portax.lax.operands import as_operand
 from portax.lax.requests import RandomAlgorithm
 from portax.primitives import rng_bit_generator as primitive
+
+laying = lazy("portax.higher_order.laying")
 
 
 def rng_bit_generator(
@@ -24,15 +26,12 @@ def rng_bit_generator(
     shape : tuple of int
     dtype : {"uint8", "uint16", "uint32", "uint64"}
     algorithm : RandomAlgorithm
+    out_sharding : Sharding or PartitionSpec, optional
+        How the bits are to lie on their devices.
 
     Returns
     -------
     Two Arrays: the new state, and bits of ``shape`` and ``dtype``
-
-    Raises
-    ------
-    ArgumentError
-        ``out_sharding`` was given.
 
     Examples
     --------
@@ -42,12 +41,8 @@ def rng_bit_generator(
     >>> bits.shape, state.tolist()
     ((2,), [0, 1, 3, 3])
     """
-    if out_sharding is not None:
-        raise ArgumentError(
-            wrong="rng_bit_generator was given out_sharding, and bits are made on one device", fix="Leave it out"
-        )
     after, bits = primitive(
         as_operand(key, "rng_bit_generator"), shape=tuple(int(n) for n in shape),
         dtype=user_dtype(dtype, "rng_bit_generator"), algorithm=RandomAlgorithm(algorithm).name,
     )  # fmt: skip
-    return after, bits
+    return after, bits if out_sharding is None else laying.laid(bits, out_sharding)

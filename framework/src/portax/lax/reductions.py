@@ -9,10 +9,13 @@ from typing import Any
 from portax import primitives as p
 from portax.core import dtypes
 from portax.core.dtypes import user_dtype
+from portax.core.lazy import lazy
 from portax.core.primitive import registry
 from portax.errors import DtypeError
 from portax.lax.examples import example_of
 from portax.lax.operands import as_operand, axis_of
+
+laying = lazy("portax.higher_order.laying")
 
 Operand = Any
 
@@ -45,6 +48,8 @@ def reduce_sum(operand: Operand, axes: Sequence[int], *, out_sharding: Any = Non
     >>> lax.reduce_sum(np.float32([3.0, 1.0, 2.0]), (0,))
     Array(6., dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(reduce_sum(operand, axes), out_sharding)
     x = as_operand(operand, "reduce_sum")
     if x.dtype == dtypes.bool_:
         raise DtypeError(

@@ -11,8 +11,11 @@ import numpy as np
 
 from portax import primitives as p
 from portax.core.aval import aval_of
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, AxisError, ShapeError
 from portax.lax.operands import as_operand, axis_of, operands, shape_of
+
+laying = lazy("portax.higher_order.laying")
 
 Operand = Any
 
@@ -27,6 +30,8 @@ def broadcast_in_dim(
     >>> lax.broadcast_in_dim(np.float32([3.0, 1.0, 2.0]), (2, 3), (1,)).shape
     (2, 3)
     """
+    if out_sharding is not None:
+        return laying.laid(broadcast_in_dim(operand, shape, broadcast_dimensions), out_sharding)
     x = as_operand(operand, "broadcast_in_dim")
     shape, dims = shape_of(shape), shape_of(broadcast_dimensions)
     if x.shape == shape and dims == tuple(range(len(shape))):
@@ -42,6 +47,8 @@ def broadcast(operand: Operand, sizes: Sequence[int], *, out_sharding: Any = Non
     >>> lax.broadcast(np.float32([3.0, 1.0, 2.0]), (2,)).shape
     (2, 3)
     """
+    if out_sharding is not None:
+        return laying.laid(broadcast(operand, sizes), out_sharding)
     x = as_operand(operand, "broadcast")
     lead = shape_of(sizes)
     return broadcast_in_dim(x, (*lead, *x.shape), range(len(lead), len(lead) + x.ndim))
@@ -96,6 +103,8 @@ def reshape(operand: Operand, new_sizes: Any, dimensions: Any = None, *, out_sha
     >>> lax.reshape(np.arange(6).reshape(2, 3), (3, 2)).shape
     (3, 2)
     """
+    if out_sharding is not None:
+        return laying.laid(reshape(operand, new_sizes, dimensions), out_sharding)
     x = as_operand(operand, "reshape")
     sizes = shape_of(new_sizes) if np.iterable(new_sizes) else (operator.index(new_sizes),)
     if dimensions is not None and tuple(dimensions) != tuple(range(x.ndim)):

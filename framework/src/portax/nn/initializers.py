@@ -22,7 +22,10 @@ from portax import numpy as pnp
 from portax import random
 from portax.core import dtypes
 from portax.core.config import config
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ShapeError
+
+laying = lazy("portax.higher_order.laying")
 
 Axes = int | Sequence[int]
 
@@ -41,14 +44,6 @@ def _dtype(dtype: Any, name: str) -> Any:
     return config.scalar_dtypes[float] if dtype is None else dtypes.user_dtype(dtype, name)
 
 
-def _unsharded(name: str, out_sharding: Any) -> None:
-    if out_sharding is not None:
-        raise ArgumentError(
-            wrong=f"the initializer {name} was given out_sharding, and weights are made on one device",
-            fix="Leave it out, and place the result with device_put",
-        )
-
-
 def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> Any:
     """Zeros; the key is not used.
 
@@ -64,7 +59,8 @@ def zeros(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> 
     >>> initializers.zeros(None, (2,)).tolist()
     [0.0, 0.0]
     """
-    _unsharded("zeros", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(zeros(key, shape, dtype), out_sharding)
     return pnp.zeros(shape, _dtype(dtype, "zeros"))
 
 
@@ -83,7 +79,8 @@ def ones(key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> A
     >>> initializers.ones(None, (2,)).tolist()
     [1.0, 1.0]
     """
-    _unsharded("ones", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(ones(key, shape, dtype), out_sharding)
     return pnp.ones(shape, _dtype(dtype, "ones"))
 
 
@@ -105,7 +102,8 @@ def constant(value: Any, dtype: Any = None) -> Initializer:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("constant", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         return pnp.full(shape, value, _dtype(dtype, "constant"))
 
     return init
@@ -130,7 +128,8 @@ def uniform(scale: Any = 1e-2, dtype: Any = None) -> Initializer:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("uniform", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         dtype = _dtype(dtype, "uniform")
         return random.uniform(key, shape, dtype) * pnp.asarray(scale, dtype)
 
@@ -157,16 +156,15 @@ def normal(stddev: Any = 1e-2, dtype: Any = None) -> Initializer:
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("normal", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         dtype = _dtype(dtype, "normal")
         return random.normal(key, shape, dtype) * pnp.asarray(stddev, dtype)
 
     return init
 
 
-def truncated_normal(
-    stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0
-) -> Initializer:
+def truncated_normal(stddev: Any = 1e-2, dtype: Any = None, lower: Any = -2.0, upper: Any = 2.0) -> Initializer:
     """An initializer that gives normal numbers between two bounds.
 
     Parameters
@@ -188,7 +186,8 @@ def truncated_normal(
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("truncated_normal", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         dtype = _dtype(dtype, "truncated_normal")
         return random.truncated_normal(key, lower, upper, shape, dtype) * pnp.asarray(stddev, dtype)
 
@@ -291,7 +290,8 @@ def variance_scaling(
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("variance_scaling", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         if mode not in _MODES:
             raise ArgumentError(
                 wrong=f"variance_scaling knows no mode {mode!r}", fix=f"Give one of {', '.join(_MODES)}"
@@ -316,9 +316,7 @@ def variance_scaling(
 
 
 def _scaled(name: str, scale: float, mode: str, distribution: str, words: str) -> Callable[..., Initializer]:
-    def function(
-        in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None
-    ) -> Initializer:
+    def function(in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: Any = None) -> Initializer:
         return variance_scaling(scale, mode, distribution, in_axis, out_axis, batch_axis, dtype)
 
     function.__name__ = function.__qualname__ = name
@@ -377,7 +375,8 @@ def orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None) -> In
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("orthogonal", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         dtype = _dtype(dtype, "orthogonal")
         if len(shape) < 2:
             raise ShapeError(
@@ -419,7 +418,8 @@ def delta_orthogonal(scale: Any = 1.0, column_axis: int = -1, dtype: Any = None)
     default = dtype
 
     def init(key: Any, shape: Any, dtype: Any = default, out_sharding: Any = None) -> Any:
-        _unsharded("delta_orthogonal", out_sharding)
+        if out_sharding is not None:
+            return laying.laid(init(key, shape, dtype), out_sharding)
         dtype = _dtype(dtype, "delta_orthogonal")
         if len(shape) not in (3, 4, 5):
             raise ShapeError(

@@ -28,6 +28,7 @@ from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
 
+laying = lazy("portax.higher_order.laying")
 constraint = lazy("portax.higher_order.constraint")
 dlpack = lazy("portax.runtime.dlpack")
 
@@ -95,6 +96,8 @@ def array(
     >>> pnp.array([1, 2.5])
     Array([1. , 2.5], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(array(object, dtype, copy, order, ndmin, device=device), out_sharding)
     if order not in (None, "K", "C", "A"):
         raise ArgumentError(wrong=f"arrays are in row-major order, not {order!r}", fix="Leave order out")
     out = _from_object(object, None if dtype is None else dtypes.user_dtype(dtype, "array"), bool(copy))
@@ -139,6 +142,8 @@ def asarray(
     >>> pnp.asarray(np.arange(3.0))
     Array([0., 1., 2.], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(asarray(a, dtype, order, copy=copy, device=device), out_sharding)
     if dtype is None and device is None and not copy and isinstance(a, Array):
         return a
     here = a.devices() if copy is False and isinstance(a, ConcreteArray) else None
@@ -477,6 +482,8 @@ def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: An
     Array([[0., 0., 0.],
            [0., 0., 0.]], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(zeros(shape, dtype, device=device), out_sharding)
     return _filled(shape, 0, dtype, "zeros", device)
 
 
@@ -494,6 +501,8 @@ def ones(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any
     >>> pnp.ones(3, dtype=int)
     Array([1, 1, 1], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(ones(shape, dtype, device=device), out_sharding)
     return _filled(shape, 1, dtype, "ones", device)
 
 
@@ -505,6 +514,8 @@ def empty(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: An
     >>> pnp.empty(2)
     Array([0., 0.], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(empty(shape, dtype, device=device), out_sharding)
     return _filled(shape, 0, dtype, "empty", device)
 
 
@@ -523,6 +534,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, 
     >>> pnp.full((2,), 7)
     Array([7, 7], dtype=int32, weak_type=True)
     """
+    if out_sharding is not None:
+        return laying.laid(full(shape, fill_value, dtype, device=device), out_sharding)
     return _full(as_shape(shape), _from_object(fill_value, None, False), dtype, "full", device)
 
 
@@ -566,6 +579,8 @@ def full_like(
     >>> pnp.full_like(pnp.array([1.0, 2.0]), 7)
     Array([7., 7.], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(full_like(a, fill_value, dtype, shape, device=device), out_sharding)
     shape, dtype, weak = _like(a, dtype, shape, "full_like")
     value = _from_object(fill_value, None, False)
     if value.dtype != dtype or value.weak_type != weak:
@@ -598,6 +613,8 @@ def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = No
     >>> pnp.zeros_like(pnp.array([1, 2]))
     Array([0, 0], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(zeros_like(a, dtype, shape, device=device), out_sharding)
     return _filled_like(a, 0, dtype, shape, "zeros_like", device)
 
 
@@ -609,6 +626,8 @@ def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = Non
     >>> pnp.ones_like(pnp.array([5, 6]))
     Array([1, 1], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(ones_like(a, dtype, shape, device=device), out_sharding)
     return _filled_like(a, 1, dtype, shape, "ones_like", device)
 
 
@@ -622,4 +641,6 @@ def empty_like(
     >>> pnp.empty_like(pnp.array([5, 6]))
     Array([0, 0], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(empty_like(prototype, dtype, shape, device=device), out_sharding)
     return _filled_like(prototype, 0, dtype, shape, "empty_like", device)

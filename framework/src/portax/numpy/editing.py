@@ -15,6 +15,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, ConcretizationTypeError, IndexingError, ShapeError
 from portax.numpy.axes import normalize_axis
@@ -31,6 +32,8 @@ from portax.primitives.conversion import convert
 from portax.primitives.cumulative import cumsum
 from portax.primitives.sorting import sort
 from portax.primitives.zeros import zeros
+
+laying = lazy("portax.higher_order.laying")
 
 _INT32 = np.dtype(np.int32)
 
@@ -93,6 +96,8 @@ def repeat(
     >>> pnp.repeat(pnp.arange(3), pnp.array([1, 0, 2]))
     Array([0, 2, 2], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(repeat(a, repeats, axis, total_repeat_length=total_repeat_length), out_sharding)
     x = as_array(a, "repeat")
     if axis is None:
         x, axis = ravel(x), 0

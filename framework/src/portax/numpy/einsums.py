@@ -10,6 +10,7 @@ from portax.errors import ArgumentError
 from portax.lax.products import dot_general
 from portax.numpy.promotion import promote_dtypes
 
+laying = lazy("portax.higher_order.laying")
 opt_einsum = lazy("opt_einsum")
 
 
@@ -75,6 +76,18 @@ def einsum(
     >>> pnp.einsum("ij,j->i", pnp.eye(2), pnp.array([3.0, 4.0])).tolist()
     [3.0, 4.0]
     """
+    if out_sharding is not None:
+        return laying.laid(
+            einsum(
+                subscripts,
+                *operands,
+                out=out,
+                optimize=optimize,
+                precision=precision,
+                preferred_element_type=preferred_element_type,
+            ),
+            out_sharding,
+        )
     if out is not None:
         raise ArgumentError(wrong="einsum was given out=, and arrays do not change", fix="Use the result")
     if not isinstance(subscripts, str):
@@ -83,9 +96,7 @@ def einsum(
     spec = _strategy(optimize, len(arrays))
     shapes = [a.shape for a in arrays]
     try:
-        _, plan = opt_einsum.contract_path(
-            subscripts, *shapes, shapes=True, einsum_call=True, optimize=spec
-        )
+        _, plan = opt_einsum.contract_path(subscripts, *shapes, shapes=True, einsum_call=True, optimize=spec)
     except (ValueError, TypeError) as error:
         raise ArgumentError(
             wrong=f"einsum does not understand {subscripts!r}: {error}", fix="See its docstring"

@@ -11,6 +11,7 @@ import numpy as np
 from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import aval_of
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ConcretizationError, ShapeError
 from portax.numpy import ufuncs
 from portax.numpy.creation import array, as_shape, asarray, placed
@@ -25,6 +26,8 @@ from portax.primitives.slicing import concatenate, slice_
 from portax.primitives.zeros import zero
 from portax.runtime.array import ConcreteArray
 from portax.transforms.batch import batch, materialize
+
+laying = lazy("portax.higher_order.laying")
 
 
 def _known(x: Any, name: str, what: str) -> Any:
@@ -72,6 +75,8 @@ def arange(
     >>> pnp.arange(1.0, 2.0, 0.25)
     Array([1.  , 1.25, 1.5 , 1.75], dtype=float32)
     """
+    if out_sharding is not None:
+        return laying.laid(arange(start, stop, step, dtype, device=device), out_sharding)
     if type(start) is int and stop is None and step is None and dtype is None and device is None:
         dtypes.dtype_of_python_scalar(start)
         return iota(dtype=dtypes.canonicalize_dtype(int), shape=(max(start, 0),), dimension=0, sharding=None)

@@ -12,6 +12,7 @@ import numpy as np
 from portax import primitives as p
 from portax.core import dtypes
 from portax.core.config import config
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, DtypeError, GapError, ShapeError
 from portax.numpy import reductions
@@ -23,6 +24,8 @@ from portax.numpy.grids import linspace
 from portax.numpy.promotion import as_array, promote_dtypes_inexact, spread
 from portax.numpy.reductions import converted
 from portax.numpy.searching import searchsorted
+
+laying = lazy("portax.higher_order.laying")
 
 
 def bincount(
@@ -47,6 +50,8 @@ def bincount(
     >>> pnp.bincount(pnp.array([1, 3, 1])).tolist()
     [0, 2, 0, 1]
     """
+    if out_sharding is not None:
+        return laying.laid(bincount(x, weights, minlength, length=length), out_sharding)
     x = as_array(x, "bincount")
     if x.dtype == dtypes.bool_:
         x = converted(x, config.scalar_dtypes[int])  # pyright: ignore[reportAttributeAccessIssue]
@@ -75,9 +80,7 @@ def bincount(
     return zeros(length, w.dtype).at[clip(x, 0)].add(w, mode="drop")
 
 
-def histogram_bin_edges(
-    a: Any, bins: Any = 10, range: Any = None, weights: Any = None
-) -> Any:
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
     """The edges of bins of equal width.
 
     Parameters

@@ -17,6 +17,7 @@ from portax import errors
 from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import Aval
+from portax.core.lazy import lazy
 from portax.higher_order.while_loop import while_loop
 from portax.numpy import ufuncs
 from portax.numpy.index_entries import read
@@ -35,6 +36,8 @@ from portax.primitives.zeros import zeros
 from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import quietly
 from portax.transforms.batch import batch
+
+laying = lazy("portax.higher_order.laying")
 
 #: Elements from which updates at rows given by an array are the device's business.
 LARGE = 1 << 16
@@ -221,6 +224,18 @@ def _method(word: str, primitive: Any, whole: Any, doc: str) -> Any:
         out_sharding: Any = None,
         wrap_negative_indices: bool = True,
     ) -> Any:
+        if out_sharding is not None:
+            return laying.laid(
+                method(
+                    self,
+                    values,
+                    indices_are_sorted=indices_are_sorted,
+                    unique_indices=unique_indices,
+                    mode=mode,
+                    wrap_negative_indices=wrap_negative_indices,
+                ),
+                out_sharding,
+            )
         x = self.array
         if type(x) is ConcreteArray and wrap_negative_indices and mode is None:
             out = _updated_at_hand(x, self.index, values, join)
@@ -347,6 +362,17 @@ class IndexUpdate:
         wrap_negative_indices: bool = True,
     ) -> Any:
         """The elements, ``x[idx]``; ``fill_value`` is read out of range under ``mode="fill"``."""
+        if out_sharding is not None:
+            return laying.laid(
+                self.get(
+                    indices_are_sorted=indices_are_sorted,
+                    unique_indices=unique_indices,
+                    mode=mode,
+                    fill_value=fill_value,
+                    wrap_negative_indices=wrap_negative_indices,
+                ),
+                out_sharding,
+            )
         return get(
             self.array,
             self.index,
@@ -368,6 +394,17 @@ class IndexUpdate:
         wrap_negative_indices: bool = True,
     ) -> Any:
         """``x`` with ``values`` in place of the elements: ``x[idx] = values``."""
+        if out_sharding is not None:
+            return laying.laid(
+                self.set(
+                    values,
+                    indices_are_sorted=indices_are_sorted,
+                    unique_indices=unique_indices,
+                    mode=mode,
+                    wrap_negative_indices=wrap_negative_indices,
+                ),
+                out_sharding,
+            )
         x = self.array
         if type(x) is ConcreteArray and wrap_negative_indices and mode is None:
             out = _updated_at_hand(x, self.index, values, None)
@@ -414,9 +451,7 @@ class IndexUpdate:
 
         ``func`` maps a scalar to a scalar.
         """
-        return _apply(
-            self.array, self.index, func, indices_are_sorted, unique_indices, mode, wrap_negative_indices
-        )
+        return _apply(self.array, self.index, func, indices_are_sorted, unique_indices, mode, wrap_negative_indices)
 
     def divide(self, values: Any, **options: Any) -> Any:
         """``x`` with the elements divided by ``values``: ``x[idx] /= values``."""

@@ -20,10 +20,13 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.numpy import bit_views, index_updates, indexing, ufuncs
 from portax.numpy.promotion import HOST_TYPES, PYTHON_NUMBERS, as_array
 from portax.runtime.array import ConcreteArray
+
+laying = lazy("portax.higher_order.laying")
 
 
 def _taken(x: Any) -> bool:
@@ -252,6 +255,8 @@ def _astype(self: Array, dtype: Any, copy: bool = False, device: Any = None) -> 
 
 def _reshape(self: Array, *args: Any, order: str = "C", out_sharding: Any = None) -> Array:
     """The elements of this array in another shape: ``x.reshape(2, -1)`` or ``x.reshape((2, -1))``."""
+    if out_sharding is not None:
+        return laying.laid(_reshape(self, *args, order=order), out_sharding)
     return _numpy.reshape(self, args[0] if len(args) == 1 else args, order=order)
 
 
@@ -264,6 +269,8 @@ def _transpose(self: Array, *args: Any) -> Array:
 
 def _flatten(self: Array, order: str = "C", *, out_sharding: Any = None) -> Array:
     """The elements of this array along one axis."""
+    if out_sharding is not None:
+        return laying.laid(_flatten(self, order), out_sharding)
     return _numpy.ravel(self, order=order)
 
 

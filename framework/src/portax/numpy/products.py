@@ -9,12 +9,15 @@ import numpy as np
 
 from portax import primitives as p
 from portax.core import dtypes
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ShapeError
 from portax.lax.products import dot_general
 from portax.numpy.axes import normalize_axis
 from portax.numpy.joining import stack
 from portax.numpy.promotion import as_array, common_shape, promote_dtypes, spread
 from portax.numpy.shaping import moveaxis
+
+laying = lazy("portax.higher_order.laying")
 
 
 def _product(x: Any, y: Any, contracting: Any, batch: Any, precision: Any, preferred: Any) -> Any:
@@ -51,6 +54,8 @@ def dot(a: Any, b: Any, *, precision: Any = None, preferred_element_type: Any = 
     >>> float(pnp.dot(pnp.array([1.0, 2.0]), pnp.array([3.0, 4.0])))
     11.0
     """
+    if out_sharding is not None:
+        return laying.laid(dot(a, b, precision=precision, preferred_element_type=preferred_element_type), out_sharding)
     x, y = promote_dtypes("dot", a, b)
     if not x.ndim or not y.ndim:
         return _times(x, y)
@@ -77,6 +82,10 @@ def matmul(
     >>> pnp.matmul(pnp.eye(2), pnp.array([3.0, 4.0])).tolist()
     [3.0, 4.0]
     """
+    if out_sharding is not None:
+        return laying.laid(
+            matmul(a, b, precision=precision, preferred_element_type=preferred_element_type), out_sharding
+        )
     x, y = promote_dtypes("matmul", a, b)
     for z in (x, y):
         if not z.ndim:
@@ -176,13 +185,15 @@ def tensordot(
     >>> float(pnp.tensordot(pnp.ones((2, 3)), pnp.ones((2, 3)), axes=2))
     6.0
     """
+    if out_sharding is not None:
+        return laying.laid(
+            tensordot(a, b, axes, precision=precision, preferred_element_type=preferred_element_type), out_sharding
+        )
     x, y = promote_dtypes("tensordot", a, b)
     if isinstance(axes, int | np.integer):
         n = int(axes)
         if n > min(x.ndim, y.ndim):
-            raise ShapeError(
-                wrong=f"tensordot was asked for {n} axes of {x.aval} and {y.aval}", fix="Give fewer axes"
-            )
+            raise ShapeError(wrong=f"tensordot was asked for {n} axes of {x.aval} and {y.aval}", fix="Give fewer axes")
         left, right = tuple(range(x.ndim - n, x.ndim)), tuple(range(n))
     else:
         given = [z if isinstance(z, tuple | list) else (z,) for z in axes]

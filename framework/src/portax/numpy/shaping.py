@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, AxisError, ConcretizationError, ShapeError
 from portax.numpy.axes import normalize_axes, normalize_axis
@@ -25,14 +26,14 @@ from portax.primitives.broadcasting import broadcast_in_dim
 from portax.primitives.conversion import convert
 from portax.primitives.dynamic_slicing import dynamic_slice
 
+laying = lazy("portax.higher_order.laying")
+
 Shape = tuple[int, ...]
 _INT32 = np.dtype(np.int32)
 
 
 # -- shape ------------------------------------------------------------------------------------------------------------
-def reshape(
-    a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None
-) -> Array:
+def reshape(a: Any, shape: Any, order: str = "C", *, copy: bool | None = None, out_sharding: Any = None) -> Array:
     """The elements of an array in another shape.
 
     Parameters
@@ -60,6 +61,8 @@ def reshape(
     Array([[0, 1, 2],
            [3, 4, 5]], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(reshape(a, shape, order, copy=copy), out_sharding)
     a = as_array(a, "reshape")
     wanted = _reshape_lengths(a.aval, shape)
     if order == "F":
@@ -139,6 +142,8 @@ def ravel(a: Any, order: str = "C", *, out_sharding: Any = None) -> Array:
     >>> pnp.ravel(pnp.array([[1, 2], [3, 4]]))
     Array([1, 2, 3, 4], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(ravel(a, order), out_sharding)
     a = as_array(a, "ravel")
     return reshape(a, (a.size,), "C" if order in ("A", "C") else order)
 
@@ -267,6 +272,8 @@ def broadcast_to(array: Any, shape: Any, *, out_sharding: Any = None) -> Array:
     Array([[0, 1, 2],
            [0, 1, 2]], dtype=int32)
     """
+    if out_sharding is not None:
+        return laying.laid(broadcast_to(array, shape), out_sharding)
     x = as_array(array, "broadcast_to")
     wanted = as_shape(shape)
     own = x.shape
@@ -597,6 +604,4 @@ def _rolled(a: Array, shift: Any, axis: int) -> Array:
     shift = shift % n if n else 0
     if not shift:
         return a
-    return slicing.concatenate(
-        slicing.part(a, axis, n - shift, n), slicing.part(a, axis, 0, n - shift), dimension=axis
-    )
+    return slicing.concatenate(slicing.part(a, axis, n - shift, n), slicing.part(a, axis, 0, n - shift), dimension=axis)

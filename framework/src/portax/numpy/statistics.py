@@ -12,6 +12,7 @@ from portax import primitives as p
 from portax.core import dtypes
 from portax.core.config import config
 from portax.core.dtypes import user_dtype
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ShapeError
 from portax.numpy import reductions
 from portax.numpy.axes import normalize_axes
@@ -26,13 +27,13 @@ from portax.numpy.shaping import expand_dims, moveaxis, reshape
 from portax.numpy.taking import take_along_axis
 from portax.primitives.cumulative import cumsum
 
+laying = lazy("portax.higher_order.laying")
+
 #: How to choose between the two elements on either side of a place: see `quantile`.
 METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
-def average(
-    a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False
-) -> Any:
+def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
     """The weighted mean over axes: ``sum(a * weights) / sum(weights)``.
 
     Parameters
@@ -251,6 +252,10 @@ def _percentile(
     a: Any, q: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, method: str = "linear",
     keepdims: bool = False, *, weights: Any = None, out_sharding: Any = None,
 ) -> Any:  # fmt: skip
+    if out_sharding is not None:
+        return laying.laid(
+            _percentile(a, q, axis, out, overwrite_input, method, keepdims, weights=weights), out_sharding
+        )
     return _fractions(a, q, axis, out, overwrite_input, method, keepdims, weights=weights)
 
 

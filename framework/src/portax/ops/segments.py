@@ -13,12 +13,15 @@ import numpy as np
 
 from portax import numpy as pnp
 from portax.core import dtypes
+from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, DtypeError, ShapeError
 from portax.lax.indexing import scatter_add, scatter_max, scatter_min, scatter_mul
 from portax.numpy.promotion import as_array
 from portax.primitives.indexing import GatherScatterMode, ScatterDimensionNumbers
 from portax.primitives.reductions import highest, lowest
+
+laying = lazy("portax.higher_order.laying")
 
 _DOC = """The {what} of the rows of each segment.
 
@@ -60,6 +63,11 @@ def _segments(
         data: Any, segment_ids: Any, num_segments: int | None = None, indices_are_sorted: bool = False,
         unique_indices: bool = False, bucket_size: int | None = None, mode: Any = None, out_sharding: Any = None,
     ) -> Any:  # fmt: skip
+        if out_sharding is not None:
+            return laying.laid(
+                function(data, segment_ids, num_segments, indices_are_sorted, unique_indices, bucket_size, mode),
+                out_sharding,
+            )
         rows, ids = as_array(data, name), as_array(segment_ids, name)
         count = _count(name, ids, num_segments)
         if not rows.ndim or ids.shape != rows.shape[:1]:

@@ -9,6 +9,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.config import config
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError
 from portax.numpy.promotion import as_array
 from portax.primitives.arithmetic import abs_, add, div, integer_pow, mul, neg, sign, sqrt, sub
@@ -29,9 +30,10 @@ from portax.random.sampling import (
     sizes,
     spread,
     typed_key,
-    unsharded,
 )
 from portax.random.uniform import between, row, split_key, unit
+
+laying = lazy("portax.higher_order.laying")
 
 _COMMON = """
 
@@ -162,7 +164,8 @@ def _plain(name: str, draw: Any, doc: str) -> Any:
     """A function of a key, a shape and a dtype."""
 
     def function(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
-        unsharded(name, out_sharding)
+        if out_sharding is not None:
+            return laying.laid(function(key, shape, dtype), out_sharding)
         key, _ = typed_key(key, name)
         return draw(key, shape=sizes(shape, name), dtype=dtype_for(dtype, name))
 
@@ -181,7 +184,8 @@ def _with_one(name: str, parameter: str, draw: Any, doc: str) -> Any:
     """A function of a key, one parameter, a shape and a dtype."""
 
     def run(key: Any, x: Any, shape: Any, dtype: Any, out_sharding: Any) -> Array:
-        unsharded(name, out_sharding)
+        if out_sharding is not None:
+            return laying.laid(run(key, x, shape, dtype, None), out_sharding)
         key, _ = typed_key(key, name)
         dtype = dtype_for(dtype, name)
         (x,) = parameters(name, dtype, x)
@@ -238,9 +242,7 @@ def wald(key: Any, mean: Any, shape: Any = None, dtype: Any = None, *, out_shard
     return _run_wald(key, mean, shape, dtype, out_sharding)
 
 
-def gumbel(
-    key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None, *, out_sharding: Any = None
-) -> Array:
+def gumbel(key: Any, shape: Any = (), dtype: Any = None, mode: str | None = None, *, out_sharding: Any = None) -> Array:
     """Gumbel numbers: the density is ``exp(-(x + exp(-x)))``.
 
     Parameters
@@ -261,7 +263,8 @@ def gumbel(
     >>> portax.random.gumbel(portax.random.key(0), (2,)).shape
     (2,)
     """
-    unsharded("gumbel", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(gumbel(key, shape, dtype, mode), out_sharding)
     key, _ = typed_key(key, "gumbel")
     if mode is None:
         mode = "high" if config.high_dynamic_range_gumbel else "low"  # pyright: ignore[reportAttributeAccessIssue]
@@ -309,7 +312,8 @@ def triangular(
     >>> portax.random.triangular(portax.random.key(0), 0.0, 0.5, 1.0, (2,)).shape
     (2,)
     """
-    unsharded("triangular", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(triangular(key, left, mode, right, shape, dtype), out_sharding)
     key, _ = typed_key(key, "triangular")
     dtype = dtype_for(dtype, "triangular")
     xs = parameters("triangular", dtype, left, mode, right)

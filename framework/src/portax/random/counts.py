@@ -15,14 +15,17 @@ import numpy as np
 from portax import numpy as pnp
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.errors import GapError, ShapeError
 from portax.higher_order import scan, while_loop
 from portax.lax.elementwise import clamp, lgamma
 from portax.numpy.promotion import as_array
 from portax.primitives.broadcasting import broadcast_to
 from portax.primitives.conversion import convert
-from portax.random.sampling import Shape, common_shape, dtype_for, sampler, typed_key, unsharded
+from portax.random.sampling import Shape, common_shape, dtype_for, sampler, typed_key
 from portax.random.uniform import split_key, unit
+
+laying = lazy("portax.higher_order.laying")
 
 #: Where an expected count is at least this, rejection is quicker than waiting.
 _MANY = 10
@@ -122,7 +125,8 @@ def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = None, *, out_sha
     >>> random.poisson(random.key(0), 3.0, (4,)).shape
     (4,)
     """
-    unsharded("poisson", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(poisson(key, lam, shape, dtype), out_sharding)
     key, _ = typed_key(key, "poisson")
     if key.dtype.impl != "threefry2x32":
         raise GapError(
@@ -284,9 +288,7 @@ def _multinomial(key: Any, n: Any, p: Any, *, shape: Shape, dtype: Any, unroll: 
     return convert(pnp.moveaxis(scan(draw, left, (given, keys), unroll=unroll)[1], 0, -1), dtype)
 
 
-def multinomial(
-    key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = None, unroll: int | bool = 1
-) -> Array:
+def multinomial(key: Any, n: Any, p: Any, *, shape: Any = None, dtype: Any = None, unroll: int | bool = 1) -> Array:
     """How often each outcome comes of ``n`` trials.
 
     Parameters

@@ -15,6 +15,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.config import config
+from portax.core.lazy import lazy
 from portax.errors import ArgumentError, AxisError, DtypeError, ShapeError
 from portax.numpy.promotion import as_array
 from portax.primitives.arithmetic import add, div, floor, mul, neg, sub
@@ -32,8 +33,10 @@ from portax.primitives.reductions import argmax
 from portax.primitives.slicing import part
 from portax.primitives.sorting import sort, top_k
 from portax.random.continuous import gumbel_noise
-from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
+from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key
 from portax.random.uniform import randint, row, split_key, unit
+
+laying = lazy("portax.higher_order.laying")
 
 _INT32 = np.dtype(np.int32)
 
@@ -72,7 +75,8 @@ def bernoulli(key: Any, p: Any = 0.5, shape: Any = None, mode: str = "low", *, o
     >>> random.bernoulli(random.key(0), 0.5, (3,)).shape
     (3,)
     """
-    unsharded("bernoulli", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(bernoulli(key, p, shape, mode), out_sharding)
     if mode not in ("low", "high"):
         raise ArgumentError(wrong=f"bernoulli knows no mode {mode!r}", fix='Give "low" or "high"')
     key, _ = typed_key(key, "bernoulli")
@@ -103,7 +107,8 @@ def rademacher(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: An
     >>> portax.random.rademacher(portax.random.key(0), (2,)).shape
     (2,)
     """
-    unsharded("rademacher", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(rademacher(key, shape, dtype), out_sharding)
     key, _ = typed_key(key, "rademacher")
     return _rademacher(key, shape=sizes(shape, "rademacher"), dtype=dtype_for(dtype, "rademacher", "number"))
 
@@ -133,7 +138,8 @@ def geometric(key: Any, p: Any, shape: Any = None, dtype: Any = None, *, out_sha
     >>> portax.random.geometric(portax.random.key(0), 0.5, (2,)).shape
     (2,)
     """
-    unsharded("geometric", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(geometric(key, p, shape, dtype), out_sharding)
     key, _ = typed_key(key, "geometric")
     dtype = dtype_for(dtype, "geometric", "int")
     p = inexact(as_array(p, "geometric"))
@@ -207,7 +213,8 @@ def categorical(
     >>> portax.random.categorical(portax.random.key(0), np.zeros(3, np.float32), shape=(2,)).shape
     (2,)
     """
-    unsharded("categorical", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(categorical(key, logits, axis, shape, replace, mode), out_sharding)
     key, _ = typed_key(key, "categorical")
     logits = as_array(logits, "categorical")
     rank = logits.ndim
@@ -280,9 +287,7 @@ def _permutation(key: Any, x: Any, *, axis: int, independent: bool) -> Any:
     return take(x, shuffled(key, places, 0), axis) if x.aval.size else x
 
 
-def permutation(
-    key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None
-) -> Array:
+def permutation(key: Any, x: Any, axis: int = 0, independent: bool = False, *, out_sharding: Any = None) -> Array:
     """``x`` in random order along an axis, or a random order of ``range(x)``.
 
     Parameters
@@ -300,7 +305,8 @@ def permutation(
     >>> sorted(random.permutation(random.key(0), 4).tolist())
     [0, 1, 2, 3]
     """
-    unsharded("permutation", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(permutation(key, x, axis, independent), out_sharding)
     key, _ = typed_key(key, "permutation")
     array = as_array(x, "permutation")
     rank = array.ndim or 1

@@ -14,6 +14,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.core.aval import aval_of
+from portax.core.lazy import lazy
 from portax.errors import ShapeError
 from portax.higher_order import custom_jvp, while_loop
 from portax.higher_order.composed import Composed
@@ -41,10 +42,11 @@ from portax.random.sampling import (
     sampler,
     spread,
     typed_key,
-    unsharded,
 )
 from portax.random.uniform import split_key, unit
 from portax.transforms.batch import batch
+
+laying = lazy("portax.higher_order.laying")
 
 
 def _split_each(keys: Any, n: int) -> list[Any]:
@@ -234,14 +236,16 @@ def loggamma(key: Any, a: Any, shape: Any = None, dtype: Any = None, *, out_shar
 
 
 def _gammas(name: str, key: Any, a: Any, shape: Any, dtype: Any, out_sharding: Any, log_space: bool) -> Array:
-    unsharded(name, out_sharding)
+    if out_sharding is not None:
+        return laying.laid(_gammas(name, key, a, shape, dtype, None, log_space), out_sharding)
     key, _ = typed_key(key, name)
     a, dtype = as_array(a, name), dtype_for(dtype, name)
     return _gamma(key, a, shape=common_shape(shape, name, a.shape), dtype=dtype, log_space=log_space)
 
 
 def _parametric(name: str, draw: Any, key: Any, xs: Any, shape: Any, dtype: Any, out_sharding: Any) -> Array:
-    unsharded(name, out_sharding)
+    if out_sharding is not None:
+        return laying.laid(_parametric(name, draw, key, xs, shape, dtype, None), out_sharding)
     key, _ = typed_key(key, name)
     dtype = dtype_for(dtype, name)
     arrays = parameters(name, dtype, *xs)
@@ -309,7 +313,8 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = None, *, out
     >>> portax.random.dirichlet(portax.random.key(0), np.ones(3, np.float32), (2,)).shape
     (2, 3)
     """
-    unsharded("dirichlet", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(dirichlet(key, alpha, shape, dtype), out_sharding)
     key, _ = typed_key(key, "dirichlet")
     alpha, dtype = as_array(alpha, "dirichlet"), dtype_for(dtype, "dirichlet")
     if not alpha.ndim:

@@ -14,6 +14,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.numpy.promotion import as_array
 from portax.primitives.arithmetic import add, div, mul, neg, sqrt, sub
 from portax.primitives.barriers import stop_gradient
@@ -35,9 +36,10 @@ from portax.random.sampling import (
     sizes,
     spread,
     typed_key,
-    unsharded,
 )
 from portax.random.uniform import between, split_key, unit_on_host
+
+laying = lazy("portax.higher_order.laying")
 
 SQRT2 = float(np.sqrt(2))
 
@@ -146,7 +148,8 @@ def normal(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = 
     >>> random.normal(random.key(0), (3,)).shape
     (3,)
     """
-    unsharded("normal", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(normal(key, shape, dtype), out_sharding)
     key, _ = typed_key(key, "normal")
     return _normal(key, shape=sizes(shape, "normal"), dtype=dtype_for(dtype, "normal", "inexact"))
 
@@ -156,9 +159,7 @@ def _lognormal(key: Any, sigma: Any, *, shape: Shape, dtype: Any) -> Any:
     return exp(mul(any_normal(key, shape, dtype), spread(convert(sigma, dtype), shape)))
 
 
-def lognormal(
-    key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None
-) -> Array:
+def lognormal(key: Any, sigma: Any = 1.0, shape: Any = None, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """``exp(sigma n)`` of normal numbers ``n``.
 
     Parameters
@@ -175,7 +176,8 @@ def lognormal(
     >>> portax.random.lognormal(portax.random.key(0), 1.0, (2,)).shape
     (2,)
     """
-    unsharded("lognormal", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(lognormal(key, sigma, shape, dtype), out_sharding)
     key, _ = typed_key(key, "lognormal")
     dtype = dtype_for(dtype, "lognormal", "inexact")
     (sigma,) = parameters("lognormal", dtype, sigma)
@@ -217,7 +219,8 @@ def truncated_normal(
     >>> portax.random.truncated_normal(portax.random.key(0), -1.0, 1.0, (2,)).shape
     (2,)
     """
-    unsharded("truncated_normal", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(truncated_normal(key, lower, upper, shape, dtype), out_sharding)
     key, _ = typed_key(key, "truncated_normal")
     dtype = dtype_for(dtype, "truncated_normal")
     low, high = as_array(lower, "truncated_normal"), as_array(upper, "truncated_normal")

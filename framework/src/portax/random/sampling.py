@@ -280,21 +280,6 @@ def parameters(name: str, dtype: Any, *xs: Any) -> list[Any]:
     return arrays
 
 
-def unsharded(name: str, out_sharding: Any) -> None:
-    """Refuse ``out_sharding``.
-
-    Raises
-    ------
-    ArgumentError
-        One was given.
-    """
-    if out_sharding is not None:
-        raise ArgumentError(
-            wrong=f"{name} was given out_sharding, and samples are made on one device",
-            fix="Leave it out, and place the result with device_put",
-        )
-
-
 def spread(x: Any, shape: Shape) -> Any:
     """``x`` at every element of ``shape``; a scalar stays one, elementwise operations read it everywhere."""
     return broadcast_to(x, shape) if x.aval.shape else x

@@ -12,6 +12,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.errors import DtypeError
 from portax.numpy.promotion import as_array
 from portax.primitives.arithmetic import add, max_, mul, rem, sub
@@ -23,7 +24,9 @@ from portax.primitives.decomposing import constant, where
 from portax.primitives.elementwise import like
 from portax.primitives.random_bits import random_bits, random_split, stored_bits
 from portax.primitives.slicing import part
-from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key, unsharded
+from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, spread, typed_key
+
+laying = lazy("portax.higher_order.laying")
 
 
 # -- for the formulas of other samplers -------------------------------------------------------------------------------
@@ -93,7 +96,8 @@ def bits(key: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = No
     >>> random.bits(random.key(0), (2,))
     Array([4070199207, 4202968722], dtype=uint32)
     """
-    unsharded("bits", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(bits(key, shape, dtype), out_sharding)
     key, _ = typed_key(key, "bits")
     dtype = dtype_for(dtype, "bits", "uint")
     if dtypes.is_narrow(dtype):
@@ -134,7 +138,8 @@ def uniform(
     >>> random.uniform(random.key(0), (2,))
     Array([0.947667 , 0.9785799], dtype=float32)
     """
-    unsharded("uniform", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(uniform(key, shape, dtype, minval, maxval), out_sharding)
     key, _ = typed_key(key, "uniform")
     dtype, shape = dtype_for(dtype, "uniform"), sizes(shape, "uniform")
     # Scaling by 1 and adding 0 changes nothing, so it is left out where that is known.
@@ -179,9 +184,7 @@ def _randint(key: Any, low: Any, high: Any, *, shape: Shape, dtype: Any) -> Any:
     return convert(add(low, convert(offset, sampled)), dtype)
 
 
-def randint(
-    key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *, out_sharding: Any = None
-) -> Array:
+def randint(key: Any, shape: Any, minval: Any, maxval: Any, dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Integers in [minval, maxval), each with nearly the same probability.
 
     Parameters
@@ -203,7 +206,8 @@ def randint(
     >>> random.randint(random.key(0), (4,), 0, 10).shape
     (4,)
     """
-    unsharded("randint", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(randint(key, shape, minval, maxval, dtype), out_sharding)
     key, _ = typed_key(key, "randint")
     dtype, shape = dtype_for(dtype, "randint", "int"), sizes(shape, "randint")
     low, high = (as_array(x, "randint") for x in (minval, maxval))

@@ -13,10 +13,11 @@ from portax.numpy.promotion import as_array, promote_dtypes_inexact
 from portax.random.continuous import exponential_of
 from portax.random.gamma import gamma_of
 from portax.random.normal import any_normal
-from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, typed_key, unsharded
+from portax.random.sampling import Shape, common_shape, dtype_for, sampler, sizes, typed_key
 from portax.random.uniform import split_key, unit
 
 #: Few programs draw by matrices, and its import is long.
+laying = lazy("portax.higher_order.laying")
 linalg = lazy("portax.numpy.linalg")
 
 
@@ -43,9 +44,7 @@ def _ball(key: Any, p: Any, *, shape: Shape, d: int, dtype: Any) -> Any:
     return point / length[..., None]
 
 
-def generalized_normal(
-    key: Any, p: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None
-) -> Array:
+def generalized_normal(key: Any, p: Any, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Generalized normal numbers: the density is proportional to ``exp(-abs(x)**p)``.
 
     Parameters
@@ -66,15 +65,14 @@ def generalized_normal(
     >>> random.generalized_normal(random.key(0), 3.0, (2,)).shape
     (2,)
     """
-    unsharded("generalized_normal", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(generalized_normal(key, p, shape, dtype), out_sharding)
     key, _ = typed_key(key, "generalized_normal")
     shape, dtype = sizes(shape, "generalized_normal"), dtype_for(dtype, "generalized_normal")
     return _generalized_normal(key, pnp.asarray(p, dtype_for(None, "p")), shape=shape, dtype=dtype)
 
 
-def ball(
-    key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None
-) -> Array:
+def ball(key: Any, d: int, p: Any = 2, shape: Any = (), dtype: Any = None, *, out_sharding: Any = None) -> Array:
     """Points of the ball of radius 1 in ``d`` dimensions, each with the same probability.
 
     Parameters
@@ -107,7 +105,8 @@ def ball(
     >>> random.ball(random.key(0), 3, shape=(2,)).shape
     (2, 3)
     """
-    unsharded("ball", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(ball(key, d, p, shape, dtype), out_sharding)
     key, _ = typed_key(key, "ball")
     if not isinstance(d, int) or d < 1:
         raise ArgumentError(wrong=f"ball was asked for {d!r} dimensions", fix="Give an int of at least 1")
@@ -168,7 +167,8 @@ def multivariate_normal(
     >>> random.multivariate_normal(random.key(0), pnp.zeros(2), pnp.eye(2), (3,)).shape
     (3, 2)
     """
-    unsharded("multivariate_normal", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(multivariate_normal(key, mean, cov, shape, dtype, method), out_sharding)
     key, _ = typed_key(key, "multivariate_normal")
     if method not in ("cholesky", "eigh", "svd"):
         raise ArgumentError(
@@ -228,7 +228,8 @@ def orthogonal(
     >>> random.orthogonal(random.key(0), 3).shape
     (3, 3)
     """
-    unsharded("orthogonal", out_sharding)
+    if out_sharding is not None:
+        return laying.laid(orthogonal(key, n, shape, dtype, m), out_sharding)
     key, _ = typed_key(key, "orthogonal")
     shape, dtype = sizes(shape, "orthogonal"), dtype_for(dtype, "orthogonal", "inexact")
     return _orthogonal(key, shape=shape, n=int(n), m=int(n if m is None else m), dtype=dtype)

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from portax.core.array import Array
+from portax.core.lazy import lazy
 from portax.errors import ShapeError
 from portax.numpy import diagonals, shaping
 from portax.numpy import products as all_products
 from portax.numpy.axes import normalize_axis
 from portax.numpy.einsums import einsum
 from portax.numpy.promotion import as_array, promote_dtypes_numeric
+
+laying = lazy("portax.higher_order.laying")
 
 
 def matmul(x1: Any, x2: Any, /, *, precision: Any = None, preferred_element_type: Any = None) -> Array:
@@ -50,14 +53,15 @@ def tensordot(
     >>> float(pnp.linalg.tensordot(pnp.ones((2, 3)), pnp.ones((2, 3))))
     6.0
     """
-    return all_products.tensordot(
-        x1, x2, axes=axes, precision=precision, preferred_element_type=preferred_element_type
-    )
+    if out_sharding is not None:
+        return laying.laid(
+            tensordot(x1, x2, axes=axes, precision=precision, preferred_element_type=preferred_element_type),
+            out_sharding,
+        )
+    return all_products.tensordot(x1, x2, axes=axes, precision=precision, preferred_element_type=preferred_element_type)
 
 
-def vecdot(
-    x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None
-) -> Array:
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1, precision: Any = None, preferred_element_type: Any = None) -> Array:
     """The dot products of vectors, those of ``x1`` conjugated.
 
     Parameters
@@ -82,9 +86,7 @@ def vecdot(
     >>> pnp.linalg.vecdot(pnp.array([[1, 2], [3, 4]]), pnp.array([1, 1])).tolist()
     [3, 7]
     """
-    return all_products.vecdot(
-        x1, x2, axis=axis, precision=precision, preferred_element_type=preferred_element_type
-    )
+    return all_products.vecdot(x1, x2, axis=axis, precision=precision, preferred_element_type=preferred_element_type)
 
 
 def cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Array:
