@@ -18,10 +18,6 @@ from portax.backend import BackendError
 
 __all__ = ["JAXLIB", "VERSION", "XLAError", "bindings", "handler_checks", "hlo", "xc"]
 
-#: jaxlib's own modules, which have no types.
-bindings: Any = importlib.import_module("jaxlib._jax")
-hlo: Any = importlib.import_module("jaxlib._hlo")
-
 OLDEST = 439
 VERSION: int = xc._version
 JAXLIB: str = importlib.import_module("jaxlib.version").__version__
@@ -32,8 +28,17 @@ if VERSION < OLDEST:
         fix="Upgrade it with: pip install --upgrade jaxlib",
     )
 
-#: The one class of all errors that jaxlib raises by itself.
-XLAError: type[RuntimeError] = bindings.JaxRuntimeError
+try:
+    #: jaxlib's own modules, which have no types.
+    bindings: Any = importlib.import_module("jaxlib._jax")
+    hlo: Any = importlib.import_module("jaxlib._hlo")
+    #: The one class of all errors that jaxlib raises by itself.
+    XLAError: type[RuntimeError] = bindings.JaxRuntimeError
+except (ImportError, AttributeError) as error:
+    raise BackendError(
+        wrong=f"portax does not know jaxlib {JAXLIB}, which lacks what it needs: {error}",
+        fix="Install one that it knows with: pip install 'jaxlib>=0.10,<0.13'",
+    ) from error
 
 #: ``array_result_handler`` lost its last argument, ``_skip_checks``.
 handler_checks: tuple[bool, ...] = (True,) if VERSION < 480 else ()
