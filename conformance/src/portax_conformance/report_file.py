@@ -44,10 +44,10 @@ def load(path: str) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except ValueError as error:
-        cut = content.lstrip().startswith("{") and not content.rstrip().endswith("}")
-        wrong = f"{file!r} is cut off" if cut else f"{file!r} is no report: it is no JSON"
-        fix = "Copy it again, or run again: a report is written whole or not at all" if cut else AGAIN
-        raise ArgumentError(wrong=f"{wrong} ({error})", fix=fix) from error
+        if content.lstrip().startswith("{") and not content.rstrip().endswith("}"):
+            fix = "Copy it again, or run again: a report is written whole or not at all"
+            raise ArgumentError(wrong=f"{file!r} is cut off ({error})", fix=fix) from error
+        raise ArgumentError(wrong=f"{file!r} is no report: it is no JSON ({error})", fix=AGAIN) from error
     check(found, file)
     return found
 
