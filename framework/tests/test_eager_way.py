@@ -154,9 +154,22 @@ def test_a_dtype_that_is_not_declared_is_refused(device):
         on(device, lambda x: x, np.zeros(3, np.int8))
 
 
-def test_keys_of_128_bits_are_refused(device):
-    with pytest.raises(GapError, match="keys of rbg have 128 bits"):
-        on(device, lambda x: px.random.uniform(px.random.key(0, impl="rbg"), (2,)) + x[0, 0], X)
+def test_keys_of_128_bits_are_numbers_with_one_axis_more(device):
+    def f(seeds):
+        keys = px.vmap(lambda seed: px.random.key(seed, impl="rbg"))(seeds)
+        return px.random.key_data(pnp.stack([keys[::-1], keys]).reshape(-1)[1:])
+
+    seeds = np.arange(3, dtype=np.int32)
+    np.testing.assert_array_equal(np.asarray(on(device, f, seeds)), np.asarray(f(seeds)))
+
+
+def test_what_does_more_with_keys_of_128_bits_is_refused(device):
+    def f(which):
+        keys = px.vmap(lambda seed: px.random.key(seed, impl="rbg"))(pnp.arange(3))
+        return px.random.key_data(pnp.where(which, keys, keys[::-1]))
+
+    with pytest.raises(GapError, match="select_n of keys of 128 bits is nothing that drivers of the eager kind do"):
+        on(device, f, np.array([True, False, True]))
 
 
 @pytest.mark.parametrize(("wrong", "words"), [

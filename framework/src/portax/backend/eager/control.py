@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from portax.backend.eager.keys import stored
 from portax.backend.eager.library import Library
 from portax.core.aval import Aval
-from portax.core.dtypes import KeyDtype
 
 #: A program of arrays.
 Run = Callable[[list[Any]], list[Any]]
@@ -69,7 +69,7 @@ class Scan:
         self.programs = [inside(params["jaxpr"])]
         self.length, self.reverse, self.carried = params["length"], params["reverse"], params["num_carry"]
         self.first, self.second = params["num_consts"], params["num_consts"] + params["num_carry"]
-        self.shapes = [a.shape for a in avals[self.second :]]
+        self.shapes = [stored(a)[0] for a in avals[self.second :]]
         self.library, self.made = library, params["jaxpr"].out_avals[self.carried :]
         rows = bool(self.shapes) or bool(self.made)
         self.slice, self.reshape, self.concatenate = (
@@ -87,7 +87,7 @@ class Scan:
             outs = self.programs[0](step)
             carry, fresh = outs[: self.carried], outs[self.carried :]
             for kept, y, aval in zip(rows, fresh, self.made, strict=True):
-                kept.append(self.reshape(y, new_sizes=(1, *aval.shape)))
+                kept.append(self.reshape(y, new_sizes=(1, *stored(aval)[0])))
         return [*carry, *map(self._together, rows, self.made)]
 
     def _row(self, x: Any, shape: tuple[int, ...], turn: int) -> Any:
@@ -97,8 +97,8 @@ class Scan:
 
     def _together(self, rows: list[Any], aval: Aval) -> Any:
         if not rows:
-            dtype = aval.dtype.storage if isinstance(aval.dtype, KeyDtype) else aval.dtype
-            return self.library.put(np.empty((0, *aval.shape), dtype))
+            shape, dtype = stored(aval)
+            return self.library.put(np.empty((0, *shape), dtype))
         return self.concatenate(*(rows[::-1] if self.reverse else rows), dimension=0)
 
 

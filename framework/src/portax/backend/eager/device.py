@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from portax.backend.eager.keys import stored
 from portax.backend.eager.library import Library
-from portax.backend.eager.program import Program, check_dtypes, storage
+from portax.backend.eager.program import Program, check_dtypes
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import registry
 from portax.errors import BackendError, CompileError, DeletedArrayError
@@ -104,7 +105,7 @@ class EagerExecutable(Executable):
     def __init__(self, closed: ClosedJaxpr, options: CompileOptions, device: EagerDevice) -> None:
         self.program = program = Program(closed, device.library, device.backend.name)
         self.devices, self.tilings = (device,), None
-        self.results: tuple[ShapeDtype, ...] = tuple((a.shape, storage(a.dtype)) for a in closed.out_avals)
+        self.results: tuple[ShapeDtype, ...] = tuple(stored(a) for a in closed.out_avals)
         results, donated = self.results, options.donated
 
         def run(buffers: list[Buffer]) -> list[Buffer]:
@@ -181,7 +182,7 @@ class EagerBackend(Backend):
             )
         (device,) = devices
         assert isinstance(device, EagerDevice)
-        given = [storage(a.dtype) for a in (*program.in_avals, *program.out_avals)]
+        given = [stored(a)[1] for a in (*program.in_avals, *program.out_avals)]
         check_dtypes(given, device.library.dtypes, self.name, "the program has")
         return EagerExecutable(program, options, device)
 

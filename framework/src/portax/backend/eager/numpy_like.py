@@ -78,6 +78,12 @@ def _arithmetic(xp: Any) -> Functions:
         parts = xp.stack(tuple(xp.broadcast_arrays(x, y)), -1)
         return parts.view(np.result_type(x.dtype, np.complex64)).reshape(parts.shape[:-1])
 
+    def atan2(y: Array, x: Array) -> Array:
+        if y.dtype.kind != "c":
+            return xp.arctan2(y, x)
+        i = y.dtype.type(1j)
+        return -i * xp.log((x + i * y) / xp.sqrt(x * x + y * y))
+
     def select_n(which: Array, *cases: Array) -> Array:
         out = cases[0]
         for i, case in enumerate(cases[1:], 1):
@@ -95,7 +101,7 @@ def _arithmetic(xp: Any) -> Functions:
     return {
         "div": div, "rem": rem, "pow": power, "complex": complex_, "select_n": select_n,
         "shift_left": shifted(xp.left_shift), "shift_right_logical": shifted(xp.right_shift),
-        "atan2": xp.arctan2,
+        "atan2": atan2,
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from portax.backend.eager import control, products
+from portax.backend.eager.keys import is_wide, longer, stored
 from portax.backend.eager.library import Library
 from portax.core.aval import Aval
 from portax.core.dtypes import KeyDtype
@@ -26,29 +27,13 @@ from portax.errors import DeviceError, GapError, PortaxError
 from portax.runtime.lowering import decomposition
 from portax.runtime.reference import host_value
 
-#: Parameters in which a primitive that only calls a program keeps it.
-CALLED = {
-    "jit": "jaxpr", "checkpoint": "jaxpr", "saved": "jaxpr", "composite": "jaxpr", "linear_call": "jaxpr",
-    "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call_jaxpr",
-}  # fmt: skip
-
 #: Those that hand their operands on.
 SAME = frozenset({"optimization_barrier", "copy", "stop_gradient", "name", "sharding_constraint", "random_clone"})
 
+UINT64 = np.dtype(np.uint64)
+
 #: Parameters that say nothing of what is computed.
 SAY_NOTHING = frozenset({"accuracy", "out_sharding", "precision", "sharding", "weak_type"})
-
-
-def storage(dtype: Any) -> np.dtype:
-    """How a dtype lies on a device: random keys as numbers."""
-    if not isinstance(dtype, KeyDtype):
-        return dtype
-    if dtype.wide:
-        raise GapError(
-            wrong=f"keys of {dtype.impl} have 128 bits, which drivers of the eager kind have no arrays for",
-            fix='Use keys of threefry2x32: random.key(seed, impl="threefry2x32")',
-        )
-    return dtype.storage
 
 
 @dataclasses.dataclass(slots=True)
@@ -170,7 +155,10 @@ class _Reader:
 
     def constant(self, value: Any, aval: Aval) -> int:
         """The place of a constant; one for all that are the same scalar."""
-        array = np.ascontiguousarray(np.asarray(host_value(value), storage(aval.dtype))).reshape(aval.shape)
+        shape, dtype = stored(aval)
+        array = host_value(value)
+        array = aval.dtype.for_compiler(array) if isinstance(aval.dtype, KeyDtype) else np.asarray(array, dtype)
+        array = np.ascontiguousarray(array).reshape(shape)
         key = (array.dtype, array.tobytes()) if not array.ndim else None
         known = self._literals.get(key) if key else None
         if known is None:
@@ -205,11 +193,14 @@ class _Reader:
             if rounded is not None:
                 return self.read(rounded, operands)
         if name in self.library.table:
-            return self._step(name, self.library.table[name], operands, said(params), primitive.multiple_results, outs)
+            if name == "bitcast_convert_type" and (is_wide(avals[0]) or is_wide(outs[0])):
+                return self._wide_bits(operands, avals[0], outs[0])
+            given = longer(name, said(params), avals, outs)
+            return self._step(name, self.library.table[name], operands, given, primitive.multiple_results, outs)
         if name in SAME:
             return operands
-        if name in CALLED:
-            return self.read(_closed(params[CALLED[name]]), operands)
+        if primitive.runs:
+            return self.read(_closed(params[primitive.runs]), operands)
         if name == "custom_linear_solve":
             lengths = params["const_lengths"]
             first, last = sum(lengths[:2]), sum(lengths)
@@ -230,6 +221,19 @@ class _Reader:
             raise self._missing(name)
         self.replaced[name] += 1
         return self.read(decomposition(primitive, avals, params), operands)
+
+    def _wide_bits(self, operands: list[int], x: Aval, out: Aval) -> list[int]:
+        """Keys of 128 bits from four words, or the words of such keys; what is neither is the same bits."""
+        if is_wide(x) and is_wide(out):
+            return operands
+        cast, reshape = self._function("bitcast_convert_type"), self._function("reshape")
+        if is_wide(out):
+            pairs = Aval((*out.shape, 2, 2), x.dtype)
+            operands = self._step("reshape", reshape, operands, {"new_sizes": pairs.shape}, False, [pairs])
+            return self._step("bitcast_convert_type", cast, operands, {"new_dtype": UINT64}, False, [out])
+        pairs = Aval((*x.shape, 2, 2), out.dtype)
+        operands = self._step("bitcast_convert_type", cast, operands, {"new_dtype": out.dtype}, False, [pairs])
+        return self._step("reshape", reshape, operands, {"new_sizes": out.shape}, False, [out])
 
     def _missing(self, name: str) -> GapError:
         return GapError(
@@ -252,7 +256,7 @@ class _Reader:
     def _step(
         self, name: str, function: Any, operands: list[int], params: dict[str, Any], many: bool, outs: list[Aval]
     ) -> list[int]:
-        expected = [(a.shape, storage(a.dtype)) for a in outs]
+        expected = [stored(a) for a in outs]
         check_dtypes([dtype for _, dtype in expected], self.library.dtypes, self.name, f"{name} gives")
         results = [self.place() for _ in outs]
         self.steps.append(Step(name, function, operands, params, results, many, expected))
@@ -274,7 +278,7 @@ class _Reader:
 def said(params: dict[str, Any]) -> dict[str, Any]:
     """The parameters that a function of the table is given: keys are numbers to it."""
     return {
-        name: storage(x) if isinstance(x, KeyDtype) else x
+        name: UINT64 if isinstance(x, KeyDtype) else x
         for name, x in params.items()
         if name not in SAY_NOTHING and not (name == "dimensions" and x is None)
     }
