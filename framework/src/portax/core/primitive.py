@@ -132,8 +132,10 @@ class Primitive:
     accumulates: bool = False
     #: ``(**params)``: how much greater than its operands a result that adds many of them is, as a rule; else 1.
     growth: Any = None
-    #: It does nothing but call the program in its parameter ``jaxpr``, whose name is in ``name``.
+    #: Its program, in its parameter ``jaxpr``, is printed apart, under the name in ``name``.
     calls: bool = False
+    #: The parameter with the program that it runs, where that is all it does to values; else empty.
+    runs: str = ""
     #: Parameters that are printed where they are None too, and where they are left out.
     shown_as_none: tuple[str, ...] = ()
     #: Its parameter ``jaxpr`` may be run in its stead where some operands are tangents and others are not.

@@ -150,6 +150,7 @@ class Jit(ProgramCall):
     """
 
     name = "jit"
+    runs = "jaxpr"
     dtypes = ("int", "uint", "float", "complex")
     opens_for_tangents = True
     calls = True

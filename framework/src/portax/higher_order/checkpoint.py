@@ -80,6 +80,7 @@ class Checkpoint(ProgramCall):
     """
 
     name = "checkpoint"
+    runs = "jaxpr"
     dtypes = ("int", "uint", "float", "complex")
 
     def impl(self, *operands: Any, jaxpr: ClosedJaxpr, **_: Any) -> list[Any]:
@@ -175,6 +176,7 @@ class Saved(Primitive):
     """
 
     name = "saved"
+    runs = "jaxpr"
     memoize = False
     multiple_results = True
     opens_for_tangents = False

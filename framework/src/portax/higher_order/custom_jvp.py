@@ -110,6 +110,7 @@ class CustomJVPCall(CustomCall):
     """
 
     name = "custom_jvp_call"
+    runs = "call_jaxpr"
 
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:
         return {k: params[k] for k in ("name", "call_jaxpr", "symbolic_zeros")}

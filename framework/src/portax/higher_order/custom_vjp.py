@@ -50,6 +50,7 @@ class CustomVJPCall(CustomCall):
     """
 
     name = "custom_vjp_call"
+    runs = "call_jaxpr"
 
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:
         return {k: params[k] for k in ("name", "call_jaxpr")}

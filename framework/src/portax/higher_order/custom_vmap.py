@@ -36,6 +36,7 @@ class CustomVmapCall(CustomCall):
     """
 
     name = "custom_vmap_call"
+    runs = "call_jaxpr"
 
     def shown(self, params: dict[str, Any]) -> dict[str, Any]:
         return {k: params[k] for k in ("name", "call_jaxpr")}

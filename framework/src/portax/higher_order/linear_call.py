@@ -37,6 +37,7 @@ class LinearCall(ProgramCall):
     """
 
     name = "linear_call"
+    runs = "jaxpr"
     takes_parts = False
     linearize: Any = None  # its tangent is itself
     dce: Any = None  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -116,6 +116,7 @@ class Composite(ProgramCall):
     """
 
     name = "composite"
+    runs = "jaxpr"
     dtypes = ("int", "uint", "float", "complex")
     #: A compiler knows it by its name with all operands and results: none is left out.
     dce: Any = None  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -109,12 +109,6 @@ class Program:
         self.replaced: dict[str, int] = {}
 
 
-#: Parameters in which a primitive that only calls a program keeps it.
-_CALLED = {
-    "jit": "jaxpr", "checkpoint": "jaxpr", "saved": "jaxpr", "composite": "jaxpr", "linear_call": "jaxpr",
-    "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vmap_call": "call_jaxpr",
-}  # fmt: skip
-
 #: Those that hand their operands on.
 _SAME = frozenset({"optimization_barrier", "copy", "stop_gradient", "name", "sharding_constraint"})
 
@@ -194,9 +188,8 @@ class Reader:
             return self._place(program, _closed(params["jaxprs"].solve), given)
         if name == "check":
             return primitive.stablehlo(None, **params)  # nothing, or an error in words
-        called = _CALLED.get(name)
-        if called is not None:
-            return self._place(program, _closed(params[called]), operands)
+        if primitive.runs:
+            return self._place(program, _closed(params[primitive.runs]), operands)
         if name == "platform_index":
             index = primitive.stablehlo(_Asking(self.platform), **params)
             return [self._value(program, outs[0].aval, None, np.asarray(index, outs[0].aval.dtype))]

@@ -164,15 +164,9 @@ class Lockstep:
         return ends[::-1]
 
 
-#: Operations that do nothing but run the program in their parameter ``jaxpr``, as far as values go.
-CALLS = frozenset({"jit", "checkpoint", "custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "composite"})
-
-
 def called(eqn: Eqn) -> ClosedJaxpr | None:
     """The program that an equation runs, if that is all it does."""
-    if eqn.primitive.name not in CALLS:
-        return None
-    closed = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr")
+    closed = eqn.params[eqn.primitive.runs] if eqn.primitive.runs else None
     if (
         not isinstance(closed, ClosedJaxpr)
         or len(closed.in_avals) != len(eqn.invars)

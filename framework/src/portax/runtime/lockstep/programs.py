@@ -29,7 +29,7 @@ def rule_of(primitive: Primitive) -> Rule | None:
     """How members do an operation on parts; None where they do not."""
     if isinstance(primitive, Collective):
         return collective
-    return _RULES.get(primitive.name) or first_order(primitive)
+    return call if primitive.runs else _RULES.get(primitive.name) or first_order(primitive)
 
 
 def call(at: Parting, eqn: Eqn, parts: Parts) -> Parts | None:
@@ -222,9 +222,7 @@ def wanted_names(at: Parting, sharding: Any, now: Names) -> Names | None:
     return names_of(at.team, tiling.parts, places)
 
 
-_CALLS = ("jit", "checkpoint", "custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "composite")
 _RULES: dict[Any, Rule] = {
-    **dict.fromkeys(_CALLS, call),
     "scan": scan,
     "while": repeat,
     "cond": choose,
