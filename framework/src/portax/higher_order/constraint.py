@@ -21,7 +21,8 @@ from portax.runtime import meshes as runtime_meshes
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import Device
 from portax.runtime.dividing import division_of
-from portax.runtime.placements import meshes, placement
+from portax.runtime.homes import home
+from portax.runtime.placements import meshes
 from portax.runtime.shardings import NamedSharding, Sharding, SingleDeviceSharding
 from portax.transforms.alike import lifted
 
@@ -99,10 +100,7 @@ meshes.any = True
 def placed(x: ConcreteArray, sharding: Any) -> ConcreteArray:
     """A concrete array, lying on devices as a sharding says, and committed to it."""
     check(x.aval, sharding)
-    if len(sharding.device_list) == 1 and x.is_fully_addressable:
-        [device] = sharding.device_list
-        return ConcreteArray(x.aval, None, x.buffer_on(device), device, True)
-    target = placement(sharding, x.aval.ndim)
+    target = home(sharding, x.aval.ndim)
     if not x.is_fully_addressable and x.sharding != sharding:
         return moving.moved(x, sharding)
     return ConcreteArray(x.aval, None, x.buffer_on(target), target, True)

@@ -22,6 +22,7 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.programs import prepare, program_text
 
 formats = lazy("portax.runtime.formats")
+homes = lazy("portax.runtime.homes")
 shardings = lazy("portax.runtime.shardings")
 spread = lazy("portax.runtime.spread")
 
@@ -268,17 +269,20 @@ class Traced(Stage):
             )
         return Lowered(self)
 
-    def _arranged(self) -> Any:
-        """Where the program runs, if on several devices; else None."""
+    def _arranged(self, chosen: Sequence[Any] | None = None) -> Any:
+        """Where the program runs, if that is on devices of a mesh; else None.
+
+        ``chosen`` are the devices that take the places of a mesh which has none.
+        """
         signature = self._signature
         where = [*[spread.sharding_of(c) for c in signature.consts], *self._where]
-        several = signature.spread or any(s is not None and len(s.device_list) > 1 for s in where)
-        if not several or signature.refs is not None:
+        laid = signature.spread or any(s is not None and type(s) is not shardings.SingleDeviceSharding for s in where)
+        if not (laid or spread.named_by(signature.closed)[1]) or signature.refs is not None:
             return None
         wanted = signature.in_shardings
         if wanted is not None:
             wanted = [*[None] * len(signature.consts), *wanted]
-        return spread.arrange(signature.closed, where, self.fun_name, wanted, signature.out_shardings)
+        return spread.arrange(signature.closed, where, self.fun_name, wanted, signature.out_shardings, chosen)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Lower, compile and run the program with these arguments."""
@@ -290,12 +294,15 @@ class Lowered(Stage):
 
     def __init__(self, traced: Traced) -> None:
         self._traced = traced
-        signature = traced._signature
         self._arrangement = traced._arranged()
-        if self._arrangement is not None and spread.on_several(self._arrangement.members):
-            self._text, *_ = spread.text_of(signature.closed, self._arrangement, signature.options)
-        else:
-            self._text, *_ = program_text(signature.closed, signature.options, devices.default_device(), [])
+        self._text = self._written(False)
+
+    def _written(self, locations: bool) -> str:
+        signature, arranged = self._traced._signature, self._arrangement
+        if arranged is not None and (arranged.vacant or spread.on_several(arranged.members)):
+            return spread.text_of(signature.closed, arranged, signature.options, locations)[0]
+        device = devices.default_device() if arranged is None else arranged.members[0]
+        return program_text(signature.closed, signature.options, device, [], locations)[0]
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
         """The StableHLO text.
@@ -310,23 +317,21 @@ class Lowered(Stage):
             raise errors.ArgumentError(
                 wrong=f"a lowered program has no {dialect!r} text", fix='Ask for "stablehlo", or compile it first'
             )
-        if not debug_info:
-            return self._text
-        signature = self._traced._signature
-        return program_text(signature.closed, signature.options, devices.default_device(), [], True)[0]
+        return self._written(True) if debug_info else self._text
 
     def compiler_ir(self, dialect: str | None = None) -> Any:
         """The program as a compiler takes it: here the StableHLO text, whatever the device."""
         return self.as_text(dialect)
 
     def compile(self, compiler_options: Mapping[str, Any] | None = None, *, device_assignment: Any = None) -> Compiled:
-        """Compile for the default device, or for the one in ``device_assignment``."""
+        """Compile for the default device, or for those in ``device_assignment``: one, or as many as a mesh without
+        devices is for."""
         if compiler_options:
             raise errors.ArgumentError(
                 wrong=f"compile knows no options, got {sorted(compiler_options)}", fix="Choose with jit(effort=...)"
             )
         if self._arrangement is not None:
-            return self._compiled_for_several()
+            return self._compiled_for_several(device_assignment)
         if device_assignment is not None and len(tuple(device_assignment)) != 1:
             raise errors.ArgumentError(
                 wrong=f"compile was given {len(tuple(device_assignment))} devices, and the program is for one",
@@ -336,10 +341,20 @@ class Lowered(Stage):
         signature = self._traced._signature
         return Compiled(self._traced, prepare(signature.closed, device, signature.options))
 
-    def _compiled_for_several(self) -> Compiled:
-        signature = self._traced._signature
-        program = spread.prepare_spread(signature.closed, self._arrangement, signature.options)
-        return Compiled(self._traced, program, self._arrangement)
+    def _compiled_for_several(self, chosen: Any) -> Compiled:
+        signature, arranged = self._traced._signature, self._arrangement
+        if chosen is not None:
+            chosen = [devices.as_device(d) for d in chosen]
+        if chosen is not None and arranged.vacant:
+            arranged = self._traced._arranged(chosen)
+        elif chosen is not None and set(chosen) != set(arranged.members):
+            raise errors.ArgumentError(
+                wrong=f"compile was given the devices {chosen}, and {self._traced.fun_name} is for "
+                f"{list(arranged.members)}",
+                fix="Leave device_assignment out, or lower it for an AbstractMesh",
+            )
+        program = spread.prepare_spread(signature.closed, arranged, signature.options)
+        return Compiled(self._traced, program, arranged)
 
     def cost_analysis(self) -> Mapping[str, float]:
         """Estimated costs by name, such as ``flops``; the program is compiled to know them."""
@@ -368,14 +383,16 @@ class Compiled(Stage):
         if self._arrangement is None:
             found = [self._on()] * len(traced._flat_avals)
         else:
-            found = [p.sharding for p in self._arrangement.places[len(traced._signature.consts) :]]
+            found = [homes.sharding_at(p) for p in self._arrangement.places[len(traced._signature.consts) :]]
         return tree.unflatten(traced.in_tree, found)
 
     @property
     def output_shardings(self) -> Any:
         """How the results lie on their devices."""
-        count = len(self._traced._signature.out_avals)
-        found = [self._on()] * count if self._arrangement is None else [p.sharding for p in self._program.results]
+        if self._arrangement is None:
+            found = [self._on()] * len(self._traced._signature.out_avals)
+        else:
+            found = [homes.sharding_at(p) for p in self._program.results]
         return tree.unflatten(self._traced.out_tree, found)
 
     @property

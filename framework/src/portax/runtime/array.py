@@ -62,7 +62,7 @@ class ConcreteArray(Array):
                     wrong=f"this array ({self.aval}) was deleted or donated", fix="Keep a copy, or do not donate it"
                 )
             assert self._device is not None
-            if config.guarded and not self._device.host_memory:
+            if config.guarded and not self._near():
                 guards.transfer("device_to_host", self.aval)
             value = self._device.host(self._buffer)
             if type(self.aval.dtype) is KeyDtype:
@@ -78,9 +78,11 @@ class ConcreteArray(Array):
             assert self._device is not None
             if config.guarded:
                 guards.transfer("device_to_device", self.aval)
-            if type(self._device) is Placement or (
-                self._device.backend is device.backend and type(device) is not Placement
-            ):
+            if type(self._device) is Placement:
+                return self._device.copy_to(self._buffer, device)
+            if type(device) is Placement and device.alone:
+                return self.buffer_on(device.members[0])
+            if self._device.backend is device.backend and type(device) is not Placement:
                 return self._device.copy_to(self._buffer, device)
         if config.guarded and not device.host_memory:
             guards.transfer("host_to_device", self.aval)
@@ -93,13 +95,22 @@ class ConcreteArray(Array):
             self._buffer, self._device = buffer, device
         return buffer
 
+    def _near(self) -> bool:
+        """Whether the memory of its only device is the host's."""
+        device = self._device
+        if type(device) is Placement and device.alone:
+            device = device.members[0]
+        return device is None or device.host_memory
+
     @property
     def device(self) -> Any:
         """Where the value lives: a device, or the sharding of an array that lies on several."""
         device = self._device
         if device is None:
             return devices.default_device()
-        return device.sharding if type(device) is Placement else device
+        if type(device) is Placement:
+            return device.members[0] if device.alone else device.sharding
+        return device
 
     def devices(self) -> set[Device]:
         """The devices that hold the value or parts of it."""
@@ -145,7 +156,9 @@ class ConcreteArray(Array):
 
     def _alive(self) -> Buffer:
         if self._buffer is None:
-            self.host()  # raises
+            value = self.host()  # raises where there is none
+            assert self._device is not None and value is not None
+            return self.buffer_on(self._device)
         return self._buffer
 
     def is_ready(self) -> bool:

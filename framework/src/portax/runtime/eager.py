@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from portax.runtime.contract import Device
 
 guards = lazy("portax.runtime.guards")
+homes = lazy("portax.runtime.homes")
 
 
 class _Quiet(threading.local):
@@ -156,6 +157,11 @@ class EvalTrace(Trace):
                 size = aval.size
             values.append(value)
             avals.append(aval)
+        if type(device) is Placement and all([type(x) is not ConcreteArray or _on_one(x) for x in operands]):
+            # On one device under the name of a mesh: computed as on the device, and named afterwards.
+            out = self.run(primitive, tuple([homes.unnamed(x) for x in operands]), params)
+            outs = homes.named(out if primitive.multiple_results else [out], operands)
+            return outs if primitive.multiple_results else outs[0]
         known = tuple(avals)
         out_avals = primitive.out_avals(known, params)
         if not committed and config.default_device is not None:
@@ -204,9 +210,20 @@ def _checked(primitive: Primitive | None, out: np.ndarray, aval: Aval) -> np.nda
     return out
 
 
+def _on_one(x: ConcreteArray) -> bool:
+    device = x._device  # pyright: ignore[reportPrivateUsage]
+    return type(device) is not Placement or device.alone
+
+
 def _same_device(primitive: Primitive, device: Device | None, x: ConcreteArray) -> Device | None:
     other = x._device  # pyright: ignore[reportPrivateUsage]
-    if other is not device and not (type(other) is Placement and type(device) is Placement):
+    if type(device) is Placement and device.alone and other is device.members[0]:
+        return device
+    if type(other) is Placement and other.alone and device is other.members[0]:
+        return other
+    if other is not device and not (
+        type(other) is Placement and type(device) is Placement and other.alone == device.alone
+    ):
         raise errors.ArgumentError(
             wrong=f"{primitive.name} was given arrays committed to different devices: {device} and {other}",
             fix="Move one with device_put",

@@ -6,17 +6,15 @@ import gc
 from collections.abc import Sequence
 from typing import Any
 
-from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
 
 
 def arrays(among: Sequence[Any] | None = None) -> list[ConcreteArray]:
-    """Arrays with a value, on the devices given; one that no device was chosen for is on the default device."""
+    """Arrays with a value, some of it on the devices given; what no device was chosen for is on the default device."""
     found = [x for x in gc.get_objects() if type(x) is ConcreteArray and _holds(x)]
     if among is None:
         return found
-    default = devices.default_device()
-    return [x for x in found if (x._device or default) in among]  # pyright: ignore[reportPrivateUsage]
+    return [x for x in found if not x.devices().isdisjoint(among)]
 
 
 def _holds(x: ConcreteArray) -> bool:

@@ -45,6 +45,8 @@ class Placement(Device):
         This process has every part, so it can read the whole.
     joins : bool
         The backend runs programs on several devices at once, and has buffers that lie on several.
+    alone : bool
+        There is one device, and a buffer is the device's own.
     """
 
     host_memory = False
@@ -61,7 +63,8 @@ class Placement(Device):
         self.own = tuple([self.members[i] for i in numbers])
         self.id, self.kind, self.platform, self.backend = first.id, first.kind, first.platform, first.backend
         self.process_index = first.process_index
-        self.joins = len(self.members) > 1 and first.backend.capabilities.multi_device
+        self.alone = len(self.members) == 1
+        self.joins = not self.alone and first.backend.capabilities.multi_device
         self._places = self.tiling.places()
         self.own_places = [self._places[i] for i in numbers]
         self._distinct = dict(zip(reversed(self.own_places), reversed(range(len(numbers))), strict=True))
@@ -80,19 +83,26 @@ class Placement(Device):
     # -- parts --------------------------------------------------------------------------------------------------------
     def indices(self, shape: Sequence[int]) -> list[Index]:
         """For each of the own members, which part of an array of that shape it holds."""
-        steps = [n // parts for n, parts in zip(shape, self.tiling.parts, strict=True)]
-        return [
-            tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps, strict=True)) for place in self.own_places
-        ]
+        steps = [n // parts for n, parts in zip(shape, self._cuts(len(shape)).parts, strict=True)]
+        return [tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, steps)) for place in self.own_places]
+
+    def _cuts(self, rank: int) -> Tiling:
+        """How buffers of that rank are cut: of keys of 128 bits they have an axis more, which is whole."""
+        tiling = self.tiling
+        return tiling if rank == self.rank else Tiling((*tiling.parts, *(1,) * (rank - self.rank)), tiling.order)
 
     def parts(self, buffer: Buffer) -> list[Buffer]:
         """The buffer of each of the own members."""
+        if self.alone:
+            return [buffer]
         return self.backend.parts(buffer) if self.joins else list(buffer)
 
     def joined(self, shape: tuple[int, ...], dtype: np.dtype, parts: list[Buffer]) -> Buffer:
         """One buffer of what the own members hold."""
+        if self.alone:
+            return parts[0]
         if self.joins:
-            return self.backend.join(shape, dtype, self.tiling, self.members, parts)
+            return self.backend.join(shape, dtype, self._cuts(len(shape)), self.members, parts)
         return tuple(parts)
 
     def made(self, shape: tuple[int, ...], dtype: np.dtype, part: Callable[[Index], np.ndarray]) -> Buffer:
@@ -110,6 +120,8 @@ class Placement(Device):
 
     # -- a device -----------------------------------------------------------------------------------------------------
     def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
+        if self.alone:
+            return self.own[0].put(array, copy=copy)
         if copy:
             array = array.copy()
         return self.made(array.shape, array.dtype, lambda index: np.asarray(array[index], order="C"))
@@ -123,10 +135,10 @@ class Placement(Device):
             [whole] = pieces.values()
             return whole
         piece = next(iter(pieces.values()))
-        shape = tuple(n * parts for n, parts in zip(piece.shape, self.tiling.parts, strict=True))
+        shape = tuple(n * parts for n, parts in zip(piece.shape, self._cuts(piece.ndim).parts, strict=True))
         whole = np.empty(shape, piece.dtype)
         for place, piece in pieces.items():
-            index = tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, piece.shape, strict=True))
+            index = tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, piece.shape))
             whole[index] = piece
         whole.flags.writeable = False
         return whole
@@ -164,6 +176,8 @@ class Placement(Device):
 
     def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
         """A copy on another placement or device: part by part where it is cut alike, else by way of the host."""
+        if self.alone or (type(device) is Placement and device.alone):
+            return self._renamed(buffer, device)
         if isinstance(device, Placement) and device.tiling == self.tiling and device.backend is self.backend:
             if device.members == self.members:
                 return buffer
@@ -175,16 +189,26 @@ class Placement(Device):
                     for source, part, target in zip(self.own, self.parts(buffer), device.own, strict=True)
                 ]
                 piece = self.own[0].host(self.parts(buffer)[0])
-                shape = tuple(n * parts for n, parts in zip(piece.shape, self.tiling.parts, strict=True))
+                shape = tuple(n * parts for n, parts in zip(piece.shape, self._cuts(piece.ndim).parts, strict=True))
                 return device.joined(shape, piece.dtype, moved)
         return device.put(self.host(buffer), copy=False)
+
+    def _renamed(self, buffer: Buffer, device: Device) -> Buffer:
+        """The same, where one side is a device under the name of a mesh."""
+        source = self.own[0] if self.alone else self
+        target = device.own[0] if type(device) is Placement and device.alone else device
+        if source is target:
+            return buffer
+        if source is self or type(target) is Placement or source.backend is not target.backend:
+            return target.put(source.host(buffer), copy=False)
+        return source.copy_to(buffer, target)
 
     def pointer(self, buffer: Buffer) -> int:
         return self.own[0].pointer(self.parts(buffer)[0])
 
     def _held(self, buffer: Buffer) -> list[tuple[Device, Buffer]]:
         """What to ask about a buffer: itself, of any member, where it is one; else each member about its own."""
-        if self.joins:
+        if self.joins or self.alone:
             return [(self.own[0], buffer)]
         return list(zip(self.own, buffer, strict=True))
 

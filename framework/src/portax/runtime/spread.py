@@ -15,23 +15,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from portax import errors, monitoring
-from portax.core.aval import Aval
 from portax.core.effects import calls_python
-from portax.core.jaxpr import ClosedJaxpr, Jaxpr
+from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 from portax.core.lazy import lazy
-from portax.core.partition import PartitionSpec
+from portax.core.partition import AbstractMesh, Named, PartitionSpec
 from portax.core.stablehlo import divided
-from portax.runtime import programs
+from portax.core.stablehlo.types import is_wide
+from portax.runtime import devices, programs
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions, Device, Tiling
-from portax.runtime.dividing import division_of
+from portax.runtime.dividing import division_of, grid_of
+from portax.runtime.homes import home, named_like, sharding_at
 from portax.runtime.lowering import lower
-from portax.runtime.meshes import Mesh
+from portax.runtime.meshes import Mesh, mesh_of_devices
 from portax.runtime.placements import Placement, placement
 from portax.runtime.programs import Options
 from portax.runtime.shardings import GSPMDSharding, NamedSharding, SingleDeviceSharding, spec_of
 
 cache = lazy("portax.runtime.cache")
+seats = lazy("portax.runtime.seats")
+looking = lazy("portax.runtime.lockstep.analysis")
 steps = lazy("portax.runtime.lockstep.prepared")
 
 
@@ -42,20 +45,21 @@ class SpreadProgram:
     ----------
     run : list of Buffer -> list of Buffer
         Of the inputs that are kept, each on the placement that was asked for.
-    results : list of Placement
+    results : list of Device
+        The homes of the results.
     """
 
     __slots__ = ("executable", "extra", "kept", "results", "run", "text")
 
-    def __init__(self, run: Any, kept: list[int] | None, extra: list[Any], results: list[Placement]) -> None:
-        self.run, self.kept, self.extra, self.results = run, kept, extra, results
+    def __init__(self, run: Any, kept: list[int] | None, extra: list[Any], results: Sequence[Device]) -> None:
+        self.run, self.kept, self.extra, self.results = run, kept, extra, list(results)
         self.executable: Any = None
         self.text = ""
 
 
-def meshes_in(jaxpr: Jaxpr) -> list[Mesh]:
-    """The meshes of devices that operations of a program name, inner programs included."""
-    found: list[Mesh] = []
+def meshes_in(jaxpr: Jaxpr) -> list[Named]:
+    """The meshes that operations of a program name, inner programs included."""
+    found: list[Named] = []
     for eqn in jaxpr.eqns:
         for value in eqn.params.values():
             for part in value if isinstance(value, tuple | list) else (value,):
@@ -63,18 +67,25 @@ def meshes_in(jaxpr: Jaxpr) -> list[Mesh]:
                     found += meshes_in(part.jaxpr)
                 elif isinstance(part, Jaxpr):
                     found += meshes_in(part)
-                elif isinstance(part, Mesh):
+                elif isinstance(part, Named):
                     found.append(part)
-                elif isinstance(part, NamedSharding) and isinstance(part.mesh, Mesh):
+                elif isinstance(part, NamedSharding):
                     found.append(part.mesh)
     return found
 
 
+def named_by(closed: ClosedJaxpr) -> tuple[Mesh | None, list[AbstractMesh]]:
+    """The first mesh of devices that a program names, and those it names that have none; kept with the program."""
+    if "meshes" not in closed.memo:
+        found = meshes_in(closed.jaxpr)
+        mesh = next((m for m in found if isinstance(m, Mesh) and m.size), None)
+        closed.memo["meshes"] = mesh, [m for m in found if isinstance(m, AbstractMesh) and m.size]
+    return closed.memo["meshes"]
+
+
 def mesh_of(closed: ClosedJaxpr) -> Mesh | None:
-    """The first mesh of several devices that a program names; kept with the program."""
-    if "mesh" not in closed.memo:
-        closed.memo["mesh"] = next((m for m in meshes_in(closed.jaxpr) if m.size > 1), None)
-    return closed.memo["mesh"]
+    """The first mesh of devices that a program names."""
+    return named_by(closed)[0]
 
 
 class Arrangement:
@@ -86,20 +97,28 @@ class Arrangement:
         By which results are named.
     members : tuple of Device
         In the order of the mesh.
-    places : tuple of Placement
-        Of the arguments.
+    places : tuple of Device
+        The homes of the arguments.
     outs : tuple of Sharding or None
         Of the results; None leaves it to the compiler.
+    where : tuple of Sharding or None
+        Where arguments were told to be. On one device, results are called as they are.
+    vacant : bool
+        The members stand for devices that are not known yet.
     """
 
-    __slots__ = ("members", "mesh", "outs", "places")
+    __slots__ = ("members", "mesh", "outs", "places", "vacant", "where")
 
-    def __init__(self, mesh: Mesh | None, members: tuple[Device, ...], places: Any, outs: Any) -> None:
+    def __init__(
+        self, mesh: Mesh | None, members: tuple[Device, ...], places: Any, outs: Any, where: Any = (),
+        vacant: bool = False,
+    ) -> None:  # fmt: skip
         self.mesh, self.members, self.places, self.outs = mesh, members, tuple(places), tuple(outs)
+        self.where, self.vacant = tuple(where), vacant
 
     def key(self) -> Any:
-        """Equal for equal arrangements."""
-        return self.members, self.mesh, self.places, self.outs
+        """Equal for arrangements that have one program."""
+        return self.members, self.mesh, self.places, self.outs, self.where if len(self.members) == 1 else ()
 
 
 def arrange(
@@ -108,6 +127,7 @@ def arrange(
     name: str,
     wanted_in: Sequence[Any] | None = None,
     wanted_out: Sequence[Any] | None = None,
+    chosen: Sequence[Device] | None = None,
 ) -> Arrangement:
     """Where a program runs whose arguments lie as ``where`` says (None: on the host, or wherever).
 
@@ -120,23 +140,48 @@ def arrange(
         Of the function, for errors.
     wanted_in, wanted_out : sequences of Sharding or None, optional
         Where inputs and results are to be; None leaves it to the argument, and to the compiler.
+    chosen : sequence of Device, optional
+        Those that take the places of meshes which have no devices.
     """
     asked: Sequence[Any] = wanted_in or [None] * len(where)
     wanted_out = wanted_out or [None] * len(closed.out_avals)
-    mesh, members = _home(closed, [s for s in where if s is not None and s.num_devices > 1], name,
-                          [s for s in [*asked, *wanted_out] if s is not None])  # fmt: skip
+    named, abstract = named_by(closed)
+    vacant = False
+    if abstract or any([_is_abstract(s) for s in (*where, *asked, *wanted_out)]):
+        if chosen is None and named is not None:
+            chosen = named.device_list
+        [where, asked, wanted_out], mesh, vacant = seats.take_seats([where, asked, wanted_out], abstract, chosen, name)
+        named = named or mesh
+    mesh, members = _home(named, where, name, [s for s in [*asked, *wanted_out] if s is not None])
     if len(members) > 1 and not on_several(members):
         # A compiler finds out how arguments had best lie; here they go where the program cuts them anyway.
         asked = steps.with_wishes(closed, where, asked, members)
     places = [
-        placement(_place(s, aval.ndim, mesh, members, name, wanted), aval.ndim)
+        home(_place(s, aval.ndim, mesh, members, name, wanted), aval.ndim)
         for s, aval, wanted in zip(where, closed.in_avals, asked, strict=True)
     ]
-    return Arrangement(mesh, members, places, wanted_out)
+    return Arrangement(mesh, members, places, wanted_out, where, vacant)
+
+
+def _is_abstract(sharding: Any) -> bool:
+    return isinstance(sharding, NamedSharding) and not isinstance(sharding.mesh, Mesh)
 
 
 def prepare_spread(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
-    """The program for an arrangement; compiled if it was not before."""
+    """The program for an arrangement; compiled if it was not before.
+
+    Raises
+    ------
+    ArgumentError
+        It is for a mesh that has no devices.
+    """
+    if arrangement.vacant:
+        assert arrangement.mesh is not None
+        raise errors.ArgumentError(
+            wrong=f"{options.name or 'a program'} is for {arrangement.mesh.abstract_mesh}, and no devices were given "
+            "for its places",
+            fix="Use a Mesh, which is made of devices, or say which: f.lower(...).compile(device_assignment=devices)",
+        )
     key = ("spread", *arrangement.key(), *options.key())
     program = closed.memo.get(key)
     if program is None:
@@ -198,15 +243,15 @@ def sharding_of(x: Any) -> Any:
 
 
 def _home(
-    closed: ClosedJaxpr, where: Sequence[Any], name: str, wanted: Sequence[Any]
+    named: Mesh | None, where: Sequence[Any], name: str, wanted: Sequence[Any]
 ) -> tuple[Mesh | None, tuple[Device, ...]]:
     """The mesh by which results are named, and the devices the program runs on."""
-    named = mesh_of(closed)
+    told = [s for s in where if s is not None]
     mesh, members = named, None if named is None else named.device_list
-    for sharding in [*where, *wanted]:
+    for sharding in [*[s for s in told if s.num_devices > 1], *wanted]:
         if members is None:
             members = sharding.device_list
-        elif set(members) != set(sharding.device_list):
+        elif sharding.device_list is not members and set(members) != set(sharding.device_list):
             what = f"names the mesh {named}, and was given" if named is not None else "was given"
             raise errors.ArgumentError(
                 wrong=f"{name or 'a program'} {what} arrays on different sets of devices: "
@@ -215,37 +260,41 @@ def _home(
             )
         if mesh is None and isinstance(sharding, NamedSharding):
             mesh = sharding.mesh
+    if members is None:  # all is on one device, or wherever
+        members = told[0].device_list if told else (devices.default_device(),)
+    if mesh is None and len(members) == 1:
+        mesh = next((s.mesh for s in told if isinstance(s, NamedSharding)), None)
     if mesh is not None:  # the order of the mesh is the order of its names
         members = mesh.device_list
-    assert members is not None
     return mesh, members
 
 
 def _whole(mesh: Mesh | None, members: tuple[Device, ...]) -> Any:
     """The sharding that keeps a whole copy on every device."""
-    if len(members) == 1:
-        return SingleDeviceSharding(members[0])
     if mesh is not None:
         return NamedSharding(mesh, PartitionSpec())
+    if len(members) == 1:
+        return SingleDeviceSharding(members[0])
     return GSPMDSharding.replicated(members)
 
 
 def _place(at: Any, rank: int, mesh: Mesh | None, members: tuple[Device, ...], name: str, wanted: Any) -> Any:
     """The sharding under which a program takes an argument: where it is, if it was told to be there."""
-    if at is None or (at.num_devices == 1 and len(members) > 1):
+    if at is None or at.num_devices == 1:
         if at is not None and at.device_list[0] not in members:
             raise errors.ArgumentError(
                 wrong=f"{name or 'a program'} runs on {list(members)}, and was given an array committed to "
                 f"{at.device_list[0]}",
                 fix="Bring it to those devices with device_put",
             )
-        return _whole(mesh, members) if wanted is None else wanted
+        if at is None or len(members) > 1:
+            return _whole(mesh, members) if wanted is None else wanted
     if wanted is not None and not at.is_equivalent_to(wanted, rank):
         raise errors.ArgumentError(
             wrong=f"{name or 'a jitted function'} has in_shardings {wanted} for an argument that lies as {at}",
             fix="Bring it there with device_put, or leave that sharding None",
         )
-    if at.device_list == members:
+    if at.device_list is members or at.device_list == members:
         return at
     # The same devices in another order: parts stay where they are, and are counted as the program counts.
     tiling = at.tiling(rank)
@@ -254,9 +303,12 @@ def _place(at: Any, rank: int, mesh: Mesh | None, members: tuple[Device, ...], n
 
 
 def text_of(
-    closed: ClosedJaxpr, arrangement: Arrangement, options: Options
+    closed: ClosedJaxpr, arrangement: Arrangement, options: Options, locations: bool = False
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
-    """``(text, kept, extra, donated)``: as ``programs.program_text``, of a program on several devices."""
+    """``(text, kept, extra, donated)``: as ``programs.program_text``, of a program on several devices.
+
+    ``locations``: each operation names the user's line it comes from.
+    """
     mesh, members = arrangement.mesh, arrangement.members
     first, places = members[0], arrangement.places
     kept: list[int] | None = None
@@ -270,10 +322,12 @@ def text_of(
     called: list[Any] = []
     text = lower(
         closed, options.name, donated, custom_calls=first.backend.capabilities.custom_calls, callbacks=called,
-        platform=first.platform, members=members,
-        argument_attributes=[_attribute(p.sharding, p.rank, members) for p in inputs],
+        platform=first.platform, members=members, locations=locations,
+        argument_attributes=[
+            _attribute(sharding_at(p), a, members) for p, a in zip(inputs, closed.in_avals, strict=True)
+        ],
         result_attributes=[
-            None if s is None else _attribute(s, a.ndim, members)
+            _kept_together(a, members) if s is None else _attribute(s, a, members)
             for s, a in zip(arrangement.outs, closed.out_avals, strict=True)
         ],
     )  # fmt: skip
@@ -298,6 +352,7 @@ def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) ->
         run, results, stepped = steps.prepare(closed, arrangement, options)
         program = SpreadProgram(run, None, [], results)
         program.text = str(stepped)
+        program.executable = looking.executable_of(stepped.lockstep, program.text, run)
         return program
     began = time.time()
     text, kept, extra, donated = text_of(closed, arrangement, options)
@@ -312,7 +367,7 @@ def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) ->
     monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
     monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
     results = [
-        placement(_named(tiling, mesh, members, asked_for), aval.ndim)
+        placement(_named(_of_rank(tiling, aval.ndim), mesh, members, asked_for), aval.ndim)
         for tiling, asked_for, aval in zip(executable.tilings, outs, closed.out_avals, strict=True)
     ]
     whole = _whole(mesh, members)
@@ -322,16 +377,30 @@ def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) ->
     return program
 
 
-def _attribute(sharding: Any, rank: int, members: tuple[Device, ...]) -> Any:
+def _attribute(sharding: Any, aval: Any, members: Sequence[Device]) -> Any:
     """Writes a sharding as an attribute: ``f(module) -> str``, since only the module knows its meshes."""
-    found = division_of(sharding, rank, members)
+    found = division_of(sharding, aval.ndim, members)
     if found is None:
         raise errors.ArgumentError(
             wrong=f"the sharding {sharding} is not on the devices {list(members)} that the program runs on",
             fix="Use shardings of one set of devices",
         )
     grid, entries = found
-    return lambda module: divided.attribute(module, grid, entries)
+    return lambda module: divided.attribute(module, grid, divided.padded(entries, aval.dtype))
+
+
+def _kept_together(aval: Any, members: tuple[Device, ...]) -> Any:
+    """Of a result that the compiler may divide as it likes: nothing to say, but that keys are not cut in two."""
+    if not is_wide(aval.dtype):
+        return None
+    grid = grid_of(mesh_of_devices(members, ("device",)), members)
+    return lambda module: divided.attribute(module, grid, divided.padded([None] * aval.ndim, aval.dtype))
+
+
+def _of_rank(tiling: Any, rank: int) -> Any:
+    """A tiling of what the compiler stores as one of arrays of that rank: keys of 128 bits have an axis more there."""
+    assert all([n == 1 for n in tiling.parts[rank:]]), f"keys are cut in two: {tiling}"
+    return tiling if len(tiling.parts) == rank else Tiling(tiling.parts[:rank], tiling.order)
 
 
 def _named(tiling: Any, mesh: Mesh | None, members: tuple[Device, ...], asked_for: Any) -> Any:
@@ -344,37 +413,25 @@ def _named(tiling: Any, mesh: Mesh | None, members: tuple[Device, ...], asked_fo
 
 def _on_one(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) -> SpreadProgram:
     """The program on the only device, where results are named as their user names them."""
-    mesh, members, places, outs = arrangement.mesh, arrangement.members, arrangement.places, arrangement.outs
-    first = members[0]
-    inner = programs.prepare(closed, first, Options(options.name, options.effort, (), options.keep_unused))
+    [device] = arrangement.members
+    inner = programs.prepare(closed, device, options)
+    ranks = [a.ndim for a in closed.in_avals]
+    told = [s or said for s, said in zip(arrangement.outs, _said(closed.jaxpr), strict=True)]
     results = [
-        placement(_told(closed.jaxpr, i, aval, mesh, members, places) if s is None else s, aval.ndim)
-        for i, (s, aval) in enumerate(zip(outs, closed.out_avals, strict=True))
+        named_like(arrangement.where, ranks, a.ndim, arrangement.mesh, device) if s is None else home(s, a.ndim)
+        for s, a in zip(told, closed.out_avals, strict=True)
     ]
-
-    def run(buffers: list[Any]) -> list[Any]:
-        kept = range(len(places)) if inner.kept is None else inner.kept
-        given = [places[i].copy_to(b, first) for i, b in zip(kept, buffers, strict=True)]
-        whole = inner.run([*inner.extra, *given])
-        return [place.put(first.host(x), copy=False) for place, x in zip(results, whole, strict=True)]
-
-    program = SpreadProgram(run, inner.kept, [], results)
+    program = SpreadProgram(inner.run, inner.kept, inner.extra, results)
     program.executable, program.text = inner.executable, inner.text
     return program
 
 
-def _told(
-    jaxpr: Jaxpr, index: int, aval: Aval, mesh: Mesh | None, members: tuple[Device, ...], places: Sequence[Placement]
-) -> Any:
-    """Where a result is when nobody said: as what made it says, or like an input of its shape, or whole."""
-    var = jaxpr.outvars[index]
-    for eqn in reversed(jaxpr.eqns):
-        if var in eqn.outvars:
-            says = getattr(eqn.primitive, "shardings_of_results", None)
-            if says is not None:
-                return says(eqn.params, [v.aval.ndim for v in eqn.outvars])[eqn.outvars.index(var)]
-            break
-    for place, inner in zip(places, jaxpr.invars, strict=True):
-        if inner.aval.shape == aval.shape:
-            return place.sharding
-    return _whole(mesh, members)
+def _said(jaxpr: Jaxpr) -> list[Any]:
+    """For each result the sharding that the operation says which made it, None where it says nothing."""
+    found: dict[Any, Any] = {}
+    for eqn in jaxpr.eqns:
+        says = getattr(eqn.primitive, "shardings_of_results", None)
+        if says is not None:
+            found.update(zip(eqn.outvars, says(eqn.params, [v.aval.ndim for v in eqn.outvars]), strict=True))
+    told = [None if isinstance(v, Literal) else found.get(v) for v in jaxpr.outvars]
+    return [None if s is None or _is_abstract(s) else s for s in told]

@@ -11,6 +11,7 @@ The dialect is Shardy's (``sdy``).
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,10 +20,29 @@ import numpy as np
 from portax.core.aval import Aval
 from portax.core.stablehlo.emitter import as_values
 from portax.core.stablehlo.module import Builder, Module
-from portax.core.stablehlo.types import Value, joined_types, type_of
+from portax.core.stablehlo.types import Value, is_wide, joined_types, type_of
 
 Axes = tuple[tuple[str, int], ...]
 Entry = tuple[str, ...] | None
+
+
+class _Key:
+    """What a mesh is known by. Hashed once: a program asks for its mesh for every value, and there may be thousands of
+    devices in it."""
+
+    __slots__ = ("_hash", "axes", "order")
+
+    def __init__(self, axes: Axes, order: tuple[int, ...]) -> None:
+        self.axes, self.order = axes, order
+        self._hash = hash((axes, order))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, _Key) and (self._hash, self.axes, self.order) == (other._hash, other.axes, other.order)
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +61,16 @@ class Grid:
     axes: Axes
     order: tuple[int, ...]
     free: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def key(self) -> _Key:
+        """Equal for grids of the same axes and order, whatever is free."""
+        return _Key(self.axes, self.order)
+
+    @functools.cached_property
+    def plain(self) -> bool:
+        """Whether the program's devices are in the order of the grid."""
+        return self.order == tuple(range(len(self.order)))
 
     def groups(self, names: Sequence[str]) -> np.ndarray:
         """The devices that differ along the axes ``names`` only, a group to a row, in the order of those axes."""
@@ -61,13 +91,11 @@ class Grid:
 
 def mesh(module: Module, grid: Grid) -> str:
     """The name of a mesh in the text, declared the first time it is asked for."""
-    key = (grid.axes, grid.order)
-    known = module.meshes.get(key)
+    known = module.meshes.get(grid.key)
     if known is None:
-        known = module.meshes[key] = "@mesh" if not module.meshes else f"@mesh_{len(module.meshes)}"
+        known = module.meshes[grid.key] = "@mesh" if not module.meshes else f"@mesh_{len(module.meshes)}"
         sizes = ", ".join([f'"{name}"={size}' for name, size in grid.axes])
-        plain = grid.order == tuple(range(len(grid.order)))
-        ids = "" if plain else f", device_ids=[{', '.join(map(str, grid.order))}]"
+        ids = "" if grid.plain else f", device_ids=[{', '.join(map(str, grid.order))}]"
         module.preamble.append(f"sdy.mesh {known} = <[{sizes}]{ids}>")
     return known
 
@@ -82,6 +110,11 @@ def division(module: Module, grid: Grid, entries: Sequence[Entry], *, further: b
     return f"<{mesh(module, grid)}, [{', '.join(axes)}]>"
 
 
+def padded(entries: Sequence[Entry], dtype: Any) -> list[Entry]:
+    """A division of an array as one of what the compiler stores: keys of 128 bits have an axis more, which is whole."""
+    return [*entries, ()] if is_wide(dtype) else list(entries)
+
+
 def attribute(module: Module, grid: Grid, entries: Sequence[Entry]) -> str:
     """The same as an attribute of an argument or a result."""
     return f"sdy.sharding = #sdy.sharding{division(module, grid, entries)}"
@@ -89,7 +122,8 @@ def attribute(module: Module, grid: Grid, entries: Sequence[Entry]) -> str:
 
 def constraint(b: Builder, x: Value, grid: Grid, entries: Sequence[Entry]) -> Value:
     """Append the wish that ``x`` be divided so."""
-    return b.emit(x.aval, f"sdy.sharding_constraint {x.name} {division(b.module, grid, entries)} : {x.type}")
+    how = division(b.module, grid, padded(entries, x.dtype))
+    return b.emit(x.aval, f"sdy.sharding_constraint {x.name} {how} : {x.type}")
 
 
 def manual_computation(
@@ -134,8 +168,10 @@ def manual_computation(
     kept, _, returned = lines.rpartition("stablehlo.return")
     # The specs speak of the manual axes alone: by the others, values stay cut as the compiler has them.
     further = len(manual) < len(grid.axes)
-    listed = ", ".join([division(module, grid, e, further=further) for e in ins])
-    given = ", ".join([division(module, grid, e, further=further) for e in outs])
+    listed, given = (
+        ", ".join([division(module, grid, padded(e, a.dtype), further=further) for e, a in zip(es, avals, strict=True)])
+        for es, avals in ((ins, part_avals), (outs, result_avals))
+    )
     axes = ", ".join([f'"{name}"' for name in manual])
     return b.emit_many(
         result_avals,
