@@ -85,7 +85,7 @@ def file(tmp_path_factory):
     only = [part for pattern in (MANY if PICTURE else FEW) for part in ("--only", pattern)]
     subprocess.run(
         [sys.executable, "-m", "portax_conformance", "run", "--backend", "sloppy,reference", "--full", "--level", "L1",
-         "--limit", "20", "--report", str(folder / "out"), *only],
+         "--limit", "60", "--report", str(folder / "out"), *only],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))},
         cwd=folder, check=False, timeout=3000,
     )  # fmt: skip
