@@ -65,12 +65,22 @@ class Case:
     params : dict
     many : bool
         It is no sample, but many numbers at once, to be compared with exact values.
+    origin : str
+        Where it comes from; empty for samples of the primitive's own, and for many numbers.
     """
 
     def __init__(
-        self, primitive: Primitive, sample: Sample, dtype: str, id: str, number: int = 0, many: bool = False
+        self,
+        primitive: Primitive,
+        sample: Sample,
+        dtype: str,
+        id: str,
+        number: int = 0,
+        many: bool = False,
+        origin: str = "",
     ) -> None:
         self.primitive, self.dtype, self.id, self.number, self.many = primitive, dtype, id, number, many
+        self.origin = origin
         self.avals: list[Aval] = [aval_of(x).strip_weak_type() for x in sample.operands]
         self.operands = [_stored(x, a) for x, a in zip(sample.operands, self.avals, strict=True)]
         self.params = sample.params

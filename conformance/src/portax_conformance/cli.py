@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from portax.errors import PortaxError
-from portax_conformance import badge, compare, fuzz_command, plan_command, report_page, runner
+from portax_conformance import badge, compare, fuzz_command, plan_command, report_page, runner, seeds
+from portax_conformance.mutants import command as mutants_command
 
 
 class Refused(click.ClickException):
@@ -44,3 +45,5 @@ main.add_command(badge.command)
 main.add_command(compare.command)
 main.add_command(fuzz_command.command)
 main.add_command(plan_command.command)
+main.add_command(mutants_command.command)
+main.add_command(seeds.command)

@@ -73,6 +73,7 @@ class Law:
     applies : whether it says anything about a case
     compiled : it judges drivers that compile, and no others
     many : it is tried at many numbers at once (``oracles``), and not on samples
+    origin : whose cases it is tried on (``Case.origin``)
     quick_on : which cases a plain run tries it on
     """
 
@@ -84,6 +85,7 @@ class Law:
     applies: Callable[[Case], bool] = lambda case: True
     compiled: bool = False
     many: bool = False
+    origin: str = ""
     quick_on: Callable[[Case], bool] = lambda case: True
 
 
@@ -128,19 +130,22 @@ def compiled(case: Case, device: Device) -> Any:
     """The case's program, compiled anew: what a disk cache holds may come from another version of the driver."""
     key = (case.primitive, case.id, case.number, id(case), device)
     if key not in _compiled:
-        _compiled[key] = case, _compile(program(case), case.primitive.name, device)
+        _compiled[key] = case, executable(program(case), case.primitive.name, device)
         if len(_compiled) > 4:
             _compiled.popitem(last=False)
     return _compiled[key][1]
 
 
-def _compile(closed: ClosedJaxpr, name: str, device: Device, claimed: bool = True) -> Any:
+def executable(
+    closed: ClosedJaxpr, name: str, device: Device, claimed: bool = True, donated: tuple[int, ...] = ()
+) -> Any:
     """A program as the device's backend takes it; not ``claimed``, no custom calls are made for it."""
-    options = CompileOptions(effort="fast")
+    options = CompileOptions(effort="fast", donated=donated)
     if device.backend.way != "compiler":
         return device.backend.compile_program(closed, options, [device])
     custom_calls = device.backend.capabilities.custom_calls if claimed else ()
-    return device.backend.compile(lower(closed, name, custom_calls=custom_calls), options, [device])
+    text = lower(closed, name, dict.fromkeys(donated), custom_calls=custom_calls)
+    return device.backend.compile(text, options, [device])
 
 
 def on_device(case: Case, device: Device) -> list[np.ndarray]:
@@ -150,7 +155,7 @@ def on_device(case: Case, device: Device) -> list[np.ndarray]:
     else:
         arrays = [ConcreteArray(a, x) for a, x in zip(case.avals, case.operands, strict=True)]
         buffers = prepare(program(case), device, Options(case.primitive.name, keep_unused=True))(arrays)
-    return _stored([np.asarray(device.host(b)) for b in buffers], program(case).out_avals)
+    return stored([np.asarray(device.host(b)) for b in buffers], program(case).out_avals)
 
 
 def _put(case: Case, device: Device) -> list[Any]:
@@ -167,7 +172,7 @@ def _spelled(aval: Aval) -> tuple[tuple[int, ...], np.dtype]:
     return as_compiled.shape, as_compiled.dtype
 
 
-def _stored(values: Sequence[np.ndarray], avals: Sequence[Any]) -> list[np.ndarray]:
+def stored(values: Sequence[np.ndarray], avals: Sequence[Any]) -> list[np.ndarray]:
     """Results as they are stored on the host."""
     pairs = zip(values, avals, strict=True)
     return [a.dtype.from_compiler(x) if dtypes.is_key(a.dtype) else x for x, a in pairs]
@@ -200,7 +205,7 @@ def scale_of(case: Case) -> float:
     Where many are added in every result, as in a Fourier transform, what they add up to as a rule.
     """
     if not case.primitive.accumulates:
-        return 0.0
+        return oracles.ROOTS.get(case.primitive.name, 0.0)
     sizes = [np.abs(x).astype(np.float64) for x in case.operands if dtypes.is_inexact(x.dtype) and x.size]
     greatest = max((float(np.max(s[np.isfinite(s)], initial=0.0)) for s in sizes), default=0.0)
     return greatest * (1.0 if case.primitive.growth is None else case.primitive.growth(**case.params))
@@ -222,6 +227,8 @@ def assert_same(case: Case, got: Sequence[np.ndarray], expected: Sequence[np.nda
     for g, e in zip(got, expected, strict=True):
         assert g.shape == e.shape, f"{case.id}: shape {g.shape}, not {e.shape}"
         assert g.dtype == e.dtype, f"{case.id}: dtype {g.dtype}, not {e.dtype}"
+        truth = g.dtype != bool or not g.size or int(np.ascontiguousarray(g).view(np.uint8).max()) <= 1
+        assert truth, f"{case.id}: a truth value is stored as a byte that is neither 0 nor 1"
     assert_within(case, determined_host(case, got), determined_host(case, expected), budget)
 
 
@@ -287,9 +294,9 @@ def derived(trial: Trial) -> None:
     case, device = trial.case, trial.device
     assert device is not None
     closed = decomposition(case.primitive, case.avals, case.params)
-    executable = _compile(closed, case.primitive.name, device, claimed=False)
-    buffers = executable.run(_put(case, device))
-    got = _stored([np.asarray(device.host(b)) for b in buffers], closed.out_avals)
+    built = executable(closed, case.primitive.name, device, claimed=False)
+    buffers = built.run(_put(case, device))
+    got = stored([np.asarray(device.host(b)) for b in buffers], closed.out_avals)
     assert_same(case, got, reference(case), budget_of(case, trial.declared))
 
 

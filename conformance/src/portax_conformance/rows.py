@@ -10,7 +10,7 @@ import dataclasses
 import fnmatch
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import portax as px
@@ -25,12 +25,16 @@ from portax_conformance import (
     compositions,
     constants,
     declarations,
+    device_laws,
     exhaustive,
+    extremes,
     grids,
     laws,
+    lengths,
     memory,
     oracles,
     program_laws,
+    running_laws,
     spread_laws,
 )  # fmt: skip
 from portax_conformance.cases import BRING_UP, Case, cases_of, refusals_of
@@ -40,14 +44,20 @@ from portax_conformance.laws import Law, Trial
 
 LEVELS = ("L0", "L1", "L2", "L3")
 #: Laws of single transformations and of several, on one device.
-LAWS = (*laws.LAWS, *compositions.LAWS)
+LAWS = (*laws.LAWS, *running_laws.LAWS, *compositions.LAWS)
 #: Of those, the ones that judge more than one operation by itself.
-TRANSFORMED = ("eager", "tangent", "adjoint", "batch", *[law.name for law in compositions.LAWS])
+TRANSFORMED = (
+    "eager", "tangent", "adjoint", "batch",
+    *[law.name for law in (*running_laws.LAWS, *compositions.LAWS) if law.name not in running_laws.VALUES],
+)  # fmt: skip
 #: Families that are no primitive's.
 OTHERS = (
-    "open", "constant", "memory", "declared", "array", fuzz_cases.FAMILY,
+    "open", "constant", "memory", "declared", "device", "array", fuzz_cases.FAMILY,
     *[f"program-{p.name}" for p in program_laws.PROGRAMS],
 )  # fmt: skip
+
+#: Families that are no part of a run, by what their ids begin with: what gives their rows.
+ADDED: dict[str, Callable[[Sequence[str]], Iterable[Row]]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,9 +136,15 @@ def _of_primitive(primitive: Primitive, backends: Sequence[str]) -> Iterator[Row
     if primitive.reference is None:
         return
     compiles = {name: devices_of(name)[0].backend.compiles for name in backends}
-    for case in (*cases_of(primitive, laws.ALL), *oracles.cases(primitive)):
+    made = (*oracles.cases(primitive), *extremes.cases(primitive), *lengths.cases(primitive))
+    for case in (*cases_of(primitive, laws.ALL), *made):
         for law in LAWS:
-            if law.many != case.many or case.dtype not in law.full or not law.applies(case):
+            if (
+                law.many != case.many
+                or law.origin != case.origin
+                or case.dtype not in law.full
+                or not law.applies(case)
+            ):
                 continue
             plain = case.dtype in law.quick and law.quick_on(case)
             for name in backends if law.on_device else ("",):
@@ -136,7 +152,7 @@ def _of_primitive(primitive: Primitive, backends: Sequence[str]) -> Iterator[Row
                     yield Row(case.id, level_of(law, case), law.name, name,
                               functools.partial(_try_law, law, case, name), plain,
                               functools.partial(_missing, case, name))  # fmt: skip
-        if case.many:
+        if case.many or case.origin:
             continue
         for law, check, applies, full in spread_laws.LAWS:
             if case.dtype in full and applies(case):
@@ -199,6 +215,13 @@ def _memory(backends: Sequence[str]) -> Iterator[Row]:
         for sample, check in memory.CHECKS:
             yield Row(f"memory/{sample}/float32", "L2", "growth", name,
                       lambda check=check, name=name: check(devices_of(name)[0]), True)  # fmt: skip
+
+
+def _device(backends: Sequence[str]) -> Iterator[Row]:
+    for sample, law, check in device_laws.CHECKS:
+        for name in backends:
+            yield Row(f"device/{sample}", "L2", law, name, lambda check=check, name=name: check(devices_of(name)[0]),
+                      True)  # fmt: skip
 
 
 def _declared(backends: Sequence[str]) -> Iterator[Row]:
@@ -306,7 +329,9 @@ def family(first: str, backends: tuple[str, ...]) -> tuple[Row, ...]:
                 "declared": _declared,
                 fuzz_cases.FAMILY: _found,
                 exhaustive.FAMILY: _exhaustive,
+                "device": _device,
                 "array": _arrays,
+                **ADDED,
             }.get(first)
             found = list(_program(first, backends) if make is None else make(backends))  # nothing, of no such family
     return tuple(found)
@@ -364,7 +389,7 @@ def exhaustive_rows(backends: Sequence[str], level: str, only: Sequence[str] = (
 def reseed(seed: int) -> None:
     """Draw all data from another seed: rows that were made before are forgotten."""
     if cases.reseed(seed):
-        for known in (family, _by_id, oracles.cases, program_laws.expected):
+        for known in (family, _by_id, oracles.cases, extremes.cases, lengths.cases, program_laws.expected):
             known.cache_clear()
 
 
