@@ -16,20 +16,7 @@ from portax.errors import ArgumentError, BackendError
 from portax.runtime import targets
 
 ABACUS = """
-from types import SimpleNamespace
-from portax.backend import Backend, BackendError, Capabilities, Device, Executable, Targets, Tiling
-
-class Bead(Device):
-    platform, kind, host_memory = "abacus", "an abacus of beech", True
-    def __init__(self, backend, id):
-        self.backend, self.id = backend, id
-    def put(self, array, *, copy): return array
-    def host(self, buffer): return buffer
-    def wait(self, buffer): pass
-    def ready(self, buffer): return True
-    def delete(self, buffer): pass
-    def deleted(self, buffer): return False
-    def copy_to(self, buffer, device): return buffer
+from portax.backend import Backend, BackendError, Capabilities, Executable, HostDevice, MemoryUse, Targets, Tiling
 
 class Compiled(Executable):
     def __init__(self, program, devices):
@@ -39,8 +26,7 @@ class Compiled(Executable):
     def cost_analysis(self):
         return {"flops": 4096.0, "bytes accessed": 3072.0, "optimal_seconds": 2.5e-6}
     def memory_analysis(self):
-        return SimpleNamespace(argument_size_in_bytes=2048, output_size_in_bytes=12, alias_size_in_bytes=0,
-                               temp_size_in_bytes=0, generated_code_size_in_bytes=7)
+        return MemoryUse(2048, 12, 0, generated_code_size_in_bytes=7)
     def collectives(self):
         return {"all_reduce": (2, 1536)} if len(self.devices) > 1 else {}
     def report(self):
@@ -51,7 +37,7 @@ class Compiled(Executable):
 class Abacus(Backend):
     name, version = "abacus", "1"
     def __init__(self, count):
-        self._devices = tuple(Bead(self, i) for i in range(count))
+        self._devices = tuple(HostDevice(self, i, "an abacus of beech") for i in range(count))
     def devices(self): return self._devices
     @property
     def capabilities(self): return Capabilities(multi_device=True)

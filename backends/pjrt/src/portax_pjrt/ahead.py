@@ -21,6 +21,7 @@ from portax.backend import (
     Device,
     DeviceError,
     Executable,
+    HostDevice,
     ShapeDtype,
     Tiling,
 )
@@ -75,40 +76,21 @@ class AheadBackend(Backend):
         return list(buffer)
 
 
-class AheadDevice(Device):
+class AheadDevice(HostDevice):
     """A device that is not here. A buffer is a NumPy array, or a tuple of them where it lies on several."""
 
-    host_memory = True
-
     def __init__(self, backend: AheadBackend, raw: Any) -> None:
-        self.backend, self.raw, self.platform = backend, raw, backend.name
-        self.id, self.kind = raw.id, raw.device_kind  # of whichever host they would be, this process compiles for all
+        super().__init__(backend, raw.id, raw.device_kind)  # of whichever host: this process compiles for all of them
+        self.raw = raw
 
     def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
-        if array.dtype.name not in self.backend.capabilities.dtypes:
+        stored = self.backend.capabilities.dtypes
+        if array.dtype.name not in stored:
             raise BackendError(
                 wrong=f"{self.platform} devices do not store {array.dtype}",
-                fix=f"Convert it to one of: {', '.join(sorted(self.backend.capabilities.dtypes))}",
+                fix=f"Convert it to one of: {', '.join(sorted(stored))}",
             )
-        return array.copy() if copy else array
-
-    def host(self, buffer: Buffer) -> np.ndarray:
-        return buffer
-
-    def wait(self, buffer: Buffer) -> None:
-        return None
-
-    def ready(self, buffer: Buffer) -> bool:
-        return True
-
-    def delete(self, buffer: Buffer) -> None:
-        """Nothing to do: the memory goes with the last reference."""
-
-    def deleted(self, buffer: Buffer) -> bool:
-        return False
-
-    def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
-        return buffer
+        return super().put(array, copy=copy)
 
 
 class AheadExecutable(Executable):

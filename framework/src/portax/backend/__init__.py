@@ -25,10 +25,12 @@ from portax.runtime.contract import (
     ForeignType,
     HostCallback,
     Memory,
+    MemoryUse,
     ShapeDtype,
     Targets,
     Tiling,
 )
+from portax.runtime.host_devices import HostDevice
 from portax.runtime.processes import Coordination, Place, Watch
 
 __all__ = [
@@ -52,7 +54,9 @@ __all__ = [
     "ForeignFunction",
     "ForeignType",
     "HostCallback",
+    "HostDevice",
     "Memory",
+    "MemoryUse",
     "OutOfDeviceMemory",
     "Place",
     "ProcessError",

@@ -270,6 +270,27 @@ class Capabilities:
     host_fallback: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class MemoryUse:
+    """How much memory of each device one run of a program takes, in bytes.
+
+    Attributes
+    ----------
+    argument_size_in_bytes, output_size_in_bytes : int
+    temp_size_in_bytes : int
+        What else is held when most is held.
+    alias_size_in_bytes : int
+        What results share with arguments.
+    generated_code_size_in_bytes : int
+    """
+
+    argument_size_in_bytes: int
+    output_size_in_bytes: int
+    temp_size_in_bytes: int
+    alias_size_in_bytes: int = 0
+    generated_code_size_in_bytes: int = 0
+
+
 class Executable(abc.ABC):
     """A compiled program, bound to its devices.
 
@@ -310,8 +331,8 @@ class Executable(abc.ABC):
         and how many bytes each device has of their results. An operation in a loop counts once. Empty when unknown."""
         return {}
 
-    def memory_analysis(self) -> Any:
-        """An object with ``argument_size_in_bytes``, ``output_size_in_bytes``, ``temp_size_in_bytes``, or None."""
+    def memory_analysis(self) -> MemoryUse | Any | None:
+        """How much memory a run takes: a ``MemoryUse``, or what has its fields. None when unknown."""
         return None
 
     def report(self) -> str:

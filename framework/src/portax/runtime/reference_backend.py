@@ -12,42 +12,15 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.errors import BackendError, CompileError
-from portax.runtime.contract import Backend, Buffer, Capabilities, CompileOptions, Device, Executable
+from portax.runtime.contract import Backend, Capabilities, CompileOptions, Device, Executable
+from portax.runtime.host_devices import HostDevice
 
 
-class ReferenceDevice(Device):
-    """The host itself; a buffer is a NumPy array that nobody writes to."""
-
-    platform = "reference"
-    kind = "NumPy"
-    host_memory = True
+class ReferenceDevice(HostDevice):
+    """The host itself."""
 
     def __init__(self, backend: Backend, index: int) -> None:
-        self.backend, self.id = backend, index
-
-    def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
-        return array.copy() if copy else array
-
-    def host(self, buffer: Buffer) -> np.ndarray:
-        return buffer
-
-    def wait(self, buffer: Buffer) -> None:
-        return None
-
-    def ready(self, buffer: Buffer) -> bool:
-        return True
-
-    def delete(self, buffer: Buffer) -> None:
-        """Nothing to do: the memory goes with the last reference."""
-
-    def deleted(self, buffer: Buffer) -> bool:
-        return False
-
-    def copy_to(self, buffer: Buffer, device: Device) -> Buffer:
-        return buffer
-
-    def pointer(self, buffer: Buffer) -> int:
-        return buffer.ctypes.data
+        super().__init__(backend, index, "NumPy")
 
 
 class ReferenceBackend(Backend):

@@ -8,7 +8,6 @@ within a kernel. Of branches the dearest counts.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
@@ -17,40 +16,20 @@ from portax.backend.kernels.memory import rounded
 from portax.backend.kernels.plan import Plan, bytes_of
 from portax.backend.kernels.program import Value
 from portax.backend.kernels.schedule import Step
+from portax.runtime.contract import MemoryUse
 
 
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """How much of a device's memory one run of a program takes, in bytes.
+def memory_of(plan: Plan) -> MemoryUse:
+    """The memory of one run: it holds most of it when arguments, results and temporaries are what it holds.
 
-    Arguments, results and temporaries together are what is held when most is held, but for what is left over in the
-    blocks of the arguments.
-
-    Attributes
-    ----------
-    argument_size_in_bytes, output_size_in_bytes : int
-        A result that is an argument or another result has no memory of its own.
-    temp_size_in_bytes : int
-        What else is held, constants among it; blocks are larger than what lies in them by an eighth on average.
-    alias_size_in_bytes : int
-        None: what is donated is given back when the program ends.
-    generated_code_size_in_bytes : int
-        Not known before a driver has compiled it.
+    A result that is an argument or another result has no memory of its own. Blocks are larger than what lies in them,
+    by an eighth on average: that counts as a temporary, but for the arguments' blocks. Nothing is shared with
+    arguments, since what is donated is given back when the program ends.
     """
-
-    argument_size_in_bytes: int
-    output_size_in_bytes: int
-    temp_size_in_bytes: int
-    alias_size_in_bytes: int = 0
-    generated_code_size_in_bytes: int = 0
-
-
-def memory_of(plan: Plan) -> Memory:
-    """The memory of one run."""
     program = plan.program
     results = sum({v.number: bytes_of(v) for v in program.outputs if v.source is not None}.values())
     taken = _constants(plan) + _most(plan)
-    return Memory(sum([bytes_of(v) for v in program.inputs]), results, taken - results)
+    return MemoryUse(sum([bytes_of(v) for v in program.inputs]), results, taken - results)
 
 
 def _constants(plan: Plan) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portax.backend.kernels import maps, reductions, scatters, sorts
-from portax.backend.kernels.analysis import Memory, costs_of, memory_of
+from portax.backend.kernels.analysis import costs_of, memory_of
 from portax.backend.kernels.emit import RULES, Functions, numbers_of
 from portax.backend.kernels.launcher import Launcher
 from portax.backend.kernels.memory import Block, Pool
@@ -25,7 +25,16 @@ from portax.backend.kernels.schedule import CUSTOM
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr
 from portax.errors import CompileError, DeletedArrayError, GapError
-from portax.runtime.contract import Backend, Buffer, Capabilities, CompileOptions, Device, Executable, ShapeDtype
+from portax.runtime.contract import (
+    Backend,
+    Buffer,
+    Capabilities,
+    CompileOptions,
+    Device,
+    Executable,
+    MemoryUse,
+    ShapeDtype,
+)
 
 assert maps and reductions and scatters and sorts  # their rules are registered
 
@@ -191,7 +200,7 @@ class KernelExecutable(Executable):
     def cost_analysis(self) -> Mapping[str, float]:
         return costs_of(self.plan, self.functions)
 
-    def memory_analysis(self) -> Memory:
+    def memory_analysis(self) -> MemoryUse:
         return memory_of(self.plan)
 
     def report(self) -> str:

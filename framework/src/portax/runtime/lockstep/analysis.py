@@ -6,29 +6,17 @@ memory comes on top. As everywhere, a turn of a loop counts once, and of branche
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from portax.core.aval import Aval
 from portax.core.dtypes import KeyDtype
-from portax.runtime.contract import Device, Executable
+from portax.runtime.contract import Device, Executable, MemoryUse
 from portax.runtime.lockstep.claimed import asked
 from portax.runtime.lockstep.cutting import Lockstep
 from portax.runtime.lockstep.loops import Branch, Repetition, Turns
 from portax.runtime.lockstep.steps import Exchange, First, Segment, Step
-
-
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """How much memory of each device a run takes, in bytes; together it is what is held when most is held."""
-
-    argument_size_in_bytes: int
-    output_size_in_bytes: int
-    temp_size_in_bytes: int
-    alias_size_in_bytes: int = 0
-    generated_code_size_in_bytes: int = 0
 
 
 class SteppedExecutable(Executable):
@@ -57,13 +45,13 @@ class SteppedExecutable(Executable):
             found[kind] = count + 1, sizes + size
         return found
 
-    def memory_analysis(self) -> Memory | None:
+    def memory_analysis(self) -> MemoryUse | None:
         most = _most(self.lockstep)
         if most is None:
             return None
         arguments = sum([_bytes(v.aval) for v in self.lockstep.inputs])
         results = sum([_bytes(v.aval) for v in self.lockstep.outputs])
-        return Memory(arguments, results, max(most - arguments - results, 0))
+        return MemoryUse(arguments, results, max(most - arguments - results, 0))
 
     def report(self) -> str:
         return "\n".join(_told(self.lockstep))
