@@ -44,10 +44,18 @@ def test_a_call_is_the_same_work_on_both_sides(side):
 
 
 def test_rows_are_judged_by_the_median_of_ratios_or_by_their_own():
-    row = devices.Row("a", 1.05, rounds=[[1.0, 1.0], [3.0, 2.0], [1.0, 2.0]])
+    row = devices.Row("a", 1.05, 1.0, rounds=[[1.0, 1.0], [3.0, 2.0], [1.0, 2.0]])
     assert row.ratios() == [0.5, 1.0, 1.5] and not row.over()
-    assert devices.Row("b", 0.4, rounds=[[1.0, 2.0]]).over()
-    assert not devices.Row("alone", 0.4, rounds=[[1.0]]).over()
-    assert devices.Row("own", 1.5, rounds=[[3.0, 1.0]], own=3.0).over()
-    failed = devices.cells(devices.Row("c", 1.0, trouble="no"), 2)
+    assert devices.Row("b", 0.4, 0.2, rounds=[[1.0, 2.0]]).over()
+    assert not devices.Row("alone", 0.4, 0.2, rounds=[[1.0]]).over()
+    assert devices.Row("own", 1.5, 1.1, rounds=[[3.0, 1.0]], own=3.0).over()
+    failed = devices.cells(devices.Row("c", 1.0, 0.9, trouble="no"), 2)
     assert "failed" in failed[3] and failed[1:3] == ["-", "-"]
+
+
+def test_a_row_says_whether_its_must_and_its_aim_are_met():
+    words = {ratio: devices.Row("a", 1.05, 0.9, rounds=[[ratio, 1.0]]).met() for ratio in (0.8, 1.0, 1.2)}
+    assert words == {0.8: "aim", 1.0: "yes", 1.2: "no"}
+    assert devices.Row("alone", 1.05, 0.9, rounds=[[1.0]]).met() == devices.Row("c", 1.0, 0.9, trouble="no").met() == ""
+    met = devices.cells(devices.Row("a", 1.05, 0.9, rounds=[[1.0, 1.0]]), 2)
+    assert met[-3:] == ["1.05", "0.9", "yes"] and len(met) == len(devices.table_of([], ["a", "b"], 1).columns)
