@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import portax as px
+from portax.errors import BackendError
 from portax_conformance import outcomes
 from portax_conformance.fuzz import saving
 from portax_conformance.fuzz.cases import effort_of, found_id, number_of, specimen_id
@@ -30,7 +31,7 @@ from portax_conformance.outcomes import Result
 from portax_conformance.workers import Pool
 
 #: Specimens given out at once, seconds that one may take, and bytes that a worker may hold.
-BATCH, LIMIT, MOST = 16, 60.0, 6 << 30
+BATCH, LIMIT, MOST = 16, 300.0, 6 << 30
 #: Seconds between lines that say how it goes.
 TELL = 30.0
 
@@ -90,6 +91,7 @@ class Campaign:
             pool = Pool(self.workers, LIMIT, MOST, 0, environment)
             small = Pool(1, LIMIT, MOST, 0, environment)
             try:
+                self._open(small)
                 for batches in self._batches(most):
                     for result in pool.run(batches):
                         self._heard(result, small, candidates)
@@ -102,6 +104,14 @@ class Campaign:
                 pool.close()
                 small.close()
                 self.seconds = time.monotonic() - began
+
+    def _open(self, pool: Pool) -> None:
+        """Raise where the driver does not open: nothing would be judged."""
+        (opened,) = pool.run([[f"open/devices/any/L0/open:{self.backend}"]])
+        if opened.bad:
+            raise BackendError(
+                wrong=f"{self.backend} does not open: {opened.words}", fix="See what happened with: portax doctor"
+            )
 
     def _batches(self, most: int | None) -> Iterator[list[list[str]]]:
         ids = (specimen_id(self.seed, n, self.backend) for n in (itertools.count() if most is None else range(most)))
@@ -125,7 +135,8 @@ class Campaign:
         except Exception:  # it is a finding that it cannot be written; the worker has said why
             specimen = None
         effort = effort_of(number)
-        if specimen is not None:
+        # What takes too long is kept as it is: each step of making it small would take as long again.
+        if specimen is not None and result.outcome != outcomes.TIMED_OUT:
             with px.enable_x64(True):
                 specimen = reduced(specimen, Question(small, candidates, self.backend, effort, result.outcome))
         known = next((f for f in self.findings if _signature(f.specimen) == _signature(specimen)), None)
