@@ -173,6 +173,34 @@ def _complex_before(b: Any, x: Any, y: Any, direction: str) -> Any:
     return b.binary("or", ahead, b.compare(x, x, "NE"))
 
 
+def _joined(b: Any, how: Any, x: Any, y: Any) -> Any:
+    return b.binary(how, x, y) if isinstance(how, str) else how(b, x, y)
+
+
+def _twice(b: Any, x: Any, axes: Any, first: Any, second: Any, kept: Any) -> Any:
+    """A reduction that XLA's devices cannot do between them, for several devices.
+
+    Over a divided axis XLA lets devices add, multiply and compare what each has, and refuses all else. Of a reduction
+    of two arrays it gathers what they have, and goes on with that. So the operand is reduced in another way beside.
+
+    Parameters
+    ----------
+    first, second : (name or body, value of no elements)
+    kept : name or body
+        Takes both results and gives the first, whatever they are; XLA does not know that.
+    """
+
+    def body(b: Any, x: Any, i: Any, y: Any, j: Any) -> Any:
+        return _joined(b, first[0], x, y), _joined(b, second[0], i, j)
+
+    return _joined(b, kept, *b.reduce((x, x), (first[1], second[1]), axes, body))
+
+
+def _for_several(b: Any, x: Any, axes: Any) -> bool:
+    """Whether a program is for several devices, of which each may have some of the elements that are reduced."""
+    return b.module.members is not None and math.prod(x.aval.shape[d] for d in axes) > 0
+
+
 class ReduceMax(Reduction):
     __doc__ = _EXTREME_DOC.format(word="greatest element", empty="-inf, the least integer, or False")
     name = "reduce_max"
@@ -184,8 +212,11 @@ class ReduceMax(Reduction):
         return lowest(dtype)
 
     def stablehlo(self, b: Any, x: Any, *, axes: Any, out_sharding: Any = None) -> Any:
-        op = complex_extreme("GT") if dtypes.is_complex(x.aval.dtype) else self.op
-        return b.reduce(x, self.identity(x.aval.dtype), axes, op)
+        dtype = x.aval.dtype
+        op = complex_extreme("GT") if dtypes.is_complex(dtype) else self.op
+        if dtypes.is_complex(dtype) and _for_several(b, x, axes):
+            return _twice(b, x, axes, (op, lowest(dtype)), (complex_extreme("LT"), highest(dtype)), op)
+        return b.reduce(x, self.identity(dtype), axes, op)
 
 
 class ReduceMin(Reduction):
@@ -204,8 +235,11 @@ class ReduceMin(Reduction):
         return flip(reduce_max(flip(x), axes=axes))
 
     def stablehlo(self, b: Any, x: Any, *, axes: Any, out_sharding: Any = None) -> Any:
-        op = complex_extreme("LT") if dtypes.is_complex(x.aval.dtype) else self.op
-        return b.reduce(x, self.identity(x.aval.dtype), axes, op)
+        dtype = x.aval.dtype
+        op = complex_extreme("LT") if dtypes.is_complex(dtype) else self.op
+        if dtypes.is_complex(dtype) and _for_several(b, x, axes):
+            return _twice(b, x, axes, (op, highest(dtype)), (complex_extreme("GT"), lowest(dtype)), op)
+        return b.reduce(x, self.identity(dtype), axes, op)
 
 
 def lowest(dtype: Any) -> Any:
@@ -288,6 +322,14 @@ class ReduceAnd(Reduction):
 
     def weak_type(self, *avals: Aval, **params: Any) -> bool:
         return False
+
+    def stablehlo(self, b: Any, x: Any, *, axes: Any, out_sharding: Any = None) -> Any:
+        dtype = x.aval.dtype
+        if _for_several(b, x, axes) and (dtype != dtypes.bool_ or self.op == "xor"):
+            # A bit that is set in all is set in some; one that is set in an odd number is set in some.
+            other, kept = (reduce_and, "or") if self.op == "or" else (reduce_or, "and")
+            return _twice(b, x, axes, (self.op, self.identity(dtype)), (other.op, other.identity(dtype)), kept)
+        return b.reduce(x, self.identity(dtype), axes, self.op)
 
     def identity(self, dtype: Any) -> Any:
         return True if dtype == dtypes.bool_ else -1 if dtypes.is_signed(dtype) else int(dtypes.iinfo(dtype).max)
