@@ -158,9 +158,18 @@ class ShardMap(ProgramCall):
         def written(specs: Sequence[Names]) -> list[list[Any]]:
             return [[tuple(map(str, names)) for names in spec] for spec in specs]
 
+        # XLA loses sight of a region of which all operands are empty. So those are made within.
+        given = [v.aval.size > 0 for v in values]
+
+        def region(b: Any, *xs: Any) -> Any:
+            rest = iter(xs)
+            return lower_closed(
+                b, jaxpr, [next(rest) if g else b.full(a.shape, 0, a.dtype) for g, a in zip(given, parts, strict=True)]
+            )
+
         return divided.manual_computation(
-            b, grid, [str(n) for n in manual], values, written(in_specs), parts, written(out_specs), wholes,
-            lambda b, *xs: lower_closed(b, jaxpr, xs),
+            b, grid, [str(n) for n in manual], _chosen(values, given), written(_chosen(in_specs, given)),
+            _chosen(parts, given), written(out_specs), wholes, region,
         )  # fmt: skip
 
     def shardings_of_results(self, params: dict[str, Any], ranks: Sequence[int]) -> list[Any]:
