@@ -376,3 +376,74 @@ def test_the_text_of_a_program_says_how_it_is_divided():
     assert 'sdy.mesh @mesh = <["x"=4, "y"=2]>' in text
     assert '[{"x"}, {"y"}]' in text
     assert "mhlo.num_partitions = 8" in text
+
+
+# -- one device --------------------------------------------------------------------------------------------------------
+ON_ONE = {
+    "an operation": lambda lib, x, y: x + 1,
+    "beside an array that is nowhere": lambda lib, x, y: x + y,
+    "behind one": lambda lib, x, y: y + x,
+    "another shape": lambda lib, x, y: x.T,
+    "another rank": lambda lib, x, y: x.sum(0),
+    "a product": lambda lib, x, y: x @ x.T,
+    "made like it": lambda lib, x, y: lib.np.zeros_like(x),
+    "jit": lambda lib, x, y: lib.lib.jit(lambda x: x + 1)(x),
+    "jit of a total": lambda lib, x, y: lib.lib.jit(lambda x: x.sum())(x),
+    "jit of two": lambda lib, x, y: lib.lib.jit(lambda y, x: y + x)(y, x),
+    "a gradient in jit": lambda lib, x, y: lib.lib.jit(lib.lib.grad(lambda x: (x**2).sum()))(x),
+}
+
+
+@on_both
+@pytest.mark.parametrize("name", ON_ONE)
+def test_on_a_mesh_of_one_device_results_are_named_as_operands_are(where, name):
+    told = []
+    for lib, device in ((THEIRS, jax.devices()[0]), (OURS, DEVICES[where][0])):
+        mesh = lib.Mesh(np.array([device], object), ("i",))
+        x = lib.lib.device_put(numbers(4, 2), lib.NamedSharding(mesh, lib.P("i")))
+        out = ON_ONE[name](lib, x, lib.np.asarray(numbers(4, 2, seed=1)))
+        told.append((type(out.sharding).__name__, str(out.sharding.spec), out.committed, out.devices() == {device}))
+    assert told[0] == told[1]
+
+
+# -- a mesh without devices --------------------------------------------------------------------------------------------
+def test_a_program_for_a_mesh_without_devices_runs_on_those_that_take_the_places():
+    found = []
+    for lib, devices, mesh in (
+        (THEIRS, jax.devices()[:8], jax.sharding.AbstractMesh((8,), ("x",))),
+        (OURS, DEVICES["cpu"], portax.sharding.AbstractMesh((8,), ("x",))),
+    ):
+        x = lib.lib.ShapeDtypeStruct((8, 4), np.float32, sharding=lib.NamedSharding(mesh, lib.P("x")))
+        lowered = lib.lib.jit(lambda x: lib.np.sin(x).sum(1)).trace(x).lower(lowering_platforms=("cpu",))  # noqa: B023
+        assert 'sdy.mesh @mesh = <["x"=8]>' in lowered.as_text()
+        with pytest.raises((RuntimeError, portax.errors.ArgumentError), match="device_assignment"):
+            lowered.compile()
+        compiled = lowered.compile(device_assignment=tuple(devices))
+        concrete = lib.Mesh(np.array(devices, object), ("x",))
+        out = compiled(lib.lib.device_put(numbers(8, 4), lib.NamedSharding(concrete, lib.P("x"))))
+        found.append((np.asarray(out), len(out.devices())))
+    np.testing.assert_allclose(found[1][0], found[0][0], rtol=2e-5)
+    assert found[1][1] == found[0][1] == 8
+
+
+# -- keys ------------------------------------------------------------------------------------------------------------
+KEYS = {
+    "drawn from": lambda lib, k: lib.lib.vmap(lambda k: lib.lib.random.uniform(k, (3,)))(k),
+    "split": lambda lib, k: lib.lib.random.key_data(lib.lib.vmap(lib.lib.random.split)(k)),
+    "handed on": lambda lib, k: lib.lib.random.key_data(lib.lib.random.clone(k)),
+}
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_are_divided_like_other_arrays(name, impl):
+    theirs, ours = meshes("x8", "cpu")
+    found = []
+    for lib, mesh in ((THEIRS, theirs), (OURS, ours)):
+        keys = lib.lib.random.split(lib.lib.random.key(0, impl=impl), 8)
+        keys = lib.lib.device_put(keys, lib.NamedSharding(mesh, lib.P("x")))
+        assert [s.data.shape for s in keys.addressable_shards] == [(1,)] * 8
+        same = lib.lib.jit(lambda k: k)(keys)
+        assert len(same.devices()) == 8 and str(same.sharding.spec) in ("P('x',)", "PartitionSpec('x',)")
+        found.append(np.asarray(lib.lib.jit(lambda k: KEYS[name](lib, k))(keys)))  # noqa: B023
+    np.testing.assert_array_equal(found[1], found[0])
