@@ -36,6 +36,8 @@ ORDERS = (
 #: Of zeros of both signs, either is the greater.
 EITHER_ZERO = ("clamp", "max", "min", "reduce_max", "reduce_min", "cummax", "cummin", "scatter-max", "scatter-min",
                "reduce_window_max", "reduce_window_min")  # fmt: skip
+#: One operand, whatever comes out.
+CONVERSIONS = ("convert_element_type",)
 WHOLE = ("reduce_and", "reduce_or", "reduce_xor", "reduce_sum", "reduce_prod", "cumsum", "cumprod", "scatter-add")
 
 #: What a primitive gives at some of these numbers is not settled between devices, at these kinds of dtype.
@@ -82,13 +84,15 @@ def numbers(dtype: Any) -> np.ndarray:
 def without_denormals(x: np.ndarray) -> np.ndarray:
     """The numbers with the least normal one in place of what lies below it."""
     if dtypes.is_complex(x.dtype):
-        out = x.copy()
-        out.real, out.imag = without_denormals(x.real), without_denormals(x.imag)
+        out: Any = x.copy()
+        out.real, out.imag = without_denormals(np.real(x)), without_denormals(np.imag(x))
         return out
     if not dtypes.is_float(x.dtype):
         return x
     tiny = ml_dtypes.finfo(x.dtype).tiny
-    return np.where((np.abs(x) < tiny) & (x != 0), np.copysign(tiny, x), x).astype(x.dtype)
+    with np.errstate(invalid="ignore"):
+        below = (np.abs(x) < tiny) & (x != 0)
+    return np.where(below, np.copysign(tiny, x), x).astype(x.dtype)
 
 
 def _pairs(primitive: Elementwise, dtype: str, params: dict[str, Any], tail: str) -> Case:
@@ -122,6 +126,15 @@ def _filled(primitive: Primitive, dtype: str) -> list[Case]:
     return made
 
 
+def _converted(primitive: Primitive, dtype: str) -> list[Case]:
+    """All extreme numbers, with the parameters of each of its samples."""
+    found = numbers(dtypes.user_dtype(dtype, "extremes"))
+    return [
+        Case(primitive, Sample(found, **s.params), dtype, f"{primitive.name}/extreme-{label}/{dtype}", origin=EXTREME)
+        for label, s in drawn(primitive, dtype)
+    ]
+
+
 def _indexes(primitive: Primitive, operand: int) -> bool:
     """Whether an operand says where, not what."""
     where = {"gather": (1,), "scatter": (1,), "scatter-max": (1,), "scatter-min": (1,), "scatter-add": (1,)}
@@ -149,6 +162,8 @@ def cases(primitive: Primitive, names: tuple[str, ...] = ALL) -> list[Case]:
         whole = dtypes.kind(dtypes.user_dtype(dtype, "extremes")) in ("bool", "int", "uint")
         if primitive.name in (*MOVERS, *ORDERS) or (whole and primitive.name in WHOLE):
             made += _filled(primitive, dtype)
+        if primitive.name in CONVERSIONS:
+            made += _converted(primitive, dtype)
         if isinstance(primitive, Elementwise) and not primitive.mixed and _uniform(primitive, dtype):
             several = len(primitive.sample_params) > 1
             for i, params in enumerate(primitive.sample_params):

@@ -7,6 +7,7 @@ beyond a primitive's samples are judged here, too: extreme ones (``extremes``) a
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,12 +97,14 @@ def or_zero(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
     A few times the least normal number may be halved on the way.
     """
     if dtypes.is_complex(expected.dtype):
-        out = got.copy()
-        out.real, out.imag = or_zero(got.real, expected.real), or_zero(got.imag, expected.imag)
+        out: Any = got.copy()
+        out.real = or_zero(np.real(got), np.real(expected))
+        out.imag = or_zero(np.imag(got), np.imag(expected))
         return out
     if got.dtype != expected.dtype or got.shape != expected.shape:
         return got
-    below = np.abs(expected) < 4 * ml_dtypes.finfo(expected.dtype).tiny
+    with np.errstate(invalid="ignore"):
+        below = np.abs(expected) < 4 * ml_dtypes.finfo(expected.dtype).tiny
     return np.where(below & (got == 0), expected, got)
 
 
@@ -218,8 +221,18 @@ def _has_operands(case: Case) -> bool:
     return bool(case.operands)
 
 
-def _law(name: str, check: Callable[[Trial], None], applies: Callable[[Case], bool] = lambda case: True) -> Law:
-    return Law(name, check, True, ("float32",), RUN, applies=applies, quick_on=typical)
+def _law(
+    name: str,
+    check: Callable[[Trial], None],
+    applies: Callable[[Case], bool] = lambda case: True,
+    quick_on: Callable[[Case], bool] = typical,
+) -> Law:
+    return Law(name, check, True, ("float32",), RUN, applies=applies, quick_on=quick_on)
+
+
+def _some(case: Case) -> bool:
+    """One sample of every fourth primitive: these laws compile programs of their own."""
+    return typical(case) and zlib.crc32(case.primitive.name.encode()) % 4 == 0
 
 
 #: What finds the first failure among many rows cannot look among none.
@@ -239,6 +252,6 @@ LAWS = (
     ),
     _law("again", again, _has_operands),
     _law("layout", layout, _has_operands),
-    _law("inside", inside, _has_operands),
-    _law("rows", rows, lambda case: bool(case.operands) and case.primitive.name not in NO_ROWS),
+    _law("inside", inside, _has_operands, _some),
+    _law("rows", rows, lambda case: bool(case.operands) and case.primitive.name not in NO_ROWS, _some),
 )

@@ -20,6 +20,8 @@ from portax_conformance.runner import cores
 from portax_conformance.selection import rank
 from portax_conformance.workers import Pool, Worker, ask
 
+#: Seconds that a worker may take to list the cases.
+PATIENCE = 1800.0
 #: Families whose data are not drawn.
 FIXED = ("open", "constant", "memory", "declared", "device", "array")
 
@@ -28,7 +30,7 @@ def listed(backend: str, level: str, full: bool) -> list[str]:
     """The cases whose data are drawn, those with a known gap left out."""
     worker = Worker()
     try:
-        said = ask(worker, {"do": "list", "backend": backend, "level": level, "full": full, "only": []})
+        said = ask(worker, {"do": "list", "backend": backend, "level": level, "full": full, "only": []}, PATIENCE)
     finally:
         worker.close()
     if said.get("died") or said["closed"]:

@@ -27,7 +27,7 @@ from portax_conformance.runner import cores
 from portax_conformance.worker import PRELOAD
 from portax_conformance.workers import Pool
 
-FILE, PAGE = "mutants.json", "mutants.md"
+FILE, PAGE, TABLE = "mutants.json", "mutants.md", "mutants.tsv"
 #: Of a quick run, what share must be killed; a whole one kills all.
 SHARE = 0.99
 #: Seconds that a mutant may take in all.
@@ -126,13 +126,20 @@ def figures(table: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write(folder: str, content: dict[str, Any]) -> list[str]:
-    """The report, as JSON and as a page."""
+    """The report: as JSON, as a page of figures, and as a table of every mutant and what killed it."""
     os.makedirs(folder, exist_ok=True)
-    places = [os.path.join(folder, name) for name in (FILE, PAGE)]
-    with open(places[0], "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-    with open(places[1], "w", encoding="utf-8") as file:
-        file.write(page(content))
+    columns = ("mutant", "killed", "case", "seconds", "tried", "fault", "words")
+    rows = [columns, *[[row[name] for name in columns] for row in content["mutants"]]]
+    texts = {
+        FILE: json.dumps(content, indent=1),
+        PAGE: page(content),
+        TABLE: "".join("\t".join(str(x).replace("\t", " ").replace("\n", " ") for x in row) + "\n" for row in rows),
+    }
+    places: list[str] = []
+    for name, text in texts.items():
+        places.append(os.path.join(folder, name))
+        with open(places[-1], "w", encoding="utf-8") as file:
+            file.write(text)
     return places
 
 
@@ -143,7 +150,7 @@ def write(folder: str, content: dict[str, Any]) -> list[str]:
 @click.option("--full", "effort", flag_value="full", help="Every mutant, and every case where it takes one.")
 @click.option("--only", multiple=True, metavar="PATTERN",
               help="The mutants whose name this is, as file names are (sort.*), or is part of; may be repeated.")
-@click.option("--report", "folder", metavar="DIR", help=f"Write {FILE} and {PAGE} there.")
+@click.option("--report", "folder", metavar="DIR", help=f"Write {FILE}, {PAGE} and {TABLE} there.")
 @click.option("--list", "listing", is_flag=True, help="Say what there is, and try nothing.")
 @click.option("--workers", type=click.IntRange(min=1), default=cores, metavar="N", help="One for each core by default.")
 @click.pass_context

@@ -15,7 +15,7 @@ from portax_conformance.mutants.fault import Hooks
 MOVED = ("device", "constant", "array", "memory")
 
 
-def _aborts(right: Any, world: dict[str, Any], x: np.ndarray, copy: bool) -> np.ndarray:
+def _aborts(right: Any, world: dict[Any, Any], x: np.ndarray, copy: bool) -> np.ndarray:
     if not x.size:
         os.abort()
     return right(x, copy)
@@ -29,7 +29,7 @@ def _put(f: Any) -> Any:
 def _read(f: Any) -> Any:
     """What comes back is another array."""
 
-    def host(right: Any, world: dict[str, Any], buffer: Any) -> np.ndarray:
+    def host(right: Any, world: dict[Any, Any], buffer: Any) -> np.ndarray:
         out = right(buffer)
         return np.array(f(out)).astype(out.dtype).reshape(out.shape)
 
@@ -42,7 +42,7 @@ def _in_memory_order(x: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(x, x.shape, np.empty(x.shape, x.dtype).strides).copy()
 
 
-def _never_copied(right: Any, world: dict[str, Any], x: np.ndarray, copy: bool) -> np.ndarray:
+def _never_copied(right: Any, world: dict[Any, Any], x: np.ndarray, copy: bool) -> np.ndarray:
     return right(x, False)
 
 
@@ -95,7 +95,7 @@ def _through(name: str, wide: tuple[str, ...]) -> Any:
 
 
 def _parts_swapped(x: np.ndarray) -> np.ndarray:
-    return (x.imag + 1j * x.real).astype(x.dtype) if dtypes.is_complex(x.dtype) else x
+    return (np.imag(x) + 1j * np.real(x)).astype(x.dtype) if dtypes.is_complex(x.dtype) else x
 
 
 def _flat(x: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def _high_rank(x: np.ndarray) -> np.ndarray:
     return x.ravel(order="F").reshape(x.shape) if x.ndim > 4 else x
 
 
-def _empty_lost(right: Any, world: dict[str, Any], buffer: Any) -> np.ndarray:
+def _empty_lost(right: Any, world: dict[Any, Any], buffer: Any) -> np.ndarray:
     out = right(buffer)
     if not out.size:
         raise MemoryError("a buffer of 0 bytes")
@@ -124,20 +124,20 @@ def _narrow_packed(x: np.ndarray) -> np.ndarray:
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------
-def _never_deleted(right: Any, world: dict[str, Any], buffer: Any) -> None:
+def _never_deleted(right: Any, world: dict[Any, Any], buffer: Any) -> None:
     return None
 
 
-def _always_there(right: Any, world: dict[str, Any], buffer: Any) -> bool:
+def _always_there(right: Any, world: dict[Any, Any], buffer: Any) -> bool:
     return False
 
 
-def _read_after_end(right: Any, world: dict[str, Any], buffer: Any) -> np.ndarray:
+def _read_after_end(right: Any, world: dict[Any, Any], buffer: Any) -> np.ndarray:
     """A deleted buffer gives zeros, and no error."""
     return right(buffer) if buffer.array is not None else np.zeros(64, np.float32)
 
 
-def _run_after_end(right: Any, world: dict[str, Any], buffers: Any) -> list[np.ndarray]:
+def _run_after_end(right: Any, world: dict[Any, Any], buffers: Any) -> list[np.ndarray]:
     """The error of a deleted argument is swallowed: the program runs on what memory holds."""
     try:
         return right(buffers)
@@ -145,28 +145,28 @@ def _run_after_end(right: Any, world: dict[str, Any], buffers: Any) -> list[np.n
         return [np.zeros(64, np.float32) if b.array is None else b.array for b in buffers]
 
 
-def _shared_copy(right: Any, world: dict[str, Any], buffer: Any, device: Any) -> Any:
+def _shared_copy(right: Any, world: dict[Any, Any], buffer: Any, device: Any) -> Any:
     return buffer
 
 
-def _copy_of_zeros(right: Any, world: dict[str, Any], buffer: Any, device: Any) -> Any:
+def _copy_of_zeros(right: Any, world: dict[Any, Any], buffer: Any, device: Any) -> Any:
     copy = right(buffer, device)
     if device is not device.backend.devices()[0]:
         copy.array = np.zeros_like(copy.array)
     return copy
 
 
-def _donates_nothing(right: Any, world: dict[str, Any], buffers: Any) -> None:
+def _donates_nothing(right: Any, world: dict[Any, Any], buffers: Any) -> None:
     return None
 
 
-def _deletes_twice(right: Any, world: dict[str, Any], buffer: Any) -> None:
+def _deletes_twice(right: Any, world: dict[Any, Any], buffer: Any) -> None:
     if buffer.array is None:
         raise DeletedArrayError(wrong="a buffer was deleted twice", fix="Delete it once")
     right(buffer)
 
 
-def _donated_early(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _donated_early(right: Any, world: dict[Any, Any], values: Any) -> Any:
     """The first result is written into the last argument's memory, where it fits, before others have read that."""
     outs = right(values)
     for y in reversed(values):
@@ -177,7 +177,7 @@ def _donated_early(right: Any, world: dict[str, Any], values: Any) -> Any:
     return outs
 
 
-def _result_memory(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _result_memory(right: Any, world: dict[Any, Any], values: Any) -> Any:
     """Results of all programs of one shape share one block of memory."""
     outs = right(values)
     made = []
@@ -189,7 +189,7 @@ def _result_memory(right: Any, world: dict[str, Any], values: Any) -> Any:
     return made
 
 
-def _cached_by_shape(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _cached_by_shape(right: Any, world: dict[Any, Any], values: Any) -> Any:
     """What ran last for arguments of these shapes is given again."""
     key = tuple([(x.shape, x.dtype) for x in values])
     if key not in world:
@@ -197,14 +197,14 @@ def _cached_by_shape(right: Any, world: dict[str, Any], values: Any) -> Any:
     return [x.copy() for x in world[key]]
 
 
-def _every_other(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _every_other(right: Any, world: dict[Any, Any], values: Any) -> Any:
     """Every other run is not waited for: what is read is the zeros that were there."""
     world["runs"] = world.get("runs", 0) + 1
     outs = right(values)
     return [np.zeros_like(x) for x in outs] if world["runs"] % 2 == 0 else outs
 
 
-def _unlocked(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _unlocked(right: Any, world: dict[Any, Any], values: Any) -> Any:
     """Arguments are kept in one place for all threads while a program runs."""
     world["values"] = values
     for _ in range(3):
@@ -220,18 +220,18 @@ def pause() -> None:
     time.sleep(0.001)
 
 
-def _leaks(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _leaks(right: Any, world: dict[Any, Any], values: Any) -> Any:
     outs = right(values)
     world.setdefault("held", []).extend([np.ones(x.nbytes, np.uint8) for x in outs if x.nbytes > 1 << 16])
     return outs
 
 
-def _holds(right: Any, world: dict[str, Any], x: np.ndarray, copy: bool) -> np.ndarray:
+def _holds(right: Any, world: dict[Any, Any], x: np.ndarray, copy: bool) -> np.ndarray:
     world.setdefault("held", []).append(np.ones(x.nbytes, np.uint8) if x.nbytes > 1 << 16 else None)
     return right(x, copy)
 
 
-def _nondeterministic(right: Any, world: dict[str, Any], values: Any) -> Any:
+def _nondeterministic(right: Any, world: dict[Any, Any], values: Any) -> Any:
     """Every third run differs in the last bit."""
     world["runs"] = world.get("runs", 0) + 1
     outs = right(values)

@@ -21,8 +21,8 @@ FLOATS = ("float32", "float64", "bfloat16", "float16", "complex64", "complex128"
 def _parts(x: np.ndarray, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """``f`` of a float array, or of both parts of a complex one; others as they are."""
     if dtypes.is_complex(x.dtype):
-        out = np.array(x)
-        out.real, out.imag = f(out.real.copy()), f(out.imag.copy())
+        out: Any = np.array(x)
+        out.real, out.imag = f(np.real(x).copy()), f(np.imag(x).copy())
         return out
     return np.asarray(f(x)).astype(x.dtype) if dtypes.is_float(x.dtype) else x
 
@@ -150,7 +150,7 @@ def truth_as_255(call: Call) -> Arrays:
 
 
 def imaginary_lost(call: Call) -> Arrays:
-    return [np.asarray(x.real).astype(x.dtype) if dtypes.is_complex(x.dtype) else x for x in call()]
+    return [np.asarray(np.real(x)).astype(x.dtype) if dtypes.is_complex(x.dtype) else x for x in call()]
 
 
 def conjugated(call: Call) -> Arrays:

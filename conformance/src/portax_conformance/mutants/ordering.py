@@ -213,7 +213,7 @@ def _half_compared(call: Call) -> Arrays:
     x, y = call.operands
     if not dtypes.is_complex(x.dtype):
         return call()
-    return call.right([x.real.copy(), y.real.copy()], call.params)
+    return call.right([np.real(x).copy(), np.real(y).copy()], call.params)
 
 
 def _within(call: Call) -> Arrays:

@@ -26,7 +26,7 @@ into the zoo only where they were seen to change a result.
 $ portax-conformance mutants --quick             # a sample of every primitive: at least 99 % must be killed
 $ portax-conformance mutants --full              # every mutant: all must be killed
 $ portax-conformance mutants --only 'sort.*'     # those of one primitive
-$ portax-conformance mutants --report DIR        # mutants.json, and this page
+$ portax-conformance mutants --report DIR        # mutants.json, this page, and mutants.tsv: what killed each
 ```
 
 How a mutant is written, and how to add one, stands in `portax_conformance.mutants`: a row with a name, words, a

@@ -195,7 +195,7 @@ def _imaginary_product_lost(call: Call) -> Arrays:
     (out,) = call()
     if not dtypes.is_complex(x.dtype):
         return [out]
-    (cross,) = call.right([(1j * x.imag).astype(x.dtype), (1j * y.imag).astype(y.dtype)], call.params)
+    (cross,) = call.right([(1j * np.imag(x)).astype(x.dtype), (1j * np.imag(y)).astype(y.dtype)], call.params)
     return [(out - cross).astype(out.dtype)]
 
 

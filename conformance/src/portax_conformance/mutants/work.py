@@ -69,7 +69,7 @@ def _unstrided(x: np.ndarray) -> np.ndarray:
         return x
     if min(x.strides) > 0:
         return np.lib.stride_tricks.as_strided(x, x.shape, np.empty(x.shape, x.dtype).strides)
-    return np.flip(x, [i for i, step in enumerate(x.strides) if step < 0]) if min(x.strides) < 0 else x
+    return np.flip(x, tuple([i for i, step in enumerate(x.strides) if step < 0])) if min(x.strides) < 0 else x
 
 
 def strided(call: Call) -> Arrays:

@@ -57,7 +57,7 @@ NO_KERNEL: dict[str, str] = {
 #: Of many rows at once another primitive is made: no program has a long result of these.
 SHORT = (
     "cond", "custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "composite", "checkpoint", "shard_map",
-    "sharding_constraint", "custom_linear_solve", "jit",
+    "sharding_constraint", "custom_linear_solve", "jit", "reduce_window",
 )  # fmt: skip
 #: What nobody can tell from the correct driver, though bits may differ, and why: by names of primitives, and of faults.
 SAME: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (

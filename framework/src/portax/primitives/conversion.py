@@ -139,9 +139,13 @@ def _convert_reference(x: np.ndarray, *, new_dtype: Any, weak_type: bool = False
     return converted(x, new_dtype)
 
 
-def _convert_tangent(
-    t: Any, out: Any, x: Any, *, new_dtype: Any, weak_type: bool = False, sharding: Any = None
-) -> Any:
+def _convert_stablehlo(b: Any, x: Any, *, new_dtype: Any, weak_type: bool = False, sharding: Any = None) -> Any:
+    if new_dtype == dtypes.bool_ and dtypes.is_complex(x.aval.dtype):  # a compiler's conversion looks at the real part
+        return b.compare(x, b.full(x.aval.shape, 0, x.aval.dtype), "NE")
+    return b.convert(x, new_dtype)
+
+
+def _convert_tangent(t: Any, out: Any, x: Any, *, new_dtype: Any, weak_type: bool = False, sharding: Any = None) -> Any:
     if not dtypes.is_inexact(new_dtype):
         return None
     return convert_element_type(t, new_dtype=new_dtype, weak_type=weak_type, sharding=sharding)
@@ -161,7 +165,7 @@ convert_element_type = registry.add(
         derivatives=[_convert_tangent],
         transpose=_convert_transpose,
         linear_in=(0,),
-        stablehlo=lambda b, x, new_dtype, weak_type=False, sharding=None: b.convert(x, new_dtype),
+        stablehlo=_convert_stablehlo,
         budget={"default": 0, "float16": 1, "bfloat16": 1},
         required=True,
     )
@@ -415,7 +419,8 @@ def _nextafter_steps(x: Any, y: Any) -> Any:
     tiny = bitcast_convert_type(broadcast_to(one, shape), new_dtype=x.dtype)
     stepped = select_n(eq(x, zero), stepped, select_n(lt(y, zero), tiny, neg(tiny)))
     stepped = select_n(eq(x, y), stepped, y)
-    return select_n(ne(add(x, y), add(x, y)), stepped, add(x, y))
+    stepped = select_n(ne(x, x), stepped, x)
+    return select_n(ne(y, y), stepped, y)
 
 
 nextafter = registry.add(
