@@ -141,7 +141,7 @@
     cell.focus();
   }
   dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); });
-  addEventListener("scroll", hide, { passive: true });
+  addEventListener("scroll", hide, { capture: true, passive: true });
 
   // -- commands are copied; on paper everything is open
   for (const button of all(".copy")) button.hidden = !navigator.clipboard;
