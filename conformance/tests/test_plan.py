@@ -15,7 +15,7 @@ import portax.numpy as pnp
 from portax.backend.eager import EagerBackend, Library, numpy_like
 from portax.core.primitive import registry
 from portax.runtime import plugins
-from portax_conformance import coverage, plan, uses
+from portax_conformance import coverage, plan, rows, uses
 from portax_conformance.cli import main
 from portax_conformance.plan import Lacking, Step, plan_of, steps_of
 
@@ -85,6 +85,14 @@ def test_the_plan_of_a_driver_names_what_it_lacks(found):
     works, functions = found.functions
     assert functions - works == sum(step.functions for step in found.steps) > 20
     assert found.dtypes == ["bool", "int32", "float32"] and "float64" in found.undeclared
+
+
+def test_a_case_whose_result_the_device_cannot_hold_is_unsupported(monkeypatch):
+    monkeypatch.setitem(plugins.installed().builtin, "in_part", InPart)
+    with px.enable_x64(True):
+        row = rows.find("complex/matrix/float32/L0/value:in_part")
+        assert row.lacks() == "complex64 is not declared"
+        assert not rows.find("add/matrix/float32/L0/value:in_part").lacks()
 
 
 def test_the_plan_is_printed(found, monkeypatch):

@@ -89,6 +89,16 @@ class Case:
         """What the primitive gave, as a list."""
         return list(out) if self.primitive.multiple_results else [out]
 
+    @functools.cached_property
+    def held(self) -> list[str]:
+        """Names of the dtypes that a device must have for it: of operands, as they are stored, and of results.
+
+        Keys among the results are left out: how they lie on a device is the driver's own.
+        """
+        outs = self.primitive.out_avals(tuple(self.avals), self.params)
+        given = [getattr(a.dtype, "storage", a.dtype) for a in self.avals]
+        return [d.name for d in (*given, *(a.dtype for a in outs if not dtypes.is_key(a.dtype)))]
+
     def again(self, name: str) -> list[np.ndarray]:
         """Other operands of the same avals: the sample, drawn from a seed of another name."""
         sample = drawn(self.primitive, self.dtype, name)[self.number][1]

@@ -174,7 +174,7 @@ def tried(level: str, declared: Collection[str]) -> tuple[list[str], list[Case]]
         found = [
             case
             for case in cases.cases(counted, lambda p: p.reference is not None and (p.required or not required))
-            if all(getattr(a.dtype, "storage", a.dtype).name in declared for a in case.avals)
+            if all(name in declared for name in case.held)
         ]
     return counted, found
 

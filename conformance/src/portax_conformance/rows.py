@@ -123,8 +123,7 @@ def _missing(case: Case, name: str) -> str:
     if not name:
         return ""
     claimed = devices_of(name)[0].backend.capabilities.dtypes
-    wanted = [getattr(a.dtype, "storage", a.dtype).name for a in case.avals]
-    return next((f"{dtype} is not declared" for dtype in wanted if dtype not in claimed), "")
+    return next((f"{dtype} is not declared" for dtype in case.held if dtype not in claimed), "")
 
 
 def _try_law(law: Law, case: Case, name: str) -> None:
