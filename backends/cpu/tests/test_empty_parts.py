@@ -37,3 +37,10 @@ def test_empty_operands_stand_beside_others_and_may_be_keys():
 def test_a_gradient_with_respect_to_nothing_is_nothing():
     f = px.shard_map(lambda x: (x * 2).sum(1), mesh=MESH, in_specs=P("i"), out_specs=P("i"))
     assert px.jit(px.grad(lambda x: f(x).sum()))(np.ones((2, 0), np.float32)).shape == (2, 0)
+
+
+def test_an_operation_with_a_program_within_may_stand_where_there_are_no_operands():
+    f = px.pmap(lambda x: px.lax.reduce_xor(x, (0,)) + px.lax.argmax(pnp.arange(6), 0, "int32"), devices=list(DEVICES))
+    assert f(np.ones((2, 3, 0), np.int32)).shape == (2, 0)
+    g = px.shard_map(lambda: px.lax.reduce_xor(pnp.arange(6), (0,))[None], mesh=MESH, in_specs=(), out_specs=P("i"))
+    assert px.jit(g)().tolist() == [1, 1]

@@ -163,8 +163,11 @@ def manual_computation(
     finally:
         module.manual = saved
     # `region` begins with the arguments of a block and ends in StableHLO's return; this region has its own forms.
-    head, _, rest = text.partition("^bb0(")
-    arguments, _, lines = rest.partition("):\n") if rest else ("", "", head.partition("{\n")[2])
+    # Without arguments it names no block; one that is named then is that of a region within.
+    if part_avals:
+        arguments, _, lines = text.partition("^bb0(")[2].partition("):\n")
+    else:
+        arguments, lines = "", text.partition("{\n")[2]
     kept, _, returned = lines.rpartition("stablehlo.return")
     # The specs speak of the manual axes alone: by the others, values stay cut as the compiler has them.
     further = len(manual) < len(grid.axes)
