@@ -133,6 +133,13 @@ def judge(
     ------
     measures.Off
     """
+    with np.errstate(all="ignore"):  # the numbers tried have NaN among them, of every payload
+        return _judge(primitive, params, x, got, budget, denormals)
+
+
+def _judge(
+    primitive: Elementwise, params: dict[str, Any], x: np.ndarray, got: np.ndarray, budget: float, denormals: bool
+) -> Tally:
     value = exact(primitive, x, params)
     far = off(got, value)
     meant = np.asarray(quietly(primitive.reference, x, **params))
