@@ -22,9 +22,9 @@ from portax.runtime.meshes import Mesh
 from portax.runtime.shardings import NamedSharding
 
 
-def _nothing_there(seat: Any, *_: Any, **__: Any) -> Any:
+def _nothing_there(self: Any, *_: Any, **__: Any) -> Any:
     raise errors.ArgumentError(
-        wrong=f"{seat} of an AbstractMesh was used as a device, and it is none",
+        wrong=f"{self} of an AbstractMesh was used as a device, and it is none",
         fix="Use a Mesh, which is made of devices, or compile for some: lowered.compile(device_assignment=devices)",
     )
 
@@ -43,7 +43,8 @@ class Seat(Device):
         self.id, self.kind, self.platform, self.backend = number, like.kind, like.platform, like.backend
         self.process_index = like.process_index
 
-    put = host = wait = ready = delete = deleted = copy_to = pointer = _nothing_there
+    put: Any = _nothing_there
+    host = wait = ready = delete = deleted = copy_to = pointer = put
 
     def __repr__(self) -> str:
         return f"place {self.id}"

@@ -144,15 +144,15 @@ def arrange(
         Those that take the places of meshes which have no devices.
     """
     asked: Sequence[Any] = wanted_in or [None] * len(where)
-    wanted_out = wanted_out or [None] * len(closed.out_avals)
+    outs: Sequence[Any] = wanted_out or [None] * len(closed.out_avals)
     named, abstract = named_by(closed)
     vacant = False
-    if abstract or any([_is_abstract(s) for s in (*where, *asked, *wanted_out)]):
+    if abstract or any([_is_abstract(s) for s in (*where, *asked, *outs)]):
         if chosen is None and named is not None:
             chosen = named.device_list
-        [where, asked, wanted_out], mesh, vacant = seats.take_seats([where, asked, wanted_out], abstract, chosen, name)
+        [where, asked, outs], mesh, vacant = seats.take_seats([where, asked, outs], abstract, chosen, name)
         named = named or mesh
-    mesh, members = _home(named, where, name, [s for s in [*asked, *wanted_out] if s is not None])
+    mesh, members = _home(named, where, name, [s for s in [*asked, *outs] if s is not None])
     if len(members) > 1 and not on_several(members):
         # A compiler finds out how arguments had best lie; here they go where the program cuts them anyway.
         asked = steps.with_wishes(closed, where, asked, members)
@@ -160,7 +160,7 @@ def arrange(
         home(_place(s, aval.ndim, mesh, members, name, wanted), aval.ndim)
         for s, aval, wanted in zip(where, closed.in_avals, asked, strict=True)
     ]
-    return Arrangement(mesh, members, places, wanted_out, where, vacant)
+    return Arrangement(mesh, members, places, outs, where, vacant)
 
 
 def _is_abstract(sharding: Any) -> bool:
@@ -394,6 +394,7 @@ def _kept_together(aval: Any, members: tuple[Device, ...]) -> Any:
     if not is_wide(aval.dtype):
         return None
     grid = grid_of(mesh_of_devices(members, ("device",)), members)
+    assert grid is not None
     return lambda module: divided.attribute(module, grid, divided.padded([None] * aval.ndim, aval.dtype))
 
 
