@@ -35,9 +35,9 @@ class While:
         carry = list(given[self.second :])
         del given
         while bool(self.host(cond([*before, *carry])[0])):
-            given = [*consts, *carry]
+            step = [*consts, *carry]
             carry.clear()
-            carry = body(given)
+            carry = body(step)
         return carry
 
 
@@ -72,9 +72,8 @@ class Scan:
         self.shapes = [stored(a)[0] for a in avals[self.second :]]
         self.library, self.made = library, params["jaxpr"].out_avals[self.carried :]
         rows = bool(self.shapes) or bool(self.made)
-        self.slice, self.reshape, self.concatenate = (
-            function(name) if rows else None for name in ("slice", "reshape", "concatenate")
-        )
+        needed: list[Any] = [function(name) if rows else None for name in ("slice", "reshape", "concatenate")]
+        self.slice, self.reshape, self.concatenate = needed
 
     def __call__(self, *given: Any) -> list[Any]:
         consts, carry = given[: self.first], list(given[self.first : self.second])

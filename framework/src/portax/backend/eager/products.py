@@ -27,8 +27,9 @@ def rounded(avals: Sequence[Aval], params: dict[str, Any]) -> ClosedJaxpr | None
         result = product_dtype(x, y) if wanted is None else wanted
 
         def by_algorithm(left: Any, right: Any) -> list[Any]:
-            given = [_cut(left, steps.left, steps.wide), _cut(right, steps.right, steps.wide)]
-            return [convert(_cut(_product(*given, numbers, steps.wide), steps.total, steps.wide), result)]
+            left, right = _cut(left, steps.left, steps.wide), _cut(right, steps.right, steps.wide)
+            out = _product(left, right, numbers, steps.wide)
+            return [convert(_cut(out, steps.total, steps.wide), result)]
 
         return stage_closed(by_algorithm, avals, "dot_general")
     if x == y:
