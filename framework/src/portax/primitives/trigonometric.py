@@ -173,13 +173,21 @@ def _infinite(x: Any, y: Any) -> Any:
 # between two infinities.
 
 
+def _asinh_of_difference(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """asinh(a b - c d), also where that is twice the greatest number: then by its half."""
+    half = sub(mul(mul(like(a, 0.5), a), b), mul(mul(like(a, 0.5), c), d))
+    large = gt(abs_(half), like(a, 1e9))
+    far = _with_sign_of(half, add(log(where(large, abs_(half), like(a, 1))), like(a, 2 * _LN2)))
+    return where(large, far, asinh(mul(like(a, 2), where(large, like(a, 0), half))))
+
+
 def _asin_parts(x: Any, y: Any) -> tuple[Any, Any]:
     one = like(x, 1)
     (a, b), (c, d) = _root_parts(sub(one, x), neg(y)), _root_parts(add(one, x), y)
     far = _infinite(x, y)
     return (
         where(far, atan2(x, y), atan2(x, sub(mul(a, c), mul(b, d)))),
-        where(far, like(x, math.inf), asinh(sub(mul(a, d), mul(b, c)))),
+        where(far, like(x, math.inf), _asinh_of_difference(a, d, b, c)),
     )
 
 
@@ -189,7 +197,7 @@ def _acos_parts(x: Any, y: Any) -> tuple[Any, Any]:
     far = _infinite(x, y)
     return (
         where(far, atan2(y, x), mul(like(a, 2), atan2(a, c))),
-        where(far, like(x, -math.inf), asinh(sub(mul(c, b), mul(d, a)))),
+        where(far, like(x, -math.inf), _asinh_of_difference(c, b, d, a)),
     )
 
 
@@ -364,7 +372,7 @@ def _acosh_parts(x: Any, y: Any) -> tuple[Any, Any]:
     (a, b), (c, d) = _root_parts(sub(x, one), y), _root_parts(add(x, one), y)
     far = _infinite(x, y)
     return (
-        where(far, like(x, math.inf), asinh(add(mul(a, c), mul(b, d)))),
+        where(far, like(x, math.inf), _asinh_of_difference(a, c, b, neg(d))),
         where(far, atan2(y, x), mul(like(a, 2), atan2(b, c))),
     )
 

@@ -82,8 +82,8 @@ class Dialect:
     index : str
         A signed integer of 64 bits.
     math : dict of (name, dtype name) to str
-        The functions of the language that take the place of a primitive. Only those that a formula of the toolkit's
-        own does not cover.
+        The functions of the language that take the place of a primitive: ``sqrt`` and ``fmod``, which give the number
+        nearest to what they mean, and so the same everywhere.
     lanes : int
         Into how many partial results a long reduction is divided. A power of two.
     items : int

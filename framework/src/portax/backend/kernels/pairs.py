@@ -122,16 +122,14 @@ def _signed_one(y: Any) -> Any:
     return where(lt(bits, like(bits, 0)), like(y, -1), like(y, 1))
 
 
-def _sin(x: Any, y: Any) -> tuple[Any, Any]:
-    flat = eq(y, like(y, 0))
-    p = where(flat, sin(x), mul(sin(x), registry["cosh"](y)))
-    return p, where(flat, y, mul(cos(x), registry["sinh"](y)))
+def _sin(z: Any) -> Any:
+    """``-i sinh(i z)``, which is mended at the edges already."""
+    w = registry["sinh"](complex_(neg(imag(z)), real(z)))
+    return complex_(imag(w), neg(real(w)))
 
 
-def _cos(x: Any, y: Any) -> tuple[Any, Any]:
-    flat = eq(y, like(y, 0))
-    p = where(flat, cos(x), mul(cos(x), registry["cosh"](y)))
-    return p, where(flat, neg(mul(sin(x), y)), neg(mul(sin(x), registry["sinh"](y))))
+def _cos(z: Any) -> Any:
+    return registry["cosh"](complex_(neg(imag(z)), real(z)))
 
 
 def _pow(z: Any, w: Any) -> Any:
@@ -155,5 +153,5 @@ def _atan2(y: Any, x: Any) -> Any:
 #: By primitive, a function of portax arrays.
 RULES: dict[str, Callable[..., Any]] = {
     "mul": _mul, "div": _div, "exp": by_parts(_exp), "log": by_parts(_log), "sqrt": by_parts(_sqrt),
-    "sin": by_parts(_sin), "cos": by_parts(_cos), "pow": _pow, "atan2": _atan2,
+    "sin": _sin, "cos": _cos, "pow": _pow, "atan2": _atan2,
 }  # fmt: skip

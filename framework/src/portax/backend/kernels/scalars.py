@@ -16,6 +16,7 @@ from portax.backend.kernels import formulas, pairs
 from portax.backend.kernels.nest import Element, Scalar
 from portax.core import dtypes
 from portax.core.aval import Aval
+from portax.core.config import enable_x64
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import Primitive
 from portax.errors import GapError
@@ -37,8 +38,8 @@ EXACT = {
     "shift_right_arithmetic": "shift_right_arithmetic",
 }  # fmt: skip
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
-#: Functions that the language is asked for, with numbers of 32 or 64 bits.
-FUNCTIONS = frozenset({"sqrt", "sin", "cos", "pow", "atan2"})
+#: Functions that the language is asked for, with numbers of 32 or 64 bits: it rounds them once.
+FUNCTIONS = frozenset({"sqrt"})
 
 
 def half(dtype: Any) -> bool:
@@ -73,8 +74,6 @@ def elementwise(
         (y,) = elementwise(em, primitive, params, [(x,) for x in wide], wide_avals, FLOAT32)
         return (em.op("round_half", out, y),)
     if name in FUNCTIONS:
-        if name == "pow":
-            scalars = [scalars[0], convert(em, (scalars[1],), out)[0]]
         return (em.op(name, out, *scalars),)
     return (em.call(primitive, params, scalars, _formula(primitive, own, avals, params), out),)
 
@@ -108,7 +107,9 @@ def _formula(primitive: Primitive, rule: Any, avals: Sequence[Aval], params: dic
     key = ("kernel formula", tuple(scalars), tuple(params.items()))
     known = primitive.derived.get(key)
     if known is None:
-        known = primitive.derived[key] = stage_closed(lambda *xs: [rule(*xs, **params)], scalars, primitive.name)
+        with enable_x64(True):  # integers of 64 bits are digits here, whatever the user's arrays may have
+            known = stage_closed(lambda *xs: [rule(*xs, **params)], scalars, primitive.name)
+        primitive.derived[key] = known
     return known
 
 
