@@ -170,13 +170,16 @@ def adjoint_tangent(trial: Trial) -> None:
         moved = [x if t is None else np.asarray(x + step * t).astype(x.dtype) for x, t in zip(xs, dots, strict=True)]
         return [np.asarray(host_value(x)) for x in f(*_arrays(*moved))]
 
-    values = zip(*(at(k * laws.STEP) for k in (1, -1, 2, -2)), strict=True)
-    for (a, b, c, e), back, t in zip(values, backs, got, strict=True):
-        limit = (8 * (a - b) - (c - e)) / (12 * laws.STEP)
-        found = np.zeros(limit.shape, limit.dtype) if t is None else np.asarray(host_value(t))
-        assert moves(Aval(found.shape, found.dtype)) and found.shape == np.asarray(host_value(back)).shape
-        size = 1 + float(np.abs(limit).max(initial=0)) + float(np.abs(a).max(initial=0))
-        np.testing.assert_allclose(found, limit, rtol=1e-5, atol=1e-6 * size, err_msg=case.id)
+    def check(step: float) -> None:
+        values = zip(*(at(k * step) for k in (1, -1, 2, -2)), strict=True)
+        for (a, b, c, e), back, t in zip(values, backs, got, strict=True):
+            limit = (8 * (a - b) - (c - e)) / (12 * step)
+            found = np.zeros(limit.shape, limit.dtype) if t is None else np.asarray(host_value(t))
+            assert moves(Aval(found.shape, found.dtype)) and found.shape == np.asarray(host_value(back)).shape
+            size = 1 + float(np.abs(limit).max(initial=0)) + float(np.abs(a).max(initial=0))
+            np.testing.assert_allclose(found, limit, rtol=1e-5, atol=1e-6 * size, err_msg=case.id)
+
+    laws.by_any_step(check)
 
 
 def adjoint_jitted(trial: Trial) -> None:

@@ -36,6 +36,8 @@ ORDERS = (
 #: Of zeros of both signs, either is the greater.
 EITHER_ZERO = ("clamp", "max", "min", "reduce_max", "reduce_min", "cummax", "cummin", "scatter-max", "scatter-min",
                "reduce_window_max", "reduce_window_min")  # fmt: skip
+#: Of most numbers they say the same: wherever they are tried, extreme ones are among the numbers.
+TESTS = ("is_finite",)
 #: One operand, whatever comes out.
 CONVERSIONS = ("convert_element_type",)
 WHOLE = ("reduce_and", "reduce_or", "reduce_xor", "reduce_sum", "reduce_prod", "cumsum", "cumprod", "scatter-add")
@@ -76,7 +78,8 @@ def numbers(dtype: Any) -> np.ndarray:
         )
     if kind == "float":
         info = ml_dtypes.finfo(dtype)
-        more = [0.5, -0.5, 1.5, 2.5, -2.5, 3.5, 7.0, float(info.tiny) / 2, -float(info.tiny) * 0.75]
+        small = float(np.log(float(info.tiny))) - 2  # of this an exponential is below the least normal number
+        more = [0.5, -0.5, 1.5, 2.5, -2.5, 3.5, 7.0, small, float(info.tiny) / 2, -float(info.tiny) * 0.75]
         return np.concatenate([found, np.array(more, dtype)])
     return found
 
@@ -115,13 +118,14 @@ def _filled(primitive: Primitive, dtype: str) -> list[Case]:
     wanted = dtypes.user_dtype(dtype, "extremes")
     found = numbers(wanted)
     for number, (label, sample) in enumerate(drawn(primitive, dtype)):
+        filled = False
         case = Case(primitive, sample, dtype, f"{primitive.name}/extreme-{label}/{dtype}", number, origin=EXTREME)
-        offset = 0
+        offset = 5 * number  # others for each sample: it may look at a few of its numbers only
         for i, x in enumerate(case.operands):
             if x.dtype == wanted and x.size > 0 and not (i and dtypes.is_integer(wanted) and _indexes(primitive, i)):
                 case.operands[i] = np.resize(np.roll(found, -offset), x.shape)
-                offset += x.size
-        if offset:
+                offset, filled = offset + x.size, True
+        if filled:
             made.append(case)
     return made
 

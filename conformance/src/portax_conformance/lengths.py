@@ -16,6 +16,7 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.primitive import Primitive, Sample
 from portax.primitives.elementwise import Elementwise
+from portax_conformance import extremes
 from portax_conformance.cases import KEY, Case, drawn, dtypes_of, generator
 
 #: Of cases made here, and of the law that is tried on them.
@@ -23,7 +24,7 @@ LONG = "long"
 #: One under a power of two, one over, and more than most blocks hold.
 LENGTHS = (255, 257, 1025)
 #: Dtypes of a whole run.
-FULL = ("bool", "int32", "uint8", "float32", "bfloat16", "float16", "complex64")
+FULL = ("bool", "int32", "uint8", "uint32", "float32", "bfloat16", "float16", "complex64")
 I32 = np.dtype(np.int32)
 
 Make = Callable[[tuple[int, ...]], np.ndarray]
@@ -136,7 +137,18 @@ def _elementwise(primitive: Elementwise, dtype: str) -> Iterator[tuple[str, Samp
     if sample is None or any(np.shape(x) != (5,) for x in sample.operands):
         return
     for n in LENGTHS:
-        yield f"long-{n}", Sample(*[np.resize(x, (n,)) for x in sample.operands], **sample.params)
+        given = [np.resize(x, (n,)) for x in sample.operands]
+        if primitive.name in extremes.TESTS:
+            given = [np.resize(extremes.numbers(x.dtype), (n,))[::-1].copy() for x in sample.operands]
+            given[0][-1] = np.nan
+        yield f"long-{n}", Sample(*given, **sample.params)
+
+
+def _bits(primitive: Primitive, dtype: str) -> Iterator[tuple[str, Sample]]:
+    """Its first sample, asked for many numbers."""
+    (_, sample), *_ = drawn(primitive, dtype)
+    for n in LENGTHS:
+        yield f"long-{n}", Sample(*sample.operands, **{**sample.params, "shape": (n,)})
 
 
 @functools.lru_cache(maxsize=512)
@@ -152,6 +164,8 @@ def cases(primitive: Primitive, names: tuple[str, ...] = FULL) -> list[Case]:
             for n in LENGTHS:
                 make = _maker(real, f"{primitive.name}/long-{n}/{dtype}")
                 found += [(f"long-{s.id}", s) for s in SAMPLES[primitive.name](make, n)]
+        elif primitive.name == "rng_bit_generator":
+            found += _bits(primitive, dtype)
         elif isinstance(primitive, Elementwise):
             found += _elementwise(primitive, dtype)
         made += [Case(primitive, s, dtype, f"{primitive.name}/{label}/{dtype}", origin=LONG) for label, s in found]

@@ -119,8 +119,18 @@ def _with(case: Case, operands: Sequence[np.ndarray]) -> Case:
     return other
 
 
+def _telling(case: Case) -> Case:
+    """The case; of a primitive that says the same of most numbers, at extreme ones."""
+    if case.primitive.name not in extremes.TESTS:
+        return case
+    return _with(case, [np.resize(np.roll(extremes.numbers(x.dtype), -5), x.shape) for x in case.operands])
+
+
 def _other(case: Case, name: str) -> list[np.ndarray]:
     """Other operands of the case's avals: drawn, or moved by one where none are."""
+    if case.primitive.name in extremes.TESTS:
+        moved = -7 if name == "second row" else -8
+        return [np.resize(np.roll(extremes.numbers(x.dtype), moved), x.shape) for x in case.operands]
     pairs = zip(case.operands, case.again(name), strict=True)
     return [np.roll(x, 1) if x.ndim and np.array_equal(x, y) else y for x, y in pairs]
 
@@ -128,7 +138,7 @@ def _other(case: Case, name: str) -> list[np.ndarray]:
 # -- running ----------------------------------------------------------------------------------------------------------
 def again(trial: Trial) -> None:
     """A program that is run again, on other numbers, is right again; earlier results and operands stay as they are."""
-    case, device = trial.case, trial.device
+    case, device = _telling(trial.case), trial.device
     assert device is not None
     closed = laws.program(case)
     if device.backend.compiles:
@@ -165,7 +175,7 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def layout(trial: Trial) -> None:
     """Operands may be laid out in columns, in steps, backwards: they are the same numbers."""
-    case, device = trial.case, trial.device
+    case, device = _telling(trial.case), trial.device
     assert device is not None
     closed = laws.program(case)
     run = laws.compiled(case, device).run if device.backend.compiles else None
@@ -180,7 +190,7 @@ def layout(trial: Trial) -> None:
 
 def inside(trial: Trial) -> None:
     """In the middle of a program a primitive gives the same: what it reads was just written, and it is read at once."""
-    case, device = trial.case, trial.device
+    case, device = _telling(trial.case), trial.device
     assert device is not None
     barrier = registry["optimization_barrier"]
     trace = StageTrace(case.primitive.name)
@@ -198,7 +208,7 @@ def inside(trial: Trial) -> None:
 
 def rows(trial: Trial) -> None:
     """Of many rows at once a device gives for each what the row gives, and of none nothing."""
-    case, device = trial.case, trial.device
+    case, device = _telling(trial.case), trial.device
     assert device is not None
     three = [case.operands, _other(case, "second row"), _other(case, "third row")]
     for size in ROWS:
@@ -252,6 +262,6 @@ LAWS = (
     ),
     _law("again", again, _has_operands),
     _law("layout", layout, _has_operands),
-    _law("inside", inside, _has_operands, _some),
+    _law("inside", inside, quick_on=_some),
     _law("rows", rows, lambda case: bool(case.operands) and case.primitive.name not in NO_ROWS, _some),
 )

@@ -57,6 +57,8 @@ def budget(name: str, dtype: Any) -> float:
     """What the primitive is allowed, in units in the last place."""
     own = registry[name].budget
     stated = own.get(np.dtype(dtype).name, own.get("default", 1.0))
+    if not registry[name].memoize:  # as programs are allowed
+        stated = max(stated, 4.0)
     return min(stated, 4.0) if np.dtype(dtype).name in ("float16", "bfloat16") else stated
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from portax.errors import DeviceError
 from portax_conformance.mutants.fault import Arrays, Call, Fault, each
 
-TILE, BLOCK = 4, 256
+TILE, BLOCK = 32, 256
 
 
 def _tail(x: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def reused(call: Call) -> Arrays:
 
 #: In any kernel with results.
 ANY = (
-    Fault("last-tile-unwritten", "elements beyond the last whole tile of 4 are not written", tail),
+    Fault("last-tile-unwritten", "elements beyond the last whole tile of 32 are not written", tail),
     Fault("beyond-a-block", "elements beyond the first block of 256 are not written", one_block, ("long", "rows")),
     Fault("index-of-8-bits", "the index of an element is kept in 8 bits, and wraps", narrow_index, ("long", "rows")),
     Fault("last-repeats", "the last element is the one before it: the bound is off by one", last),

@@ -57,13 +57,22 @@ NO_KERNEL: dict[str, str] = {
 #: Of many rows at once another primitive is made: no program has a long result of these.
 SHORT = (
     "cond", "custom_jvp_call", "custom_vjp_call", "custom_vmap_call", "composite", "checkpoint", "shard_map",
-    "sharding_constraint", "custom_linear_solve", "jit", "reduce_window",
+    "sharding_constraint", "custom_linear_solve", "jit", "reduce", "reduce_window",
 )  # fmt: skip
 #: What nobody can tell from the correct driver, though bits may differ, and why: by names of primitives, and of faults.
 SAME: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("iota",), ("stale-result", "result-in-used-memory"), "it gives the same each time"),
     (("threefry2x32",), ("long-cut-to-32-bits",), "its numbers have 32 bits"),
     (("scatter",), ("operand-lost",), "updates take the place of what was there"),
+    (
+        ("sign", "sqrt", "rsqrt", "cos", "acos", "cosh", "acosh"),
+        ("denormals-flushed-out",),
+        "no result is so small, and a part of a complex one counts on the scale of the whole",
+    ),
+    (("logistic",), ("denormals-flushed-in",), "near zero it is a half"),
+    (("householder_product",), ("twice-the-budget",), "its budget is on the scale of the greatest number"),
+    (("eigh",), ("sign-of-zero-lost",), "an eigenvector is right up to a factor"),
+    (("cond", "custom_vmap_call", "reduce"), ("empty-grid",), "of no rows another primitive is made"),
     (extremes.EITHER_ZERO, ("sign-of-zero-lost",), "of zeros of both signs, either is the greater"),
     (
         ("copy", "name", "stop_gradient", "random_clone", "optimization_barrier", "sharding_constraint"),
