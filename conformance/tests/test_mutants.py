@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -139,6 +140,12 @@ def test_a_report_counts_and_a_survivor_is_named_in_it(tmp_path):
     assert (tmp_path / "mutants.tsv").read_text().splitlines()[1].split("\t")[:3] == [
         "max.nan-dropped", "True", "max/extreme/float32/L1/extreme:mutant",
     ]  # fmt: skip
+
+
+def test_the_page_in_the_docs_is_the_commands_and_tells_of_no_survivor():
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "mutants.md").read_text("utf-8")
+    assert text.startswith(pages.HEAD)
+    assert "(100.00 %)" in text and "It was a full run." in text and text.endswith("## Survivors\n\nNone.\n")
 
 
 def test_what_a_worker_says_is_read():

@@ -46,7 +46,8 @@ def _distance(got: np.ndarray, expected: np.ndarray, scale: np.ndarray, dtype: A
         return np.inf
     scale = scale.astype(np.float64)
     size = np.maximum(np.where(np.isfinite(scale), scale, 0), float(info.tiny))
-    unit = 2.0 ** np.floor(np.log2(size)) * float(info.eps)
+    exponent = np.minimum(np.floor(np.log2(size)), 1023.0)  # of the greatest float64 the logarithm is rounded up
+    unit = 2.0**exponent * float(info.eps)
     off = np.abs(np.where(same, 0.0, g) - np.where(same, 0.0, e))
     return float(np.max(off / unit, initial=0.0))
 
