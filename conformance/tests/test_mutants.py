@@ -12,11 +12,12 @@ from click.testing import CliRunner
 
 import portax as px
 from portax.core.primitive import registry
+from portax.errors import DeviceError
 from portax_conformance import extremes, laws, lengths, outcomes, rows, running_laws
 from portax_conformance.cases import Case, cases_of
 from portax_conformance.cli import main
 from portax_conformance.laws import Trial
-from portax_conformance.mutants import command, drivers, pages, trial, zoo
+from portax_conformance.mutants import command, drivers, pages, trial, work, zoo
 from portax_conformance.mutants.driver import NAME, opened
 from portax_conformance.mutants.fault import Fault, Mutant
 from portax_conformance.outcomes import Result
@@ -106,6 +107,17 @@ def test_the_list_is_what_was_seen_to_differ():
     assert len(some) > 10
     for primitive, name, fault in some:
         assert zoo.shows(primitive, fault) == (name in listed), name
+
+
+def test_an_empty_grid_is_told_of_as_a_launcher_does():
+    class Kernel:
+        name = "add"
+
+        def __call__(self):
+            return [np.zeros(0)]
+
+    with pytest.raises(DeviceError, match="a kernel of add was launched on a grid of 0 blocks"):
+        work.empty(Kernel())
 
 
 def test_a_mutant_that_ends_its_process_costs_itself_and_is_caught():
