@@ -109,7 +109,7 @@ def fitted(name: str, dtype: str) -> list[float]:
     truth = [(x, f(x), weight(x)) for x in tried]
     for count in range(1, 40):
         found = chebyshev_fit(f, low, high, count)
-        worst = max(abs(mp.polyval(found[::-1], x) - y) * w for x, y, w in truth)
+        worst = max(abs(mp.fsum(c * x**k for k, c in enumerate(found)) - y) * w for x, y, w in truth)
         if worst < LEFT_OVER * mp.mpf(2) ** -(bits - 1):
             return [float(rounded(float(c))) for c in found]
     raise AssertionError(f"{name} is not met at {dtype}")
