@@ -101,8 +101,8 @@ def serve(request: dict[str, Any] | None, given: int, answers: int) -> None:
                     send(answers, {"begin": id})
                     send(answers, attempt(id))
             elif request["do"] == "list":
-                asked = (request[key] for key in ("backend", "level", "full", "only"))
-                send(answers, listed(*asked, request.get("every", False)))
+                backend, level, full, only = (request[key] for key in ("backend", "level", "full", "only"))
+                send(answers, listed(backend, level, full, only, request.get("every", False)))
             else:
                 send(answers, about(request["backend"]))
             send(answers, {"idle": memory.resident()})

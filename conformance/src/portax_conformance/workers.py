@@ -212,8 +212,8 @@ class Pool:
         elif "end" in message:
             worker.case, worker.since = None, time.monotonic()
             worker.ids = worker.ids[1:]
-            given = (message[key] for key in ("end", "outcome", "seconds", "words"))
-            return Result(*given, tuple(message["off"]), message["detail"])
+            given = {key: message[key] for key in ("outcome", "seconds", "words", "detail")}
+            return Result(message["end"], off=tuple(message["off"]), **given)
         elif "idle" in message:
             busy.discard(worker)
             if message["idle"] > self.most // 2:

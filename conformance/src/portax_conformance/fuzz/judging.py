@@ -79,7 +79,7 @@ def _measured(x: np.ndarray) -> bool:
 def _parts(x: np.ndarray) -> np.ndarray:
     """Real numbers in float64."""
     if dtypes.is_complex(x.dtype):
-        return np.stack([x.real, x.imag]).astype(np.float64)
+        return np.stack([np.real(x), np.imag(x)]).astype(np.float64)
     return x.astype(np.float64)
 
 

@@ -194,7 +194,7 @@ def _readable(dtype: np.dtype[Any]) -> Any:
 def _payloads(x: np.ndarray) -> bool:
     """Whether there are NaN whose bits are not the usual ones."""
     if dtypes.is_complex(x.dtype):
-        return _payloads(x.real) or _payloads(x.imag)
+        return _payloads(np.real(x)) or _payloads(np.imag(x))
     if not dtypes.is_float(x.dtype) or not np.isnan(x).any():
         return False
     usual = np.asarray(np.nan, x.dtype).tobytes()

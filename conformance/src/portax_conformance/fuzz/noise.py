@@ -60,8 +60,10 @@ class Noisy:
             return x
         budget = budget_of(self._primitive, x.dtype.name, self._wider)
         if dtypes.is_complex(x.dtype):
-            scale = np.maximum(np.maximum(np.abs(x.real), np.abs(x.imag)), least)
-            return (self._shaken(x.real, scale, budget) + 1j * self._shaken(x.imag, scale, budget)).astype(x.dtype)
+            scale = np.maximum(np.maximum(np.abs(np.real(x)), np.abs(np.imag(x))), least)
+            return (self._shaken(np.real(x), scale, budget) + 1j * self._shaken(np.imag(x), scale, budget)).astype(
+                x.dtype
+            )
         return self._shaken(x, np.maximum(np.abs(x).astype(np.float64), least), budget)
 
     def _shaken(self, x: np.ndarray, scale: np.ndarray, budget: float) -> np.ndarray:

@@ -98,6 +98,6 @@ def stored(dtype: Any) -> np.dtype[Any]:
 def interval(x: np.ndarray) -> tuple[float, float] | None:
     """The least and the greatest number of an operand, between which others should lie; None of nothing."""
     if dtypes.kind(x.dtype) == "complex":
-        x = np.stack([x.real, x.imag])
+        x = np.stack([np.real(x), np.imag(x)])
     known = x[np.isfinite(x)] if dtypes.is_float(x.dtype) else x
     return (float(known.min()), float(known.max())) if known.size else None

@@ -62,14 +62,14 @@ def alone(place: Any) -> bool:
 
 def unnamed(x: Any) -> Any:
     """An operand without the name of its place: on the device itself."""
-    if type(x) is not ConcreteArray or not alone(x._device):
+    if type(x) is not ConcreteArray or not alone(x._device):  # pyright: ignore[reportPrivateUsage]
         return x
     return ConcreteArray(x.aval, x._host, x._buffer, x._device.members[0], x.committed)  # pyright: ignore
 
 
 def named(outs: Sequence[ConcreteArray], operands: Sequence[Any]) -> list[ConcreteArray]:
     """Results on one device, called as the operands were."""
-    homes = [x._device if type(x) is ConcreteArray and x.committed else None for x in operands]
+    homes = [x._device if type(x) is ConcreteArray and x.committed else None for x in operands]  # pyright: ignore
     where = [None if d is None else sharding_at(d) for d in homes]
     ranks = [getattr(x, "ndim", 0) for x in operands]
     mesh = next((s.mesh for s in where if isinstance(s, NamedSharding)), None)

@@ -9,7 +9,7 @@ import contextlib
 import math
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -309,7 +309,7 @@ class set_mesh(contextlib.AbstractContextManager[Any]):
 
 
 @contextlib.contextmanager
-def with_types(mesh: Mesh, types: Mapping[Any, AxisType]) -> Iterator[None]:
+def with_types(mesh: Mesh, types: Mapping[Any, AxisType]) -> Generator[None]:
     """Within it the mesh is set, and types of its axes are others: arrays lie on the mesh itself as before."""
     with set_mesh(mesh):
         _context.set(typed=mesh.abstract_mesh.update_axis_types(types))
