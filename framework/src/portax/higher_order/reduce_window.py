@@ -9,6 +9,8 @@ the fold written out as pairwise calls.
 from __future__ import annotations
 
 import math
+import types
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,10 +19,11 @@ import numpy as np
 from portax import errors
 from portax.core import dtypes, tree
 from portax.core.aval import Aval, aval_of
+from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.core.trace import Tracer, state
-from portax.higher_order.closures import avals_of, name_of, stage_function
+from portax.higher_order.closures import Staged, avals_of, name_of, stage_function
 from portax.higher_order.reduce import identity_of, monoid_of
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.bits import and_, or_
@@ -227,8 +230,7 @@ def fold_windows(
                 wrong=f"reduce_window was given an operand {a} and its init value {aval_of(i)}",
                 fix="Give a scalar of the operand's dtype",
             )
-    pair = tree.structure((tree.unflatten(structure, xs), tree.unflatten(structure, xs)))
-    staged = stage_function(computation, pair, [Aval((), a.dtype) for a in avals] * 2)
+    staged = _staged(computation, structure, tuple([a.dtype for a in avals]))
     if staged.consts:
         raise errors.ArgumentError(
             wrong=f"the computation of reduce_window, {name_of(computation)}, closes over a traced or large array",
@@ -245,6 +247,28 @@ def fold_windows(
         if _takes(primitive, avals[0]) and np.array_equal(np.asarray(inits[0]), unit):
             return tree.unflatten(structure, [primitive(xs[0], **params)])
     return tree.unflatten(structure, reduce_window_p.bind(*xs, *inits, jaxpr=staged.closed, **params))
+
+
+#: What folds were staged to before: by function, and by what it takes.
+_folds: weakref.WeakKeyDictionary[Any, dict[Any, Staged]] = weakref.WeakKeyDictionary()
+
+
+def _staged(computation: Callable[[Any, Any], Any], structure: Any, kinds: tuple[Any, ...]) -> Staged:
+    """The program of a fold; a function that closes over nothing is staged once for each kind of operands."""
+
+    def stage() -> Staged:
+        one = tree.unflatten(structure, [0] * len(kinds))
+        return stage_function(computation, tree.structure((one, one)), [Aval((), kind) for kind in kinds] * 2)
+
+    if type(computation) is not types.FunctionType or computation.__closure__:
+        return stage()
+    known, key = _folds.setdefault(computation, {}), (structure, kinds, config.epoch)
+    staged = known.get(key)
+    if staged is None:
+        staged = stage()
+        if not staged.consts:
+            known[key] = staged
+    return staged
 
 
 def _takes(primitive: Primitive, aval: Aval) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Sequence
@@ -103,7 +104,12 @@ def conv_dimension_numbers(
             wrong=f"dimension_numbers {given} do not fit operands of {len(lhs_shape)} axes",
             fix="Give each string a letter for each axis",
         )
-    return ConvDimensionNumbers(*conv_general_permutations(given))
+    return ConvDimensionNumbers(*_permutations(given))
+
+
+@functools.lru_cache(maxsize=256)
+def _permutations(given: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    return conv_general_permutations(given)
 
 
 def conv_general_permutations(dimension_numbers: Sequence[str]) -> tuple[tuple[int, ...], ...]:

@@ -101,4 +101,10 @@ def axis_of(name: str, axis: Any, ndim: int) -> int:
 
 def shape_of(shape: Any) -> tuple[int, ...]:
     """A shape as a tuple of int."""
-    return tuple(operator.index(n) for n in shape)
+    if type(shape) is tuple:
+        for n in shape:
+            if type(n) is not int:
+                break
+        else:
+            return shape
+    return tuple([operator.index(n) for n in shape])

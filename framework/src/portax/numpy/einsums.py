@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from portax import primitives as p
@@ -95,12 +97,14 @@ def einsum(
     arrays = promote_dtypes("einsum", *operands)
     spec = _strategy(optimize, len(arrays))
     shapes = [a.shape for a in arrays]
-    try:
-        _, plan = opt_einsum.contract_path(subscripts, *shapes, shapes=True, einsum_call=True, optimize=spec)
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            wrong=f"einsum does not understand {subscripts!r}: {error}", fix="See its docstring"
-        ) from None
+    plan = _plan_of_ranks(subscripts, tuple(map(len, shapes))) if _is_short(subscripts, shapes) else None
+    if plan is None:
+        try:
+            _, plan = opt_einsum.contract_path(subscripts, *shapes, shapes=True, einsum_call=True, optimize=spec)
+        except (ValueError, TypeError) as error:
+            raise ArgumentError(
+                wrong=f"einsum does not understand {subscripts!r}: {error}", fix="See its docstring"
+            ) from None
     for positions, _, formula, *_ in plan:
         chosen = [arrays.pop(i) for i in sorted(positions, reverse=True)][::-1]
         order = sorted(range(len(positions)), key=lambda k: positions[k])
@@ -112,6 +116,26 @@ def einsum(
         )
     [result] = arrays
     return result
+
+
+def _is_short(subscripts: str, shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether there is one order only, whatever the sizes: of two arrays at most, which fit each other."""
+    names = subscripts.partition("->")[0].replace(" ", "").split(",")
+    if len(shapes) > 2 or "." in subscripts or [len(n) for n in names] != [len(s) for s in shapes]:
+        return False
+    sizes: dict[str, int] = {}
+    lengths = [n for shape in shapes for n in shape]
+    return all(sizes.setdefault(c, n) == n for c, n in zip("".join(names), lengths, strict=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan_of_ranks(subscripts: str, ranks: tuple[int, ...]) -> Any:
+    """The plan for arrays of these ranks; None where opt_einsum has something to say of them."""
+    shapes, every = [(2,) * rank for rank in ranks], [tuple(range(len(ranks)))]
+    try:
+        return opt_einsum.contract_path(subscripts, *shapes, shapes=True, einsum_call=True, optimize=every)[1]
+    except (ValueError, TypeError):
+        return None
 
 
 def _written(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
