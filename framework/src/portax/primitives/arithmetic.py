@@ -116,6 +116,19 @@ def _div_reference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _truncating(x, y)[0] if dtypes.is_integer(x.dtype) else np.true_divide(x, y).astype(x.dtype, copy=False)
 
 
+def _divided(b: Any, operation: str, x: Any, y: Any) -> Any:
+    """Integers are never divided by 0, not even by a compiler that works constants out: XLA's process ends at that."""
+    if dtypes.kind(y.aval.dtype) not in ("int", "uint"):
+        return b.binary(operation, x, y)
+    shape, dtype = y.aval.shape, y.aval.dtype
+    none = b.compare(y, b.full(shape, 0, dtype), "EQ")
+    out = b.binary(operation, x, b.select(none, b.full(shape, 1, dtype), y))
+    if operation == "remainder":
+        return b.select(none, x, out)
+    every_bit = -1 if dtypes.kind(dtype) == "int" else int(dtypes.iinfo(dtype).max)
+    return b.select(none, b.full(out.aval.shape, every_bit, dtype), out)
+
+
 div = _row(
     "div",
     _div_reference,
@@ -132,7 +145,7 @@ An integer divided by 0 gives all bits set (-1); the least integer divided by -1
     ],
     transpose=lambda ct, x, y: (div(ct, y), None),
     linear_in=(0,),
-    stablehlo="divide",
+    stablehlo=lambda b, x, y: _divided(b, "divide", x, y),
     budget={"complex64": 4, "complex128": 4, "default": 1},
     domain=((-3.0, 3.0), (0.5, 3.0)),
     required=True,
@@ -153,7 +166,7 @@ Notes
         lambda t, out, x, y: t,
         lambda t, out, x, y: mul(neg(t), _truncated(div(x, y))),
     ],
-    stablehlo="remainder",
+    stablehlo=lambda b, x, y: _divided(b, "remainder", x, y),
     domain=((-9.0, 9.0), (1.0, 3.0)),
     # Of floats it is exact, however far apart the operands are: no fixed number of other operations gives that.
     required=True,
