@@ -203,18 +203,19 @@ def concrete(operands: Sequence[Any]) -> list[ConcreteArray]:
 
 def target_device(arrays: Sequence[ConcreteArray], name: str) -> tuple[Any, bool]:
     """``(device, committed)``: where a computation on ``arrays`` runs."""
-    device = None
-    for x in arrays:
-        if x.committed:
-            if device is not None and x.device is not device:
-                raise errors.ArgumentError(
-                    wrong=f"{name or 'a jitted function'} was given arrays committed to {device} and to {x.device}",
-                    fix="Move one with device_put",
-                )
-            device = x.device
-    if device is not None:
-        return device, True
-    return devices.default_device(), False
+    device = one_device([x.device for x in arrays if x.committed], name)
+    return (devices.default_device(), False) if device is None else (device, True)
+
+
+def one_device(told: Sequence[Any], name: str) -> Any:
+    """The device that arguments are committed to, which must be one; None where they are committed to none."""
+    for device in told:
+        if device is not told[0]:
+            raise errors.ArgumentError(
+                wrong=f"{name or 'a jitted function'} was given arrays committed to {told[0]} and to {device}",
+                fix="Move one with device_put",
+            )
+    return told[0] if told else None
 
 
 def run(closed: ClosedJaxpr, arrays: Sequence[ConcreteArray], options: Options) -> list[ConcreteArray]:

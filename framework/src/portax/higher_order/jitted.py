@@ -428,7 +428,7 @@ class JitFunction(ReadyCall):
         leaves, key, rebuild = self._flatten(args, kwargs)
         signature = self._signatures.get(key) or self._stage(leaves, key, rebuild)
         where = [spread.sharding_of(x) for x in leaves] if any(hasattr(x, "sharding") for x in leaves) else ()
-        return Traced(signature, rebuild[0], key[1], where)
+        return Traced(signature, rebuild[0], key[1], where, self.device)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Stage for these arguments and write the program as StableHLO."""

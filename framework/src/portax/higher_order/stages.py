@@ -17,6 +17,7 @@ from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
 from portax.core.refs import Cell
 from portax.core.trace import Tracer
+from portax.higher_order.calls import one_device
 from portax.runtime import devices, eager
 from portax.runtime.array import ConcreteArray
 from portax.runtime.programs import prepare, program_text
@@ -219,8 +220,15 @@ class Traced(Stage):
     fun_name : str
     """
 
-    def __init__(self, signature: Signature, in_tree: Any, in_avals: Sequence[Aval], where: Sequence[Any] = ()) -> None:
-        self._traced = self
+    def __init__(
+        self,
+        signature: Signature,
+        in_tree: Any,
+        in_avals: Sequence[Aval],
+        where: Sequence[Any] = (),
+        chosen: Any = None,
+    ) -> None:
+        self._traced, self._chosen = self, chosen
         #: How each argument lies on its devices, if it was told to.
         self._where = list(where) or [None] * len(in_avals)
         self._signature = signature
@@ -269,6 +277,12 @@ class Traced(Stage):
             )
         return Lowered(self)
 
+    def _device(self) -> Any:
+        """Where the program runs, if that is on one device."""
+        alone = [s.device_list[0] for s in self._where if type(s) is shardings.SingleDeviceSharding]
+        told = one_device(alone, self.fun_name)
+        return (self._chosen or devices.default_device()) if told is None else told
+
     def _arranged(self, chosen: Sequence[Any] | None = None) -> Any:
         """Where the program runs, if that is on devices of a mesh; else None.
 
@@ -301,7 +315,7 @@ class Lowered(Stage):
         signature, arranged = self._traced._signature, self._arrangement
         if arranged is not None and (arranged.vacant or spread.on_several(arranged.members)):
             return spread.text_of(signature.closed, arranged, signature.options, locations)[0]
-        device = devices.default_device() if arranged is None else arranged.members[0]
+        device = self._traced._device() if arranged is None else arranged.members[0]
         return program_text(signature.closed, signature.options, device, [], locations)[0]
 
     def as_text(self, dialect: str | None = None, *, debug_info: bool = False) -> str:
@@ -324,8 +338,8 @@ class Lowered(Stage):
         return self.as_text(dialect)
 
     def compile(self, compiler_options: Mapping[str, Any] | None = None, *, device_assignment: Any = None) -> Compiled:
-        """Compile for the default device, or for those in ``device_assignment``: one, or as many as a mesh without
-        devices is for."""
+        """Compile for where the arguments are committed to, or else the default device; or for the devices in
+        ``device_assignment``: one, or as many as a mesh without devices is for."""
         if compiler_options:
             raise errors.ArgumentError(
                 wrong=f"compile knows no options, got {sorted(compiler_options)}", fix="Choose with jit(effort=...)"
@@ -337,7 +351,7 @@ class Lowered(Stage):
                 wrong=f"compile was given {len(tuple(device_assignment))} devices, and the program is for one",
                 fix="Give one device, or leave device_assignment out",
             )
-        device = devices.default_device() if device_assignment is None else devices.as_device(device_assignment[0])
+        device = self._traced._device() if device_assignment is None else devices.as_device(device_assignment[0])
         signature = self._traced._signature
         return Compiled(self._traced, prepare(signature.closed, device, signature.options))
 
