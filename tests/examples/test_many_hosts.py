@@ -18,4 +18,4 @@ def test_two_processes_find_what_one_finds():
     assert done.returncode == 0, done.stderr
     for me in range(2):  # XLA's own lines may stand before these, on the same line
         assert f"process {me} of 2, 4 devices, 2 of them here\n" in done.stdout
-    assert done.stdout.count("the same parameters\n") == 2
+    assert done.stdout.count("the same parameters") == 2  # with or without the end of its line between
