@@ -8,6 +8,7 @@ the fold written out as pairwise calls.
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 import weakref
@@ -23,14 +24,14 @@ from portax.core.config import config
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.core.trace import Tracer, state
-from portax.higher_order.closures import Staged, avals_of, name_of, stage_function
+from portax.higher_order.closures import Staged, name_of, stage_function
 from portax.higher_order.reduce import identity_of, monoid_of
 from portax.primitives.arithmetic import add, mul
 from portax.primitives.bits import and_, or_
 from portax.primitives.broadcasting import broadcast_to, reshape
 from portax.primitives.comparison import select_n
 from portax.primitives.window_reductions import slid
-from portax.primitives.windows import Axis, axes_of, check, check_not_cut_away, padded, view
+from portax.primitives.windows import Axis, axes_of, check, counts_of, padded, view
 from portax.runtime.lowering import lower_closed
 from portax.runtime.reference import program_of
 from portax.transforms.batch import batch
@@ -92,8 +93,7 @@ class ReduceWindow(Primitive):
         n = len(avals) // 2
         check(self.name, avals[0].shape, **given)
         axes = _axes(avals[0].shape, given)
-        check_not_cut_away(self.name, axes)
-        shape = tuple([a.count for a in axes])
+        shape = counts_of(self.name, axes)
         return [Aval(shape, a.dtype, a.weak_type) for a in avals[:n]]
 
     def reference(self, *values: Any, jaxpr: ClosedJaxpr, **params: Any) -> list[Any]:
@@ -202,30 +202,32 @@ _REDUCTIONS = {"add": "reduce_window_sum", "max": "reduce_window_max", "min": "r
 
 
 def fold_windows(
-    operands: Any, init_values: Any, computation: Callable[[Any, Any], Any], window_dimensions: Sequence[int],
-    window_strides: Sequence[int], padding: Sequence[Sequence[int]], base_dilation: Sequence[int],
-    window_dilation: Sequence[int],
-) -> Any:  # fmt: skip
-    """What ``lax.reduce_window`` does when its arguments are complete."""
-    xs, structure = tree.flatten(operands)
+    xs: list[Any], structure: Any, init_values: Any, computation: Callable[[Any, Any], Any], params: dict[str, Any]
+) -> Any:
+    """What ``lax.reduce_window`` does when its arguments are complete.
+
+    Parameters
+    ----------
+    xs, structure : the operands' leaves, arrays, and how they lie in a tree
+    init_values : tree of that structure
+    params : the parameters of the windows, as the primitives take them
+    """
     inits, init_structure = tree.flatten(init_values)
     if structure != init_structure:
         raise errors.ArgumentError(
             wrong=f"reduce_window was given operands of structure {structure} and init values of {init_structure}",
             fix="Give one init value for each operand, in the same tree",
         )
-    avals = avals_of(xs, "reduce_window")
+    avals = [x.aval for x in xs]
     if not avals or len({a.shape for a in avals}) != 1:
         raise errors.ShapeError(
             wrong=f"reduce_window needs operands of one shape, got {', '.join(map(str, avals)) or 'none'}",
             fix="Broadcast them first",
         )
-    inits = [
-        np.asarray(i, a.dtype) if isinstance(i, bool | int | float | complex) else i
-        for i, a in zip(inits, avals, strict=True)
-    ]
-    for i, a in zip(inits, avals, strict=True):
-        if aval_of(i).shape or aval_of(i).dtype != a.dtype:
+    for k, (i, a) in enumerate(zip(inits, avals, strict=True)):
+        if isinstance(i, bool | int | float | complex):
+            inits[k] = np.asarray(i, a.dtype)
+        elif aval_of(i).shape or aval_of(i).dtype != a.dtype:
             raise errors.ArgumentError(
                 wrong=f"reduce_window was given an operand {a} and its init value {aval_of(i)}",
                 fix="Give a scalar of the operand's dtype",
@@ -236,39 +238,47 @@ def fold_windows(
             wrong=f"the computation of reduce_window, {name_of(computation)}, closes over a traced or large array",
             fix="Make it a function of its two arguments alone",
         )
-    params = {
-        "window_dimensions": tuple(window_dimensions), "window_strides": tuple(window_strides),
-        "padding": tuple(padding), "base_dilation": tuple(base_dilation), "window_dilation": tuple(window_dilation),
-    }  # fmt: skip
     name = monoid_of(staged.closed) if len(xs) == 1 else None
     if name in _REDUCTIONS and not isinstance(inits[0], Tracer):
         primitive = registry[_REDUCTIONS[name]]
-        unit = np.asarray(identity_of(name, avals[0].dtype)).astype(avals[0].dtype)
-        if _takes(primitive, avals[0]) and np.array_equal(np.asarray(inits[0]), unit):
+        if _takes(primitive, avals[0]) and bool(np.asarray(inits[0]) == _unit(name, avals[0].dtype)):
             return tree.unflatten(structure, [primitive(xs[0], **params)])
     return tree.unflatten(structure, reduce_window_p.bind(*xs, *inits, jaxpr=staged.closed, **params))
 
 
-#: What folds were staged to before: by function, and by what it takes.
+#: What folds were staged to before: by function, and by what it closes over and takes.
 _folds: weakref.WeakKeyDictionary[Any, dict[Any, Staged]] = weakref.WeakKeyDictionary()
+#: What cannot change where a function closes over it. The primitives' own functions close over no more than these.
+_LASTING = (Primitive, str, bool, int, float, complex, type(None))
 
 
 def _staged(computation: Callable[[Any, Any], Any], structure: Any, kinds: tuple[Any, ...]) -> Staged:
-    """The program of a fold; a function that closes over nothing is staged once for each kind of operands."""
+    """The program of a fold; a function that closes over nothing that can change is staged once for its operands."""
 
     def stage() -> Staged:
         one = tree.unflatten(structure, [0] * len(kinds))
         return stage_function(computation, tree.structure((one, one)), [Aval((), kind) for kind in kinds] * 2)
 
-    if type(computation) is not types.FunctionType or computation.__closure__:
+    if type(computation) is not types.FunctionType:
         return stage()
-    known, key = _folds.setdefault(computation, {}), (structure, kinds, config.epoch)
+    held: list[Any] = []
+    for cell in computation.__closure__ or ():
+        held += [type(cell.cell_contents), cell.cell_contents]
+        if not isinstance(cell.cell_contents, _LASTING):
+            return stage()
+    known, key = _folds.setdefault(computation, {}), (*held, structure, kinds, config.epoch)
     staged = known.get(key)
     if staged is None:
         staged = stage()
         if not staged.consts:
             known[key] = staged
     return staged
+
+
+@functools.lru_cache(maxsize=256)
+def _unit(name: str, dtype: Any) -> np.ndarray:
+    """The identity of a monoid, of a dtype."""
+    return np.asarray(identity_of(name, dtype)).astype(dtype)
 
 
 def _takes(primitive: Primitive, aval: Aval) -> bool:

@@ -60,10 +60,11 @@ def reduce_window(
         padding = padtype_to_pads(sizes, [reach(k, d) for k, d in zip(window, spread, strict=True)], strides, padding)
     elif isinstance(padding, str):
         padding = ((0, 0),) * rank  # the primitive says which of the others is wrong
-    pads = [shape_of(pair) for pair in padding]
-    return fold_windows(
-        tree.unflatten(structure, xs), init_value, computation, window, strides, pads, base, spread
-    )
+    params = {
+        "window_dimensions": window, "window_strides": strides, "padding": tuple([shape_of(pair) for pair in padding]),
+        "base_dilation": base, "window_dilation": spread,
+    }  # fmt: skip
+    return fold_windows(xs, structure, init_value, computation, params)
 
 
 def reduce_window_shape_tuple(

@@ -16,6 +16,7 @@ rows of a matrix.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from portax.primitives.broadcasting import reshape, transpose
 from portax.primitives.contraction import Precision, dot_general, fits, other_way
 from portax.primitives.conversion import convert
 from portax.primitives.slicing import batch_size, pad, rev
-from portax.primitives.windows import Axis, axes_of, check, check_not_cut_away, gathered, padded, reach
+from portax.primitives.windows import Axis, axes_of, check, counts_of, gathered, padded, reach
 from portax.primitives.zeros import add_any, zero, zeros
 
 Shape = tuple[int, ...]
@@ -106,9 +107,8 @@ class ConvGeneralDilated(Primitive):
         n, c, o, i = x.shape[lhs[0]], x.shape[lhs[1]], w.shape[rhs[0]], w.shape[rhs[1]]
         _check_groups(n, c, o, i, feature_group_count, batch_group_count)
         axes = _axes(x.shape, w.shape, dimension_numbers, moves)
-        check_not_cut_away(self.name, axes)
         shape = [0] * x.ndim
-        for d, length in zip(out, (n // batch_group_count, o, *[a.count for a in axes]), strict=True):
+        for d, length in zip(out, (n // batch_group_count, o, *counts_of(self.name, axes)), strict=True):
             shape[d] = length
         return tuple(shape)
 
@@ -346,6 +346,8 @@ def _check_ranks(x: Aval, w: Aval, dimension_numbers: Any) -> None:
             wrong=f"conv_general_dilated needs operands of one rank, at least 2, got lhs: {x} and rhs: {w}",
             fix="Give both a batch or output axis, a feature axis, and the same number of spatial axes",
         )
+    if _are_orders(dimension_numbers, x.ndim):
+        return
     for what, spec in zip(("lhs", "rhs", "out"), dimension_numbers, strict=True):
         if sorted(spec) != list(range(x.ndim)):
             raise ShapeError(
@@ -353,6 +355,11 @@ def _check_ranks(x: Aval, w: Aval, dimension_numbers: Any) -> None:
                 f"{x.ndim} axes",
                 fix=f"Name each of 0 to {x.ndim - 1} once",
             )
+
+
+@functools.lru_cache(maxsize=256)
+def _are_orders(dimension_numbers: Any, ndim: int) -> bool:
+    return all(sorted(spec) == list(range(ndim)) for spec in dimension_numbers)
 
 
 def _check_groups(n: int, c: int, o: int, i: int, fg: int, bg: int) -> None:

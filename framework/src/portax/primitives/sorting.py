@@ -1,9 +1,9 @@
 """Order: sort and top_k.
 
 A sort of several operands moves them together and compares the first ``num_keys``. Floating point numbers are in one
-order in which nothing is missing: NaN comes last and the zeros of both signs are equal. To top_k alone 0.0 is greater
-than -0.0, as to the devices' own instruction for it. The derivative of a sort is the same permutation of the tangent;
-so the rules carry the places along as one more operand and gather.
+order in which nothing is missing: NaN comes last and the zeros of both signs are equal. top_k alone orders them by
+their bits, IEEE 754's totalOrder, as the devices' own instruction for it does. The derivative of a sort is the same
+permutation of the tangent; so the rules carry the places along as one more operand and gather.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, registry
 from portax.errors import ShapeError
-from portax.primitives.bits import or_
-from portax.primitives.comparison import ge, ne
+from portax.primitives.bits import xor
+from portax.primitives.comparison import lt, select_n
 from portax.primitives.conversion import bitcast_convert_type, convert
 from portax.primitives.elementwise import like
 from portax.primitives.indexing import take_along
@@ -34,15 +34,14 @@ def _keys(x: np.ndarray) -> list[np.ndarray]:
 
 
 def _backwards(x: np.ndarray) -> np.ndarray:
-    """Integers in the opposite order of real numbers: NaN is first of all, and 0.0 before -0.0."""
+    """Integers in the opposite of IEEE 754's totalOrder: NaN is first of all, 0.0 before -0.0, and -NaN last."""
     x = sortable(x)
     if dtypes.is_integer(x.dtype) or x.dtype == np.bool_:
         return ~x
     whole = np.dtype(f"i{x.dtype.itemsize}")
     # Bits of a float without its sign count up with its size, so those of negative ones are turned about.
     key = x.view(whole)
-    key = np.where(key < 0, key ^ np.iinfo(whole).max, key)
-    return ~np.where(np.isnan(x), np.iinfo(whole).max, key)
+    return ~np.where(key < 0, key ^ np.iinfo(whole).max, key)
 
 
 class Sort(Primitive):
@@ -130,8 +129,9 @@ class Sort(Primitive):
 class TopK(Primitive):
     """The ``k`` greatest elements along ``axis``, descending, and their places.
 
-    Equal elements keep their order; NaN counts as greater than every number, and 0.0 as greater than -0.0. Complex
-    numbers are ordered by their real, then their imaginary parts, and zeros of theirs are equal.
+    Equal elements keep their order. Floating point numbers are in IEEE 754's totalOrder: 0.0 is greater than -0.0, NaN
+    than every number, and NaN with its sign set less than every number. Complex numbers are ordered by their real, then
+    their imaginary parts, and zeros of theirs are equal.
 
     Parameters
     ----------
@@ -179,14 +179,16 @@ class TopK(Primitive):
         n, dtype = shape[axis], aval_of(x).dtype
         # Backwards, the last of equal elements comes first, which is where it is when all is turned about again.
         x = rev(x, dimensions=(axis,))
-        keys = [x]
+        key = x
         if dtypes.is_float(dtype):
             wide = convert(x, np.float32) if dtypes.is_narrow(dtype) else x
-            signed = bitcast_convert_type(wide, new_dtype=np.dtype(f"i{aval_of(wide).dtype.itemsize}"))
-            keys.append(or_(ge(signed, like(signed, 0)), ne(x, x)))
+            bits = bitcast_convert_type(wide, new_dtype=np.dtype(f"i{aval_of(wide).dtype.itemsize}"))
+            turned = xor(bits, like(bits, np.iinfo(aval_of(bits).dtype).max))
+            key = select_n(lt(bits, like(bits, 0)), bits, turned)
         places = rev(iota(dtype=_INT32, shape=shape, dimension=axis, sharding=None), dimensions=(axis,))
-        back = sort(*keys, places, dimension=axis, is_stable=True, num_keys=len(keys))
-        return [rev(part(v, axis, n - k, n), dimensions=(axis,)) for v in (back[0], back[-1])]
+        carried = [places] if key is x else [x, places]
+        back = sort(key, *carried, dimension=axis, is_stable=True, num_keys=1)
+        return [rev(part(v, axis, n - k, n), dimensions=(axis,)) for v in back[-2:]]
 
     def stablehlo(self, b: Any, x: Any, *, k: int, axis: int) -> Any:
         dtype, rank = x.aval.dtype, x.aval.ndim
@@ -196,9 +198,6 @@ class TopK(Primitive):
         back = [order.index(a) for a in range(rank)]
         if axis != rank - 1:
             x = b.transpose(x, order)
-        if dtypes.is_float(dtype):
-            # The instruction orders floats by their bits, in which NaN has a sign.
-            x = b.select(b.compare(x, x, "NE"), b.full((), np.nan, dtype), x)
         values, places = b.top_k(x, k)
         return (values, places) if axis == rank - 1 else (b.transpose(values, back), b.transpose(places, back))
 

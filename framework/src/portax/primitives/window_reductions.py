@@ -31,7 +31,7 @@ from portax.primitives.iota import iota
 from portax.primitives.reductions import highest, lowest
 from portax.primitives.scattering import scatter_add
 from portax.primitives.slicing import batch_size, pad, slice_, spread
-from portax.primitives.windows import Axis, axes_of, check, check_not_cut_away, padded, view
+from portax.primitives.windows import Axis, axes_of, check, counts_of, padded, view
 from portax.primitives.zeros import zero, zeros
 
 Shape = tuple[int, ...]
@@ -103,8 +103,7 @@ class _Windowed(Primitive):
         """The shape of the result."""
         check(self.name, shape, **params)
         axes = self.windows(shape, params)
-        check_not_cut_away(self.name, axes)
-        return tuple([a.count for a in axes])
+        return counts_of(self.name, axes)
 
     def check_kind(self, x: Aval) -> None:
         if dtypes.kind(x.dtype) not in self.dtypes:

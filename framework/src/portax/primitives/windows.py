@@ -105,26 +105,36 @@ def check(name: str, shape: Shape, **given: Any) -> None:
                 fix=f"Give {len(shape)} of them",
             )
         if what == "padding":
-            if any(len(pair) != 2 for pair in values):
+            if not {2}.issuperset(map(len, values)):
                 raise ShapeError(
                     wrong=f"{name} pads each axis before and after, got {tuple(values)}",
                     fix="Give a pair (low, high) for each axis",
                 )
-        elif any(operator.index(v) < 1 for v in values):
+        elif values and min(map(operator.index, values)) < 1:
             raise ShapeError(
                 wrong=f"{name} needs positive {what}, got {tuple(values)}", fix="Give whole numbers from 1 on"
             )
 
 
-def check_not_cut_away(name: str, axes: Sequence[Axis]) -> None:
-    """Refuse a negative padding that cuts off more than there is."""
-    for a in axes:
-        if a.length < 0:
+def counts_of(name: str, axes: Sequence[Axis]) -> Shape:
+    """How many windows there are along each axis.
+
+    Raises
+    ------
+    ShapeError
+        A negative padding cuts off more than there is.
+    """
+    counts: list[int] = []
+    for n, size, stride, low, high, base, spread in axes:
+        length = reach(n, base) + low + high
+        if length < 0:
             raise ShapeError(
-                wrong=f"{name} with padding ({a.low}, {a.high}) cuts more off than the {reach(a.n, a.base)} places of "
-                "an axis",
+                wrong=f"{name} with padding ({low}, {high}) cuts more off than the {reach(n, base)} places of an axis",
                 fix="Give a padding that leaves no axis a negative length",
             )
+        free = length - reach(size, spread)
+        counts.append(free // stride + 1 if length and free >= 0 else 0)
+    return tuple(counts)
 
 
 def padded(x: np.ndarray, axes: Sequence[Axis], value: Any) -> np.ndarray:
