@@ -16,6 +16,8 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -73,6 +75,17 @@ class Side:
         self.process.wait()
 
 
+@contextmanager
+def sides_of(names: list[str]) -> Iterator[list[Side]]:
+    """A new process for each library, while the context lasts."""
+    sides = [Side(name) for name in names]
+    try:
+        yield sides
+    finally:
+        for side in sides:
+            side.close()
+
+
 @dataclass
 class Figures:
     """What was measured of one function.
@@ -112,9 +125,9 @@ def same(a: list[float], b: list[float]) -> bool:
     return len(a) == len(b) and all(math.isclose(x, y, rel_tol=2e-3, abs_tol=1e-4) for x, y in zip(a, b))
 
 
-def measure(function: Function, sides: list[Side], rounds: int) -> Figures:
-    """A function on all sides in turns, at both sizes; then the first side's tracing."""
-    figures = Figures(function)
+def measure(figures: Figures, sides: list[Side], rounds: int) -> None:
+    """Add to the figures of a function: all sides in turns, at both sizes; then the first side's tracing."""
+    function = figures.function
     try:
         for size in (function.small, function.large):
             witnesses = [s.ask("prepare", name=function.name, size=size)["witness"] for s in sides]
@@ -131,10 +144,11 @@ def measure(function: Function, sides: list[Side], rounds: int) -> Figures:
                 found.append([(times[i]["wall"], times[i]["cpu"]) for i in range(len(sides))])
             for s in sides:
                 s.ask("forget", name=function.name, size=size)
-        figures.trace = sides[0].ask("trace", name=function.name)
+        trace = sides[0].ask("trace", name=function.name)
+        if not figures.trace or trace["seconds"] < figures.trace["seconds"]:
+            figures.trace = trace
     except ChildFailed as failed:
         figures.trouble = str(failed)
-    return figures
 
 
 def in_microseconds(seconds: float) -> str:
@@ -164,8 +178,9 @@ def cells(figures: Figures, size: int, sides: list[str]) -> list[str]:
     return row
 
 
-def table_of(results: list[Figures], sides: list[str], rounds: int) -> Table:
-    table = Table(title=f"compiled functions, {' beside '.join(sides)}, median of {rounds} rounds")
+def table_of(results: list[Figures], sides: list[str], times: int, rounds: int) -> Table:
+    how = f"median of {times} times {rounds} rounds"
+    table = Table(title=f"compiled functions, {' beside '.join(sides)}, {how}")
     table.add_column("function", no_wrap=True)
     table.add_column("size", justify="right")
     for side in sides:
@@ -184,10 +199,11 @@ def table_of(results: list[Figures], sides: list[str], rounds: int) -> Table:
     return table
 
 
-def as_data(results: list[Figures], about: dict[str, Any], rounds: int) -> dict[str, Any]:
+def as_data(results: list[Figures], about: dict[str, Any], times: int, rounds: int) -> dict[str, Any]:
     """Everything measured, for a later run to be compared with."""
     return {
         "versions": about,
+        "times": times,
         "rounds": rounds,
         "functions": [
             {
@@ -209,7 +225,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--framework", default="portax", help="what is measured (default: portax)")
     parser.add_argument("--peer", help="what it is compared with, such as jax")
     parser.add_argument("--only", action="append", metavar="NAME", help="a function or a group; may be repeated")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--times", type=int, default=3, help="how often new processes begin anew (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each time (default: 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures here")
     parser.add_argument("--strict", action="store_true", help="status 1 where a ratio or tracing is over its must")
     args = parser.parse_args(given)
@@ -225,27 +242,26 @@ def main(given: list[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else 130)
     names = [args.framework, args.peer] if args.peer else [args.framework]
     chosen = [f for f in FUNCTIONS if not args.only or f.name in args.only or f.group in args.only]
-    sides = [Side(name) for name in names]
-    results: list[Figures] = []
+    results = [Figures(f) for f in chosen]
+    about: dict[str, Any] = {}
     try:
-        about = {}
-        for i, side in enumerate(sides):
-            about[f"{i}:{side.framework}"] = found = side.ask("versions")
-            words = ", ".join(f"{name} {version}" for name, version in found.items())
-            console.print(f"[bold]{side.framework}[/]: {words}", highlight=False)
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=len(chosen))
-            for function in chosen:
-                progress.update(task, description=function.name)
-                results.append(measure(function, sides, args.rounds))
-                progress.advance(task)
+            task = progress.add_task("", total=args.times * len(chosen))
+            for _ in range(args.times):
+                with sides_of(names) as sides:
+                    about = {f"{i}:{s.framework}": s.ask("versions") for i, s in enumerate(sides)}
+                    for figures in results:
+                        progress.update(task, description=figures.function.name)
+                        if not figures.trouble:
+                            measure(figures, sides, args.rounds)
+                        progress.advance(task)
     except ChildFailed as failed:
         console.print(f"[bold red]cannot measure:[/] {escape(str(failed))}", highlight=False)
         return 1
-    finally:
-        for side in sides:
-            side.close()
-    console.print(table_of(results, names, args.rounds))
+    for side, found in about.items():
+        words = ", ".join(f"{name} {version}" for name, version in found.items())
+        console.print(f"[bold]{side.partition(':')[2]}[/]: {words}", highlight=False)
+    console.print(table_of(results, names, args.times, args.rounds))
     for figures in results:
         if figures.trouble:
             console.print(f"[bold red]{escape(figures.function.name)}[/]: {escape(figures.trouble)}", highlight=False)
@@ -259,5 +275,5 @@ def main(given: list[str]) -> int:
         within = sum(r <= MUST for r in every)
         console.print(f"{within} of {len(every)} ratios within {MUST}; geometric mean {mean:.2f}", highlight=False)
     if args.json:
-        args.json.write_text(json.dumps(as_data(results, about, args.rounds), indent=1) + "\n", "utf-8")
+        args.json.write_text(json.dumps(as_data(results, about, args.times, args.rounds), indent=1) + "\n", "utf-8")
     return int(len(measured) < len(results) or (args.strict and bool(over)))

@@ -10,16 +10,12 @@ from portax.core.dtypes import user_dtype
 from portax.core.lazy import lazy
 from portax.errors import DtypeError, ShapeError
 from portax.lax.elementwise import convert_element_type
-from portax.lax.operands import as_operand
+from portax.lax.operands import as_operand, shape_of
 from portax.primitives.contraction import fits, product_dtype
 
 laying = lazy("portax.higher_order.laying")
 
 Operand = Any
-
-
-def _axes(axes: Any) -> tuple[int, ...]:
-    return tuple(int(d) for d in axes)
 
 
 def dot_general(
@@ -58,7 +54,7 @@ def dot_general(
     # A lesser kind is no dtype to sum in: the sum is converted to it.
     lesser = not (fits(x.dtype, wanted) and fits(y.dtype, wanted))
     out = p.dot_general(
-        x, y, dimension_numbers=((_axes(xc), _axes(yc)), (_axes(xb), _axes(yb))),
+        x, y, dimension_numbers=((shape_of(xc), shape_of(yc)), (shape_of(xb), shape_of(yb))),
         precision=p.canonical_precision(precision), preferred_element_type=own if lesser else wanted,
         out_sharding=None,
     )  # fmt: skip

@@ -181,7 +181,7 @@ def common_shape(name: str, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...
         Two axes have different lengths, neither of them 1.
     """
     key = tuple(shapes)
-    known = _SHAPES.get(key)
+    known = key[0] if len(key) == 2 and key[0] == key[1] else _SHAPES.get(key)
     if known is None:
         rank = max((len(s) for s in shapes), default=0)
         out: list[int] = []

@@ -13,6 +13,7 @@ import numpy as np
 
 from portax.core import dtypes
 from portax.lax.values import stop_gradient
+from portax.numpy.axes import normalize_axes
 from portax.numpy.choosing import isfinite
 from portax.numpy.choosing import where as choose
 from portax.numpy.promotion import as_array, converted, promote_args_inexact, promote_dtypes_inexact
@@ -126,16 +127,20 @@ def logsumexp(
         x = choose(not_equal(b, 0), x, -np.inf)
     if where is not None:
         x = choose(where, x, 0)
-    top = _greatest(real(x), axis, where)
-    top = stop_gradient(choose(isfinite(top), top, 0))
-    terms = exp(x - top)
+    greatest = _greatest(real(x), axis, where)
+    kept = greatest.shape
+    if not keepdims:  # of the shape of the sum from here on, so that a compiler can add it where it takes the sum
+        axes = range(x.ndim) if axis is None else normalize_axes(axis, x.ndim, "logsumexp")
+        greatest = reshape(greatest, [n for d, n in enumerate(kept) if d not in axes])
+    top = stop_gradient(choose(isfinite(greatest), greatest, 0))
+    terms = exp(x - (top if keepdims else reshape(top, kept)))
     if b is not None:
         terms = terms * b
     total = sum(terms, axis, keepdims=keepdims, where=where)
-    top = top if keepdims else reshape(top, total.shape)
-    complex = dtypes.is_complex(total.dtype)
     if return_sign:
         return log(abs(total)) + top, sign(total)
-    if complex:
+    if dtypes.is_complex(total.dtype):
         return log(total) + converted(top, total.dtype, False)
+    if b is None:
+        return log(total) + top
     return choose(sign(total) < 0, np.nan, log(abs(total)) + top)

@@ -190,11 +190,12 @@ def _float_quotient(x: Array, y: Array) -> Array:
     quotient = arithmetic.div(arithmetic.sub(x, mod), y)
     quotient = select_n(_wrong_side(mod, y), quotient, arithmetic.sub(quotient, like(quotient, 1)))
     quotient = arithmetic.round_(quotient, rounding_method=1)
-    exact = arithmetic.div(x, y)
     # Between 0 and 1, or a zero of either sign: half of it rounded down is a zero of its sign, and has no derivative.
-    nothing = arithmetic.floor(arithmetic.mul(exact, like(exact, 0.5)))
-    quotient = select_n(comparison.eq(quotient, like(quotient, 0)), quotient, nothing)
-    return select_n(comparison.eq(y, like(y, 0)), quotient, exact)
+    # Half of what a division by 0 gives is the same, rounded or not.
+    exact = arithmetic.div(x, y)
+    half = arithmetic.floor(arithmetic.mul(exact, like(exact, 0.5)))
+    nothing = bits.or_(comparison.eq(quotient, like(quotient, 0)), comparison.eq(y, like(y, 0)))
+    return select_n(nothing, quotient, half)
 
 
 def _host_quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:

@@ -165,7 +165,7 @@ class DotGeneral(Primitive):
                     wrong=f"dot_general pairs {what} axes, got {tuple(a)} and {tuple(b)}", fix="Give as many of each"
                 )
         for aval, axes in ((x, (*x_sum, *x_batch)), (y, (*y_sum, *y_batch))):
-            if any(not 0 <= d < aval.ndim for d in axes) or len(set(axes)) != len(axes):
+            if axes and (min(axes) < 0 or max(axes) >= aval.ndim or len(set(axes)) != len(axes)):
                 raise ShapeError(
                     wrong=f"dot_general cannot use axes {tuple(axes)} of {aval}",
                     fix=f"Name distinct axes below {aval.ndim}, each contracting or batch",
@@ -178,7 +178,7 @@ class DotGeneral(Primitive):
                         fix="Their lengths must be equal",
                     )
         x_free, y_free = _free(x.ndim, x_sum, x_batch), _free(y.ndim, y_sum, y_batch)
-        return (*(x.shape[d] for d in x_batch), *(x.shape[d] for d in x_free), *(y.shape[d] for d in y_free))
+        return (*[x.shape[d] for d in (*x_batch, *x_free)], *[y.shape[d] for d in y_free])
 
     def dtype(self, x: Aval, y: Aval, *, preferred_element_type: Any = None, precision: Any = None, **_: Any) -> Any:
         if isinstance(precision, DotAlgorithm | DotAlgorithmPreset):
