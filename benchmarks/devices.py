@@ -3,9 +3,9 @@
     python -m benchmarks devices --peer jax
 
 Two processes, one for each side, take turns as in `benchmarks.functions`, each with eight virtual devices, of which
-meshes of 1, 2, 4 and 8 are made. The devices share the machine's processors: what is measured is not how much quicker
-eight of them are, but what dividing costs on either side. A step is timed where each device keeps its work however many
-there are (weak), and where they share it (strong).
+meshes of 1, 2, 4 and 8 are made; they begin anew several times, for the reason given there. The devices share the
+machine's processors: what is measured is not how much quicker eight of them are, but what dividing costs on either
+side. A step is timed where each device keeps its work however many there are (weak), and where they share it (strong).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.functions import BATCH, Side, in_microseconds, same
+from benchmarks.functions import BATCH, Side, in_microseconds, same, sides_of
 from benchmarks.programs.divided import STEPS
 from benchmarks.race import ChildFailed
 
@@ -140,6 +140,14 @@ def measure(sides: list[Side], rounds: int, tick: Any) -> list[Row]:
     return rows
 
 
+def joined(rows: list[Row], more: list[Row]) -> list[Row]:
+    """The rounds of rows and of the same rows again; what failed once has failed."""
+    for row, again in zip(rows, more):
+        row.rounds += again.rounds
+        row.trouble = row.trouble or again.trouble
+    return rows or more
+
+
 def measure_many(framework: str, rounds: int) -> list[Row]:
     """Lowering for thousands of devices beside lowering for eight, of one side alone, in turns."""
     rows = [Row(f"{name} step, lowered for {MANY:,} / for 8", MUST_MANY, AIM_MANY) for name in STEPS]
@@ -180,8 +188,8 @@ def cells(row: Row, sides: int) -> list[str]:
     return [row.label, *figures, text, f"[dim]{ratios[quarter]:.2f}-{ratios[-1 - quarter]:.2f}[/]", *judged]
 
 
-def table_of(rows: list[Row], sides: list[str], rounds: int) -> Table:
-    table = Table(title=f"many devices, {' beside '.join(sides)}, median of {rounds} rounds")
+def table_of(rows: list[Row], sides: list[str], times: int, rounds: int) -> Table:
+    table = Table(title=f"many devices, {' beside '.join(sides)}, median of {times} times {rounds} rounds")
     table.add_column("figure", no_wrap=True)
     for side in sides:
         table.add_column(f"{side}, us", justify="right", no_wrap=True)
@@ -192,10 +200,11 @@ def table_of(rows: list[Row], sides: list[str], rounds: int) -> Table:
     return table
 
 
-def as_data(rows: list[Row], about: dict[str, Any], rounds: int) -> dict[str, Any]:
+def as_data(rows: list[Row], about: dict[str, Any], times: int, rounds: int) -> dict[str, Any]:
     """Everything measured, for a later run to be compared with."""
     return {
         "versions": about,
+        "times": times,
         "rounds": rounds,
         "rows": [
             {
@@ -211,7 +220,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks devices", description="Many devices beside a peer's.")
     parser.add_argument("--framework", default="portax", help="what is measured (default: portax)")
     parser.add_argument("--peer", help="what it is compared with, such as jax")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--times", type=int, default=3, help="how often new processes begin anew (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each time (default: 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures here")
     parser.add_argument("--strict", action="store_true", help="status 1 where a ratio is over its must")
     return parser.parse_args(given)
@@ -221,24 +231,24 @@ def main(given: list[str]) -> int:
     args = arguments(given)
     console = Console(width=None if sys.stdout.isatty() else 130)
     names = [args.framework, args.peer] if args.peer else [args.framework]
-    sides = [Side(name, SERVER, environment(max(COUNTS))) for name in names]
     about: dict[str, Any] = {}
+    rows: list[Row] = []
     try:
-        for i, side in enumerate(sides):
-            about[f"{i}:{side.framework}"] = found = side.ask("versions")
-            words = ", ".join(f"{name} {version}" for name, version in found.items())
-            console.print(f"[bold]{side.framework}[/]: {words}", highlight=False)
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("", total=len(STEPS) * (2 * len(COUNTS) + 1) + 1)
-            rows = measure(sides, args.rounds, lambda label: progress.update(task, advance=1, description=label))
+            task = progress.add_task("", total=args.times * (len(STEPS) * (2 * len(COUNTS) + 1) + 1))
+            for _ in range(args.times):
+                with sides_of(names, SERVER, environment(max(COUNTS))) as sides:
+                    about = {f"{i}:{s.framework}": s.ask("versions") for i, s in enumerate(sides)}
+                    tick = lambda label: progress.update(task, advance=1, description=label)
+                    rows = joined(rows, measure(sides, args.rounds, tick))
     except ChildFailed as failed:
         console.print(f"[bold red]cannot measure:[/] {escape(str(failed))}", highlight=False)
         return 1
-    finally:
-        for side in sides:
-            side.close()
+    for side, found in about.items():
+        words = ", ".join(f"{name} {version}" for name, version in found.items())
+        console.print(f"[bold]{side.partition(':')[2]}[/]: {words}", highlight=False)
     rows += measure_many(args.framework, max(3, args.rounds // 3))
-    console.print(table_of(rows, names, args.rounds))
+    console.print(table_of(rows, names, args.times, args.rounds))
     for row in rows:
         if row.trouble:
             console.print(f"[bold red]{escape(row.label)}[/]: {escape(row.trouble)}", highlight=False)
@@ -246,5 +256,5 @@ def main(given: list[str]) -> int:
     for label in over:
         console.print(f"over its must: [bold]{escape(label)}[/]", highlight=False)
     if args.json:
-        args.json.write_text(json.dumps(as_data(rows, about, args.rounds), indent=1) + "\n", "utf-8")
+        args.json.write_text(json.dumps(as_data(rows, about, args.times, args.rounds), indent=1) + "\n", "utf-8")
     return int(any(row.trouble for row in rows) or (args.strict and bool(over)))

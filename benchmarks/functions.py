@@ -76,9 +76,9 @@ class Side:
 
 
 @contextmanager
-def sides_of(names: list[str]) -> Iterator[list[Side]]:
-    """A new process for each library, while the context lasts."""
-    sides = [Side(name) for name in names]
+def sides_of(names: list[str], *how: Any) -> Iterator[list[Side]]:
+    """A new process for each library, while the context lasts; ``how`` are the other arguments of `Side`."""
+    sides = [Side(name, *how) for name in names]
     try:
         yield sides
     finally:

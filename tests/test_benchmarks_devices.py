@@ -58,4 +58,11 @@ def test_a_row_says_whether_its_must_and_its_aim_are_met():
     assert words == {0.8: "aim", 1.0: "yes", 1.2: "no"}
     assert devices.Row("alone", 1.05, 0.9, rounds=[[1.0]]).met() == devices.Row("c", 1.0, 0.9, trouble="no").met() == ""
     met = devices.cells(devices.Row("a", 1.05, 0.9, rounds=[[1.0, 1.0]]), 2)
-    assert met[-3:] == ["1.05", "0.9", "yes"] and len(met) == len(devices.table_of([], ["a", "b"], 1).columns)
+    assert met[-3:] == ["1.05", "0.9", "yes"] and len(met) == len(devices.table_of([], ["a", "b"], 1, 1).columns)
+
+
+def test_rounds_of_new_processes_are_judged_together_and_a_failure_stays():
+    failed = devices.Row("b", 1.0, 0.9, trouble="no")
+    first = devices.joined([], [devices.Row("a", 1.0, 0.9, rounds=[[1.0, 1.0]]), failed])
+    both = devices.joined(first, [devices.Row(name, 1.0, 0.9, rounds=[[2.0, 1.0]]) for name in "ab"])
+    assert both[0].ratios() == [1.0, 2.0] and both[1].trouble == "no"
