@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import gc
 import os
 import shutil
@@ -11,7 +13,7 @@ import sysconfig
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -67,7 +69,7 @@ def array(value: Any = 1, device: Any = HERE, committed: bool = False) -> Concre
 
 
 def put(call: Any, run: Any, count: int, outs: int = 1, out_tree: Any = None) -> None:
-    call._ready[(config.epoch, *[AVAL] * count)] = (run, HERE, (AVAL,) * outs, out_tree)
+    call._ready[(config.epoch, *[AVAL] * count)] = (run, HERE, (AVAL,) * outs, out_tree, ())
 
 
 def test_a_known_call_gives_its_buffers_to_the_program(short: Any) -> None:
@@ -115,6 +117,117 @@ def test_any_other_argument_goes_the_long_way(short: Any, given: Any) -> None:
     assert short.long == [(args, {})]
 
 
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+TREES = {
+    "dictionary": lambda a, b: ({"y": b, "x": a},),
+    "other order": lambda a, b: ({"x": a, "y": b},),
+    "list": lambda a, b: ([a, b],),
+    "nested": lambda a, b: ({"x": (a, [None, ()])}, b),
+    "named tuple": lambda a, b: (Pair(a, {"z": b}),),
+    "none": lambda a, b: (None, a, None, b),
+    "nothing but trees": lambda a, b: ((), {}, None),
+}
+
+
+@pytest.mark.parametrize("build", TREES.values(), ids=list(TREES))
+def test_trees_are_known_by_their_form(short: Any, build: Any) -> None:
+    leaves, structure = tree.flatten(build(array(7), array(5)))
+    ends = ready.form_of(structure)
+    assert ends is not None and len(ends) == 1
+    short._ready[(config.epoch, *[AVAL] * len(leaves), *ends)] = (list, HERE, (AVAL,) * len(leaves), structure, ())
+    out = short(*build(array(7), array(5)))
+    assert tree.structure(out) == structure and [x._buffer for x in tree.leaves(out)] == [7, 5][: len(leaves)]
+    assert short(array(), array()) == "the long way"
+    short.long.clear()
+    assert short(*build(array(7), array(5)), None) == "the long way"
+
+
+def test_forms_tell_trees_apart() -> None:
+    forms = {ready.form_of(tree.structure(build(1, 2))) for build in TREES.values()}
+    assert len(forms) == len(TREES) - 1  # the order in which a dictionary was filled is no part of it
+    assert ready.form_of(tree.structure((1, 2))) == ready.form_of(tree.structure(())) == ()
+
+
+class Registered(NamedTuple):
+    inner: Any
+
+
+portax.tree_util.register_pytree_node(Registered, lambda x: ((x.inner,), None), lambda _, xs: Registered(*xs))
+
+
+def deep(x: Any) -> Any:
+    for _ in range(ready.DEEPEST + 2):
+        x = [x]
+    return x
+
+
+OTHERS = {
+    "number as key": lambda x: {1: x},
+    "ordered": lambda x: collections.OrderedDict(a=x),
+    "default": lambda x: collections.defaultdict(int, a=x),
+    "registered": Registered,
+    "deep": deep,
+}
+
+
+@pytest.mark.parametrize("build", OTHERS.values(), ids=list(OTHERS))
+def test_other_trees_go_the_long_way(short: Any, build: Any) -> None:
+    put(short, lambda buffers: [0], 1)
+    assert short(build(array())) == "the long way"
+    assert ready.form_of(tree.structure((build(array()),))) is None
+
+
+@pytest.mark.parametrize("leaf", [1.0, "text", {"a": 1, 2: 3}], ids=["number", "text", "keys of two kinds"])
+def test_trees_with_other_leaves_go_the_long_way(short: Any, leaf: Any) -> None:
+    put(short, lambda buffers: [0], 1)
+    assert short([array(), leaf]) == "the long way"
+
+
+def test_donated_arrays_are_gone_and_no_others(short: Any) -> None:
+    class Device:
+        def delete(self, buffer: Any) -> None:
+            deleted.append(buffer)
+
+    deleted: list[Any] = []
+    here = Device()
+    short._ready[(config.epoch, AVAL, AVAL)] = (lambda buffers: [sum(buffers)], here, (AVAL,), None, (1,))
+    kept, given = array(7, here), array(5, here)
+    assert short(kept, given)._buffer == 12
+    assert deleted == [5] and given.is_deleted() and not kept.is_deleted()
+    assert short(kept, given) == "the long way"
+
+
+def test_a_program_that_fails_has_donated_nothing(short: Any) -> None:
+    def run(buffers: list[Any]) -> list[Any]:
+        raise KeyError("burnt")
+
+    short._ready[(config.epoch, AVAL)] = (run, HERE, (AVAL,), None, (0,))
+    given = array()
+    with pytest.raises(KeyError):
+        short(given)
+    assert not given.is_deleted()
+
+
+def test_a_step_of_training_takes_the_short_way_after_the_first() -> None:
+    """Parameters in a dictionary, a state in a named tuple; the parameters' memory is given to the next."""
+
+    @functools.partial(portax.jit, donate_argnums=0)
+    def step(params: Any, state: Pair) -> Any:
+        return {k: v - 0.5 * state.left for k, v in params.items()}, Pair(state.left + 1, state.right)
+
+    params, state = {"w": pnp.ones(3), "b": pnp.zeros(())}, Pair(pnp.asarray(1.0), (pnp.ones(2),))
+    first = params
+    for _ in range(4):
+        params, state = step(params, state)
+        assert len(step._ready) == 1
+    assert float(params["b"]) == -5.0 and params["w"].tolist() == [-4.0] * 3 and float(state.left) == 5.0
+    assert type(state) is Pair and first["w"].is_deleted() and not state.right[0].is_deleted()
+
+
 def test_an_array_that_was_never_filled_does_no_harm(short: Any) -> None:
     put(short, lambda buffers: [0], 1)
     try:
@@ -150,7 +263,7 @@ def test_inside_a_trace_the_long_way_is_taken(short: Any) -> None:
 
 def test_on_several_devices_places_belong_to_the_key(short: Any) -> None:
     key = (config.epoch, AVAL, AVAL, HERE, THERE)
-    short._apart[key] = (lambda buffers: [sum(buffers), 0], (THERE, HERE), (AVAL, AVAL), tree.structure((0, 0)))
+    short._apart[key] = (lambda buffers: [sum(buffers), 0], (THERE, HERE), (AVAL, AVAL), tree.structure((0, 0)), ())
     a, b = short(array(1, HERE, True), array(2, THERE, True))
     assert (a._buffer, a._device, a.committed) == (3, THERE, True)
     assert (b._buffer, b._device, b.committed) == (0, HERE, True)
@@ -160,7 +273,7 @@ def test_on_several_devices_places_belong_to_the_key(short: Any) -> None:
 
 def test_both_tables_are_asked(short: Any) -> None:
     put(short, lambda buffers: ["one"], 1)
-    short._apart[(config.epoch, AVAL, THERE)] = (lambda buffers: ["several"], (THERE,), (AVAL,), None)
+    short._apart[(config.epoch, AVAL, THERE)] = (lambda buffers: ["several"], (THERE,), (AVAL,), None, ())
     assert short(array())._buffer == "one"
     assert short(array(1, THERE, True))._buffer == "several"
 
@@ -213,7 +326,7 @@ def test_a_callable_in_a_cycle_is_collected(short: Any) -> None:
 
 
 def test_a_table_can_be_exchanged(short: Any) -> None:
-    short._ready = {(config.epoch, AVAL): (lambda buffers: [9], HERE, (AVAL,), None)}
+    short._ready = {(config.epoch, AVAL): (lambda buffers: [9], HERE, (AVAL,), None, ())}
     assert short(array())._buffer == 9
 
 

@@ -34,7 +34,7 @@ from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
 from portax.runtime.placements import is_spread
 from portax.runtime.programs import Options, Program, prepare
-from portax.runtime.ready import ReadyCall
+from portax.runtime.ready import ReadyCall, form_of
 from portax.transforms.stage import stage_open
 
 constraint = lazy("portax.higher_order.constraint")
@@ -88,17 +88,20 @@ class Signature:
     """What staging at one signature gave."""
 
     __slots__ = (
-        "arranged", "closed", "consts", "donated", "in_shardings", "options", "out_avals", "out_shardings", "out_tree",
-        "params", "programs", "refs", "single", "spread",
+        "arranged", "closed", "consts", "donated", "form", "in_shardings", "options", "out_avals", "out_shardings",
+        "out_tree", "params", "programs", "refs", "single", "spread",
     )  # fmt: skip
 
     def __init__(
         self, closed: ClosedJaxpr, consts: list[Any], out_tree: Any, options: Options, params: dict[str, Any],
-        refs: References | None = None, in_shardings: list[Any] | None = None, out_shardings: list[Any] | None = None,
+        form: tuple[Any, ...] | None, refs: References | None = None, in_shardings: list[Any] | None = None,
+        out_shardings: list[Any] | None = None,
     ) -> None:  # fmt: skip
         self.closed, self.consts, self.out_tree = closed, consts, out_tree
         self.out_avals, self.options, self.params = closed.out_avals, options, params
         self.donated = options.donated
+        #: How its arguments are built; None where calls do not take the short way.
+        self.form = form if refs is None else None
         #: The result is one array and no tree.
         self.single = out_tree == _LEAF
         #: device -> Program
@@ -166,7 +169,7 @@ class JitFunction(ReadyCall):
             return signature.refs.around(leaves, self._name(), lambda values: run(signature, values))
         if config.guarded:
             return self._guarded(signature, leaves)
-        return self._run(signature, leaves, args if not kwargs else None)
+        return self._run(signature, leaves, signature.form is not None)
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The call as one operation of the program that is being traced."""
@@ -189,7 +192,7 @@ class JitFunction(ReadyCall):
             if type(x) is not ConcreteArray:
                 guards.transfer("host_to_device", aval_of(x))
         with guards.noted(name) as done:
-            out = self._run(signature, leaves, None)
+            out = self._run(signature, leaves)
             done(tree.leaves(out))
         if signature.donated:  # the operands are gone, and nothing can be run again
             guards.check_results(name, tree.leaves(out))
@@ -197,11 +200,10 @@ class JitFunction(ReadyCall):
             guards.find_in(name, signature.closed, [*signature.consts, *leaves], tree.leaves(out))
         return out
 
-    def _run(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None = None) -> Any:
+    def _run(self, signature: Signature, leaves: Sequence[Any], short: bool = False) -> Any:
         """Run a staged program on the leaves of its arguments.
 
-        ``args`` are the arguments of a call without keywords: where they are arrays and nothing needs to be looked at
-        again, the next such call takes the short way.
+        ``short``: where they are arrays and nothing needs to be looked at again, the next such call is a short one.
         """
         committed = False
         device = self.device or config.default_device
@@ -210,7 +212,7 @@ class JitFunction(ReadyCall):
                 committed = True
                 break
         if signature.spread or (committed and is_spread(signature.closed, leaves)):
-            return self._run_spread(signature, leaves, args)
+            return self._run_spread(signature, leaves, short)
         if committed:
             arrays = [x if type(x) is ConcreteArray else _argument(x) for x in leaves]
             device, _ = target_device(arrays, signature.options.name)
@@ -222,15 +224,9 @@ class JitFunction(ReadyCall):
             device = devices.as_device(device)
             program = signature.programs[device] = prepare(signature.closed, device, signature.options)
         kept = program.kept
-        if args is not None and self._plain and kept is None and not signature.donated and all(
-            type(x) is ConcreteArray for x in (*signature.consts, *args)
-        ):  # fmt: skip
-            if len(self._ready) >= SIGNATURES:
-                self._ready.clear()
-            out_tree = None if signature.single else signature.out_tree
+        if short and kept is None and all(type(x) is ConcreteArray for x in (*signature.consts, *leaves)):
             first = [*program.extra, *[c.buffer_on(device) for c in signature.consts]]
-            entry = (_after(first, program.run), device, tuple(signature.out_avals), out_tree)
-            self._ready[(config.epoch, *[x.aval for x in args])] = entry
+            self._shorten(self._ready, signature, leaves, (), _after(first, program.run), device)
         buffers = program.extra.copy()
         if signature.consts:
             leaves = [*signature.consts, *leaves]
@@ -255,8 +251,20 @@ class JitFunction(ReadyCall):
         ]
         return tree.unflatten(signature.out_tree, results)
 
-    def _run_spread(self, signature: Signature, leaves: Sequence[Any], args: Sequence[Any] | None) -> Any:
-        """Run a staged program on several devices; ``args`` as in ``_run``."""
+    def _shorten(
+        self, table: dict[Any, Any], signature: Signature, leaves: Sequence[Any], where: Sequence[Any], run: Any,
+        device: Any,
+    ) -> None:  # fmt: skip
+        """Have calls like this one take the short way from now on."""
+        if len(table) >= SIGNATURES:
+            table.clear()
+        donated = tuple([i - len(signature.consts) for i in signature.donated])
+        out_tree = None if signature.single else signature.out_tree
+        key = (config.epoch, *[x.aval for x in leaves], *where, *(signature.form or ()))
+        table[key] = (run, device, tuple(signature.out_avals), out_tree, donated)
+
+    def _run_spread(self, signature: Signature, leaves: Sequence[Any], short: bool) -> Any:
+        """Run a staged program on several devices; ``short`` as in ``_run``."""
         arrays = [x if type(x) is ConcreteArray else _argument(x) for x in leaves]
         if signature.consts:
             arrays = [*signature.consts, *arrays]
@@ -272,19 +280,11 @@ class JitFunction(ReadyCall):
                 signature.arranged.clear()
             signature.arranged[key] = found
         arrangement, program = found
-        if args is not None and self._plain and program.kept is None and not signature.donated and not signature.consts:
-            where = [x._device if type(x) is ConcreteArray and x.committed else None for x in args]
+        if short and program.kept is None and not signature.consts:
+            where = [x._device if type(x) is ConcreteArray and x.committed else None for x in leaves]
             if where == list(arrangement.places):
-                if len(self._apart) >= SIGNATURES:
-                    self._apart.clear()
-                out_tree = None if signature.single else signature.out_tree
-                entry = (
-                    _after(program.extra, program.run),
-                    tuple(program.results),
-                    tuple(signature.out_avals),
-                    out_tree,
-                )
-                self._apart[(config.epoch, *[x.aval for x in args], *where)] = entry
+                run = _after(program.extra, program.run)
+                self._shorten(self._apart, signature, leaves, where, run, tuple(program.results))
         outs = spread.execute(signature.closed, *found, arrays, signature.options)
         return outs[0] if signature.single else tree.unflatten(signature.out_tree, outs)
 
@@ -379,7 +379,9 @@ class JitFunction(ReadyCall):
         lasting = not any(isinstance(c, Tracer) for c in consts)
         if lasting:
             consts = [_constant(c) for c in consts]
-        signature = Signature(closed, consts, results, options, params, refs, ins, outs)
+        # What is static, or chosen by name, is looked at in each call.
+        form = form_of(structure.kids[0]) if self._plain and not structure.kids[1].kids else None
+        signature = Signature(closed, consts, results, options, params, form, refs, ins, outs)
         if lasting and (refs is None or refs.lasting):
             if len(self._signatures) >= SIGNATURES:
                 self._signatures.pop(next(iter(self._signatures)), None)

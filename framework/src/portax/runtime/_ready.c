@@ -1,7 +1,7 @@
 /*
  * The short way of a call, in C: what `PlainReadyCall` in ready.py does, without the interpreter between its steps.
  *
- * Nothing is decided here. A call whose arguments are concrete arrays of avals that are in the tables gives their
+ * Nothing is decided here. A call whose arguments are arrays, or trees of them, that are in the tables gives their
  * buffers to the program that is there, and wraps what comes back; every other call goes the long way, which is a
  * method of the subclass. Slots of arrays are read and written where their descriptors say they lie.
  */
@@ -17,9 +17,13 @@ typedef struct {
     PyTypeObject *evaluating;                       /* the trace that computes at once */
     PyObject *state;                                /* what the thread is interpreting with */
     PyObject *settings;
+    PyObject *kinds;                                /* what is known of types of nodes */
     Py_ssize_t aval, host, buffer, device, committed;  /* where an array's slots lie */
-    PyObject *trace_name, *epoch_name, *long_name, *unflatten_name;
+    PyObject *trace_name, *epoch_name, *long_name, *unflatten_name, *own_name, *delete_name;
 } Known;
+
+/* Trees deeper than this go the long way. */
+#define DEEPEST 64
 
 typedef struct {
     PyObject_HEAD
@@ -87,11 +91,95 @@ done:
     return arrays;
 }
 
+/* ---- arguments that are trees ---------------------------------------------------------------------------------- */
+
+static int opened(Known *known, PyObject *x, PyObject *leaves, PyObject *form, int depth);
+
+/* Whether a type is a named tuple; -1 with an error. */
+static int
+is_named_tuple(Known *known, PyTypeObject *type)
+{
+    if (!PyType_IsSubtype(type, &PyTuple_Type)) {
+        return 0;
+    }
+    PyObject *kind = PyDict_GetItemWithError(known->kinds, (PyObject *)type);
+    if (kind == NULL || kind == Py_None) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    PyObject *own = PyObject_GetAttr(kind, known->own_name);
+    Py_XDECREF(own);
+    return own == NULL ? -1 : own == Py_True;
+}
+
+/* Of a node with `count` children: append its type and their number to the form. */
+static int
+begin(PyObject *form, PyTypeObject *type, Py_ssize_t count)
+{
+    PyObject *number = PyLong_FromSsize_t(count);
+    int failed = number == NULL || PyList_Append(form, (PyObject *)type) < 0 || PyList_Append(form, number) < 0;
+    Py_XDECREF(number);
+    return failed ? -1 : 1;
+}
+
+static int
+opened_dict(Known *known, PyObject *x, PyObject *leaves, PyObject *form, int depth)
+{
+    PyObject *keys = PyDict_Keys(x);
+    if (keys == NULL) {
+        return -1;
+    }
+    Py_ssize_t n = PyList_GET_SIZE(keys);
+    int fine = begin(form, &PyDict_Type, n);
+    for (Py_ssize_t i = 0; fine > 0 && i < n; i++) {
+        fine = PyUnicode_CheckExact(PyList_GET_ITEM(keys, i));  /* those that are equal are the same */
+    }
+    if (fine > 0 && PyList_Sort(keys) < 0) {
+        fine = -1;
+    }
+    for (Py_ssize_t i = 0; fine > 0 && i < n; i++) {
+        PyObject *key = PyList_GET_ITEM(keys, i), *child = PyDict_GetItemWithError(x, key);
+        fine = child == NULL || PyList_Append(form, key) < 0 ? -1 : opened(known, child, leaves, form, depth + 1);
+    }
+    Py_DECREF(keys);
+    return fine;
+}
+
+/* Append the leaves of a tree, and to `form` what tells how it is built: 1, 0 where it is not for the short way, or -1
+   with an error. A leaf is None there; a node its type, the number of its children, and each of them after its key. */
+static int
+opened(Known *known, PyObject *x, PyObject *leaves, PyObject *form, int depth)
+{
+    PyTypeObject *type = Py_TYPE(x);
+    if (type == known->array) {
+        if (SLOT(x, known->aval) == NULL || SLOT(x, known->device) == NULL) {
+            return 0;
+        }
+        return PyList_Append(leaves, x) < 0 || PyList_Append(form, Py_None) < 0 ? -1 : 1;
+    }
+    if (x == Py_None) {
+        return begin(form, type, 0);
+    }
+    if (depth > DEEPEST) {
+        return 0;
+    }
+    if (type == &PyDict_Type) {
+        return opened_dict(known, x, leaves, form, depth);
+    }
+    int fine = type == &PyTuple_Type || type == &PyList_Type ? 1 : is_named_tuple(known, type);
+    if (fine > 0) {
+        fine = begin(form, type, PySequence_Fast_GET_SIZE(x));
+    }
+    for (Py_ssize_t i = 0; fine > 0 && i < PySequence_Fast_GET_SIZE(x); i++) {
+        fine = opened(known, PySequence_Fast_GET_ITEM(x, i), leaves, form, depth + 1);
+    }
+    return fine;
+}
+
 /* ---- the call -------------------------------------------------------------------------------------------------- */
 
-/* The entry of a table for these arguments, NULL where there is none, also with an error set. */
+/* The entry of a table for these leaves, NULL where there is none, also with an error set. `form` may be NULL. */
 static PyObject *
-entry(Known *known, PyObject *table, PyObject *args, int places)
+entry(Known *known, PyObject *table, PyObject *leaves, PyObject *form, int places)
 {
     if (table == NULL || !PyDict_CheckExact(table) || PyDict_GET_SIZE(table) == 0) {
         return NULL;
@@ -100,19 +188,22 @@ entry(Known *known, PyObject *table, PyObject *args, int places)
     if (epoch == NULL) {
         return NULL;
     }
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
-    PyObject *key = PyTuple_New(places ? 2 * n + 1 : n + 1);
+    Py_ssize_t n = PyTuple_GET_SIZE(leaves), size = (places ? 2 * n : n) + 1;
+    PyObject *key = PyTuple_New(size + (form != NULL));
     if (key == NULL) {
         Py_DECREF(epoch);
         return NULL;
     }
     PyTuple_SET_ITEM(key, 0, epoch);
     for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *x = PyTuple_GET_ITEM(args, i);
+        PyObject *x = PyTuple_GET_ITEM(leaves, i);
         PyTuple_SET_ITEM(key, i + 1, Py_NewRef(SLOT(x, known->aval)));
         if (places) {
             PyTuple_SET_ITEM(key, n + i + 1, Py_NewRef(SLOT(x, known->device)));
         }
+    }
+    if (form != NULL) {
+        PyTuple_SET_ITEM(key, size, Py_NewRef(form));
     }
     PyObject *found = PyDict_GetItemWithError(table, key);
     Py_XINCREF(found);
@@ -120,22 +211,22 @@ entry(Known *known, PyObject *table, PyObject *args, int places)
     return found;
 }
 
-/* Call the program of an entry, or give NULL without an error where the arguments are not as it needs them. */
+/* Call the program of an entry, or give NULL without an error where the leaves are not as it needs them. */
 static PyObject *
-call_entry(Known *known, PyObject *found, PyObject *args, int places)
+call_entry(Known *known, PyObject *found, PyObject *leaves, int places)
 {
-    PyObject *run, *device, *avals, *tree;
-    if (!PyArg_ParseTuple(found, "OOO!O", &run, &device, &PyTuple_Type, &avals, &tree)) {
+    PyObject *run, *device, *avals, *tree, *donated;
+    if (!PyArg_ParseTuple(found, "OOO!OO!", &run, &device, &PyTuple_Type, &avals, &tree, &PyTuple_Type, &donated)) {
         return NULL;
     }
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
+    Py_ssize_t n = PyTuple_GET_SIZE(leaves);
     int committed = 0, all = 1;
     PyObject *buffers = PyList_New(n);
     if (buffers == NULL) {
         return NULL;
     }
     for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *x = PyTuple_GET_ITEM(args, i), *buffer = SLOT(x, known->buffer);
+        PyObject *x = PyTuple_GET_ITEM(leaves, i), *buffer = SLOT(x, known->buffer);
         if (buffer == NULL || buffer == Py_None || (!places && SLOT(x, known->device) != device)) {
             Py_DECREF(buffers);
             return NULL;
@@ -151,6 +242,19 @@ call_entry(Known *known, PyObject *found, PyObject *args, int places)
     }
     PyObject *outs = PyObject_CallOneArg(run, buffers);
     Py_DECREF(buffers);
+    for (Py_ssize_t i = 0; outs != NULL && i < PyTuple_GET_SIZE(donated); i++) {
+        Py_ssize_t which = PyLong_AsSsize_t(PyTuple_GET_ITEM(donated, i));
+        PyObject *gone = NULL;
+        if (which < 0 || which >= n) {
+            PyErr_Format(PyExc_IndexError, "a program of %zd arguments is given number %zd to keep", n, which);
+        } else {
+            gone = PyObject_CallMethodNoArgs(PyTuple_GET_ITEM(leaves, which), known->delete_name);
+        }
+        if (gone == NULL) {
+            Py_CLEAR(outs);
+        }
+        Py_XDECREF(gone);
+    }
     if (outs == NULL) {
         return NULL;
     }
@@ -159,30 +263,14 @@ call_entry(Known *known, PyObject *found, PyObject *args, int places)
     return given;
 }
 
-/* The result of the short way; NULL without an error where there is none. */
+/* The result of a program that is ready for these leaves; NULL without an error where there is none. */
 static PyObject *
-short_way(ReadyCall *self, Known *known, PyObject *args)
+looked_up(ReadyCall *self, Known *known, PyObject *leaves, PyObject *form)
 {
-    Py_ssize_t n = PyTuple_GET_SIZE(args);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *x = PyTuple_GET_ITEM(args, i);
-        if (Py_TYPE(x) != known->array || SLOT(x, known->aval) == NULL || SLOT(x, known->device) == NULL) {
-            return NULL;
-        }
-    }
-    PyObject *trace = PyObject_GetAttr(known->state, known->trace_name);
-    if (trace == NULL) {
-        return NULL;
-    }
-    int evaluating = Py_TYPE(trace) == known->evaluating;
-    Py_DECREF(trace);
-    if (!evaluating) {
-        return NULL;
-    }
     for (int places = 0; places < 2; places++) {
-        PyObject *found = entry(known, places ? self->apart : self->ready, args, places);
+        PyObject *found = entry(known, places ? self->apart : self->ready, leaves, form, places);
         if (found != NULL) {
-            PyObject *given = call_entry(known, found, args, places);
+            PyObject *given = call_entry(known, found, leaves, places);
             Py_DECREF(found);
             if (given != NULL) {
                 return given;
@@ -193,6 +281,52 @@ short_way(ReadyCall *self, Known *known, PyObject *args)
         }
     }
     return NULL;
+}
+
+/* The same for arguments that are trees. */
+static PyObject *
+looked_into(ReadyCall *self, Known *known, PyObject *args)
+{
+    PyObject *leaves = PyList_New(0), *form = PyList_New(0), *flat = NULL, *key = NULL, *given = NULL;
+    int fine = leaves == NULL || form == NULL ? -1 : 1;
+    for (Py_ssize_t i = 0; fine > 0 && i < PyTuple_GET_SIZE(args); i++) {
+        fine = opened(known, PyTuple_GET_ITEM(args, i), leaves, form, 0);
+    }
+    if (fine > 0) {
+        flat = PyList_AsTuple(leaves);
+        key = flat == NULL ? NULL : PyList_AsTuple(form);
+        given = key == NULL ? NULL : looked_up(self, known, flat, key);
+    }
+    Py_XDECREF(leaves);
+    Py_XDECREF(form);
+    Py_XDECREF(flat);
+    Py_XDECREF(key);
+    return given;
+}
+
+/* The result of the short way; NULL without an error where there is none. */
+static PyObject *
+short_way(ReadyCall *self, Known *known, PyObject *args)
+{
+    PyObject *trace = PyObject_GetAttr(known->state, known->trace_name);
+    if (trace == NULL) {
+        return NULL;
+    }
+    int evaluating = Py_TYPE(trace) == known->evaluating;
+    Py_DECREF(trace);
+    if (!evaluating) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        PyObject *x = PyTuple_GET_ITEM(args, i);
+        if (Py_TYPE(x) != known->array) {
+            return looked_into(self, known, args);
+        }
+        if (SLOT(x, known->aval) == NULL || SLOT(x, known->device) == NULL) {
+            return NULL;
+        }
+    }
+    return looked_up(self, known, args, NULL);
 }
 
 static PyObject *
@@ -263,8 +397,8 @@ ready_dealloc(ReadyCall *self)
 }
 
 static PyMemberDef members[] = {
-    {"_ready", T_OBJECT_EX, offsetof(ReadyCall, ready), 0, "programs of one device, by epoch and avals"},
-    {"_apart", T_OBJECT_EX, offsetof(ReadyCall, apart), 0, "programs of several, by epoch, avals and places"},
+    {"_ready", T_OBJECT_EX, offsetof(ReadyCall, ready), 0, "programs of one device, by epoch, avals and form"},
+    {"_apart", T_OBJECT_EX, offsetof(ReadyCall, apart), 0, "programs of several, by epoch, avals, places and form"},
     {NULL},
 };
 
@@ -306,16 +440,17 @@ offset_of(PyTypeObject *type, const char *name)
     return offset;
 }
 
-PyDoc_STRVAR(prepare_doc, "prepare(array, evaluating, state, settings)\n--\n\n"
-             "Say which class arrays have, and where to look whether they are computed at once.");
+PyDoc_STRVAR(prepare_doc, "prepare(array, evaluating, state, settings, kinds)\n--\n\n"
+             "Say which class arrays have, where to look whether they are computed at once, and what nodes there are.");
 
 static PyObject *
 prepare(PyObject *module, PyObject *args)
 {
     Known *known = PyModule_GetState(module);
     PyTypeObject *array, *evaluating;
-    PyObject *state, *settings;
-    if (!PyArg_ParseTuple(args, "O!O!OO", &PyType_Type, &array, &PyType_Type, &evaluating, &state, &settings)) {
+    PyObject *state, *settings, *kinds;
+    if (!PyArg_ParseTuple(args, "O!O!OOO!", &PyType_Type, &array, &PyType_Type, &evaluating, &state, &settings,
+                          &PyDict_Type, &kinds)) {
         return NULL;
     }
     Py_ssize_t aval = offset_of(array, "aval"), host = aval < 0 ? -1 : offset_of(array, "_host");
@@ -330,6 +465,7 @@ prepare(PyObject *module, PyObject *args)
     Py_XSETREF(known->evaluating, (PyTypeObject *)Py_NewRef(evaluating));
     Py_XSETREF(known->state, Py_NewRef(state));
     Py_XSETREF(known->settings, Py_NewRef(settings));
+    Py_XSETREF(known->kinds, Py_NewRef(kinds));
     Py_XSETREF(known->array, (PyTypeObject *)Py_NewRef(array));
     Py_RETURN_NONE;
 }
@@ -342,7 +478,10 @@ module_exec(PyObject *module)
     known->epoch_name = PyUnicode_InternFromString("epoch");
     known->long_name = PyUnicode_InternFromString("_long");
     known->unflatten_name = PyUnicode_InternFromString("unflatten");
-    if (!known->trace_name || !known->epoch_name || !known->long_name || !known->unflatten_name) {
+    known->own_name = PyUnicode_InternFromString("own");
+    known->delete_name = PyUnicode_InternFromString("delete");
+    if (!known->trace_name || !known->epoch_name || !known->long_name || !known->unflatten_name || !known->own_name
+        || !known->delete_name) {
         return -1;
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &type_spec, NULL);
@@ -359,6 +498,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(known->evaluating);
     Py_VISIT(known->state);
     Py_VISIT(known->settings);
+    Py_VISIT(known->kinds);
     return 0;
 }
 
@@ -370,10 +510,13 @@ module_clear(PyObject *module)
     Py_CLEAR(known->evaluating);
     Py_CLEAR(known->state);
     Py_CLEAR(known->settings);
+    Py_CLEAR(known->kinds);
     Py_CLEAR(known->trace_name);
     Py_CLEAR(known->epoch_name);
     Py_CLEAR(known->long_name);
     Py_CLEAR(known->unflatten_name);
+    Py_CLEAR(known->own_name);
+    Py_CLEAR(known->delete_name);
     return 0;
 }
 
