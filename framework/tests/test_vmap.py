@@ -174,3 +174,12 @@ def test_two_axes_are_told_apart():
 def test_a_wrong_request_is_answered_in_words(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("count", [3, 0])
+def test_rows_of_keys_are_padded_each_with_a_key_of_its_own(count):
+    rows, fill = px.random.split(px.random.key(1), (3, 2))[:count], px.random.split(px.random.key(0), 3)[:count]
+    out = px.vmap(lambda x, v: lax.pad(x, v, [(1, 0, 1)]))(rows, fill)
+    assert out.shape == (count, 4)
+    for i in range(count):
+        assert (out[i] == lax.pad(rows[i], fill[i], [(1, 0, 1)])).all()

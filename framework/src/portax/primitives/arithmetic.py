@@ -308,12 +308,12 @@ NaN in either gives NaN. Of complex numbers the {word} in lexicographic order. E
 
 
 def _complex_extreme(b: Any, x: Any, y: Any, direction: str) -> Any:
-    """The lexicographic choice; a NaN in the first wins, as it does in the second by comparing false."""
+    """The lexicographic choice; a NaN in either wins, and of two the first."""
     xr, yr = b.real(x), b.real(y)
     first = b.compare(xr, yr, direction)
     tie = b.binary("and", b.compare(xr, yr, "EQ"), b.compare(b.imag(x), b.imag(y), direction))
-    nan = b.compare(x, x, "NE")
-    return b.select(b.binary("or", nan, b.binary("or", first, tie)), x, y)
+    wins = b.binary("and", b.compare(y, y, "EQ"), b.binary("or", first, tie))
+    return b.select(b.binary("or", b.compare(x, x, "NE"), wins), x, y)
 
 
 max_ = _extreme("max", _narrow(np.maximum), "maximum", "greater")

@@ -423,10 +423,15 @@ def _nextafter_steps(x: Any, y: Any) -> Any:
     return select_n(ne(y, y), stepped, y)
 
 
+def _nextafter(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    # Of half precision NumPy gives the first of two that are equal, of others the second: zeros have signs.
+    return np.where(x == y, y, np.nextafter(x, y))
+
+
 nextafter = registry.add(
     Elementwise(
         "nextafter",
-        np.nextafter,
+        _nextafter,
         arity=2,
         doc="The float next to ``x`` on the way to ``y``; ``y`` where they are equal, NaN where one is.\n",
         kinds=("float",),

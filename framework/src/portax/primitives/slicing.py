@@ -14,7 +14,7 @@ from portax.core import dtypes
 from portax.core.aval import Aval, aval_of
 from portax.core.primitive import Primitive, Refusal, Sample, Undefined, registry
 from portax.errors import DtypeError, ShapeError
-from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum, squeeze
+from portax.primitives.broadcasting import broadcast_in_dim, reduce_sum, reshape, squeeze
 from portax.primitives.comparison import select_n
 from portax.primitives.zeros import zero, zeros
 
@@ -122,7 +122,13 @@ class Pad(Primitive):
         x = spread(x, batched[0], size)
         dtype = aval_of(x).dtype
         # What fills it at first is seen nowhere, so any value will do; keys have no zero.
-        any_value = _first(value) if dtypes.is_key(dtype) else zero(dtype)
+        if not dtypes.is_key(dtype):
+            any_value = zero(dtype)
+        elif size:
+            any_value = _first(value)
+        else:  # nor is there one among none, and there is nothing to fill
+            shape = self.shape(aval_of(x), Aval((), dtype), padding_config=config)
+            return reshape(x, new_sizes=shape, dimensions=None)
         out = pad(x, any_value, padding_config=config)
         fill = broadcast_in_dim(value, shape=out.shape, broadcast_dimensions=(0,))
         return select_n(_inside(x.shape, config), fill, out)
