@@ -42,11 +42,11 @@ class Off(AssertionError):
     """
 
     def __init__(self, words: str, operands: Any, parameters: Any, expected: Any, got: Any) -> None:
-        super().__init__(f"{words}\noperands {operands}\nparameters {parameters}\nexpected {expected}\ngot {got}")
         parts = {"operands": operands, "parameters": parameters, "expected": expected, "got": got}
         self.detail = {name: cut(str(part)) for name, part in parts.items()}
         if isinstance(got, np.ndarray) and isinstance(expected, np.ndarray) and got.size > 1:
             self.detail["differs"] = differing(got, expected)
+        super().__init__("\n".join([words, *[f"{name} {part}" for name, part in self.detail.items()]]))
 
 
 def cut(text: str) -> str:
