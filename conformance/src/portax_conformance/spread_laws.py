@@ -92,9 +92,14 @@ def sharded(case: Case, devices: Sequence[Device]) -> None:
             raise
 
 
+def names_devices(case: Case) -> bool:
+    """The sample says itself on which devices it lies, and how."""
+    return case.params.get("mesh") is not None or case.params.get("sharding") is not None
+
+
 def divisible(case: Case) -> bool:
-    """Some operand has an axis that two devices can share, and it is not the sample that says how it lies."""
-    if "mesh" in case.params or "sharding" in case.params:
+    """Some operand has an axis that two devices can share."""
+    if names_devices(case):
         return False
     return any(n and n % 2 == 0 for x in case.operands for n in x.shape)
 
@@ -133,7 +138,7 @@ def shard_mapped(case: Case, devices: Sequence[Device]) -> None:
 
 def has_operands(case: Case) -> bool:
     """There is something to give to each device."""
-    return bool(case.operands)
+    return bool(case.operands) and not names_devices(case)
 
 
 def pmapped(case: Case, devices: Sequence[Device]) -> None:
