@@ -95,6 +95,16 @@ done:
 
 static int opened(Known *known, PyObject *x, PyObject *leaves, PyObject *form, int depth);
 
+/* A child of a node, which stays while it is looked at, whatever becomes of the node. */
+static int
+opened_child(Known *known, PyObject *child, PyObject *leaves, PyObject *form, int depth)
+{
+    Py_INCREF(child);
+    int fine = opened(known, child, leaves, form, depth + 1);
+    Py_DECREF(child);
+    return fine;
+}
+
 /* Whether a type is a named tuple; -1 with an error. */
 static int
 is_named_tuple(Known *known, PyTypeObject *type)
@@ -138,7 +148,11 @@ opened_dict(Known *known, PyObject *x, PyObject *leaves, PyObject *form, int dep
     }
     for (Py_ssize_t i = 0; fine > 0 && i < n; i++) {
         PyObject *key = PyList_GET_ITEM(keys, i), *child = PyDict_GetItemWithError(x, key);
-        fine = child == NULL || PyList_Append(form, key) < 0 ? -1 : opened(known, child, leaves, form, depth + 1);
+        if (child == NULL) {
+            fine = PyErr_Occurred() ? -1 : 0;
+        } else {
+            fine = PyList_Append(form, key) < 0 ? -1 : opened_child(known, child, leaves, form, depth);
+        }
     }
     Py_DECREF(keys);
     return fine;
@@ -170,7 +184,7 @@ opened(Known *known, PyObject *x, PyObject *leaves, PyObject *form, int depth)
         fine = begin(form, type, PySequence_Fast_GET_SIZE(x));
     }
     for (Py_ssize_t i = 0; fine > 0 && i < PySequence_Fast_GET_SIZE(x); i++) {
-        fine = opened(known, PySequence_Fast_GET_ITEM(x, i), leaves, form, depth + 1);
+        fine = opened_child(known, PySequence_Fast_GET_ITEM(x, i), leaves, form, depth);
     }
     return fine;
 }
