@@ -18,7 +18,7 @@ _PREAMBLE = """\
 """
 
 #: What the compiler is told. Left to itself it makes one rounding of a product and a sum, across statements too.
-OPTIONS = ("--fmad=false", "--std=c++17")
+OPTIONS = ("--fmad=false",)
 
 
 class CUDADialect(Dialect):

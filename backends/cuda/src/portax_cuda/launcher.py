@@ -1,0 +1,123 @@
+"""One GPU: its memory, its stream, its programs, by way of cupy.
+
+cupy is handed in and not imported: it takes a second to load, and is asked for only where devices are looked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from portax.backend import CompileError, DeviceError, OutOfDeviceMemory
+from portax.backend.kernels import Launcher
+from portax_cuda.dialect import OPTIONS, CUDADialect
+
+_THREADS = 256  # in a block: a whole number of warps, and few enough for kernels with many registers
+_NO_ROOM = 2  # CUDA's number for it, the same from the runtime and from the driver
+
+
+class _Program:
+    """A compiled program: its kernels, by stage, as far as they were asked for."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.kernels: dict[int, Any] = {}
+
+    def kernel(self, stage: int) -> Any:
+        known = self.kernels.get(stage)
+        if known is None:
+            known = self.kernels[stage] = self.module.get_function(f"stage{stage}")
+        return known
+
+
+class CUDALauncher(Launcher):
+    """A GPU of NVIDIA's.
+
+    Parameters
+    ----------
+    cupy : module
+    number : int
+        Which of the GPUs that CUDA sees.
+    """
+
+    def __init__(self, cupy: Any, number: int) -> None:
+        self.cupy, self.runtime = cupy, cupy.cuda.runtime
+        self._refusals = (cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError)
+        self.kind = f"GPU {number}"
+        with self._told("the GPU could not be opened"):
+            about = self.runtime.getDeviceProperties(number)
+            self.device = cupy.cuda.Device(number)
+            with self.device:
+                self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.kind = about["name"].decode()
+        self.limit = about["totalGlobalMem"]
+        self.dialect = CUDADialect(items=about["multiProcessorCount"] * about["maxThreadsPerMultiProcessor"])
+
+    def allocate(self, size: int) -> Any:
+        with self._told(f"there is no room for {size} bytes"), self.device:
+            return self.runtime.malloc(size)
+
+    def release(self, block: Any) -> None:
+        """CUDA waits, before it takes memory back, for what was asked of it."""
+        with self._told("memory could not be given back"), self.device:
+            self.runtime.free(block)
+
+    def write(self, block: Any, array: np.ndarray) -> None:
+        with self._told("an array could not be copied to the GPU"), self.device:
+            self._copied(block, array.ctypes.data, array.nbytes, self.runtime.memcpyHostToDevice)
+            self.stream.synchronize()
+
+    def read(self, block: Any, array: np.ndarray) -> None:
+        with self._told("an array could not be copied from the GPU"), self.device:
+            self._copied(array.ctypes.data, block, array.nbytes, self.runtime.memcpyDeviceToHost)
+            self.stream.synchronize()
+
+    def copy(self, source: Any, target: Any, size: int, start: int = 0, at: int = 0) -> None:
+        with self._told("an array could not be copied on the GPU"), self.device:
+            self._copied(target + at, source + start, size, self.runtime.memcpyDeviceToDevice)
+
+    def _copied(self, target: int, source: int, size: int, kind: int) -> None:
+        self.runtime.memcpyAsync(target, source, size, kind, self.stream.ptr)
+
+    def build(self, text: str) -> Any:
+        with self._told("a program could not be loaded"), self.device:
+            module = self.cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc")
+            try:
+                module.compile()
+            except self.cupy.cuda.compiler.CompileException as error:
+                raise CompileError(
+                    wrong=f"{self.kind} refused a program: {str(error)[:2000]}",
+                    fix="Report it with the program: the toolkit wrote what CUDA's compiler does not understand",
+                ) from error
+            return _Program(module)
+
+    def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
+        with self._told("a kernel could not be launched"), self.device, self.stream:
+            given = (np.int64(items), *map(np.uint64, blocks))
+            program.kernel(stage)((-(-items // _THREADS),), (_THREADS,), given)
+
+    def wait(self) -> None:
+        with self._told("what was asked for before"), self.device:
+            self.stream.synchronize()
+
+    def idle(self) -> bool:
+        with self._told("what was asked for before"), self.device:
+            return bool(self.stream.done)
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Errors of CUDA as portax's."""
+        try:
+            yield
+        except self._refusals as error:
+            if getattr(error, "status", None) == _NO_ROOM:
+                raise OutOfDeviceMemory(
+                    wrong=f"{self.kind}: {what}: {error}",
+                    fix="Free arrays that are no longer needed, or compute in smaller pieces",
+                ) from error
+            raise DeviceError(
+                wrong=f"{self.kind}: {what}: {error}", fix="See what nvidia-smi says of the GPU"
+            ) from error

@@ -1,0 +1,213 @@
+"""Stands in for cupy: it records what the launcher asks for, and does it as late as CUDA may.
+
+What is asked of a stream waits until something waits for the stream; then kernels run through the shim. What CUDA would
+refuse, or leave undefined, is an error: memory that is not there, copies past its end, a launch that is too large, a
+call without a current device or stream. Memory is full of NaN when it is new.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from portax_cuda.shim import ShimLauncher
+
+
+class CUDARuntimeError(RuntimeError):
+    """As cupy's."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"CUDA says {status}")
+        self.status = status
+
+
+class CUDADriverError(RuntimeError):
+    """As cupy's."""
+
+    status = 1
+
+
+class CompileException(Exception):
+    """As cupy's."""
+
+
+class _Context:
+    """A thing that a ``with`` makes the current one of its kind in this thread."""
+
+    _current = threading.local()
+
+    def __enter__(self) -> Any:
+        self._current.__dict__.setdefault(type(self).__name__, []).append(self)
+        return self
+
+    def __exit__(self, *what: Any) -> None:
+        self._current.__dict__[type(self).__name__].pop()
+
+    @classmethod
+    def now(cls) -> Any:
+        """The current one."""
+        held = cls._current.__dict__.get(cls.__name__, [])
+        assert held, f"there is no current {cls.__name__}"
+        return held[-1]
+
+
+class Device(_Context):
+    """A GPU, by number."""
+
+    def __init__(self, device: int) -> None:
+        self.id = device
+
+
+class Stream(_Context):
+    """What was asked for and is not done yet."""
+
+    known: dict[int, Stream] = {}
+
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
+        assert non_blocking and not null, "the stream that all share waits for all others"
+        Device.now()
+        self.ptr = 1 + len(Stream.known)
+        Stream.known[self.ptr] = self
+        self.waiting: list[Callable[[], None]] = []
+        self.lock = threading.RLock()
+
+    def ask(self, what: Callable[[], None]) -> None:
+        with self.lock:
+            self.waiting.append(what)
+
+    def synchronize(self) -> None:
+        Device.now()
+        with self.lock:
+            while self.waiting:
+                self.waiting.pop(0)()
+
+    @property
+    def done(self) -> bool:
+        return not self.waiting
+
+
+class Runtime:
+    """``cupy.cuda.runtime``.
+
+    Attributes
+    ----------
+    count, room : int
+        How many GPUs there are, and how many bytes each has.
+    refusal : int
+        What ``getDeviceCount`` says instead of a number, where it is not 0.
+    """
+
+    CUDARuntimeError = CUDARuntimeError
+    memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice = 1, 2, 3
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+        self.count, self.room, self.refusal = 1, 1 << 30, 0
+        self.memory: dict[int, np.ndarray] = {}
+
+    def getDeviceCount(self) -> int:
+        if self.refusal:
+            raise CUDARuntimeError(self.refusal)
+        return self.count
+
+    def getDeviceProperties(self, device: int) -> dict[str, Any]:
+        assert 0 <= device < self.count
+        return {
+            "name": b"a GPU that is none", "totalGlobalMem": self.room, "multiProcessorCount": 2,
+            "maxThreadsPerMultiProcessor": 640,
+        }  # fmt: skip
+
+    def malloc(self, size: int) -> int:
+        Device.now()
+        self.said.append("malloc")
+        if size + sum(len(m) for m in self.memory.values()) > self.room:
+            raise CUDARuntimeError(2)
+        block = np.full(size, 0xFF, np.uint8)
+        self.memory[block.ctypes.data] = block
+        return block.ctypes.data
+
+    def free(self, ptr: int) -> None:
+        """Memory is gone as soon as what was asked for before is done."""
+        self.said.append("free")
+        for stream in Stream.known.values():
+            stream.synchronize()
+        self.memory.pop(ptr)[:] = 0xFF
+
+    def memcpyAsync(self, dst: int, src: int, size: int, kind: int, stream: int) -> None:
+        Device.now()
+        self.said.append(f"memcpyAsync {kind}")
+        if not ((kind == 1 or self.holds(src, size)) and (kind == 2 or self.holds(dst, size))):
+            raise CUDARuntimeError(1)
+        Stream.known[stream].ask(lambda: ctypes.memmove(dst, src, size) and None)
+
+    def holds(self, ptr: int, size: int) -> bool:
+        """Whether some memory of a GPU has these bytes."""
+        return any(at <= ptr and ptr + size <= at + len(block) for at, block in self.memory.items())
+
+
+class RawModule:
+    """A program."""
+
+    def __init__(self, double: Cupy, code: str, options: tuple[str, ...], backend: str) -> None:
+        assert options == ("--fmad=false",) and backend == "nvrtc"
+        self.double, self.code, self.program = double, code, None
+
+    def compile(self) -> None:
+        Device.now()
+        self.double.said.append("compile")
+        try:
+            self.program = self.double.shim.build(self.code)
+        except Exception as error:
+            raise CompileException(str(error)) from error
+
+    def get_function(self, name: str) -> Callable[..., None]:
+        assert f"__global__ void {name}(" in self.code, "there is no such kernel"
+        run = getattr(self.program, f"launch_{name}")
+        runtime = self.double.cuda.runtime
+
+        def kernel(grid: tuple[int], block: tuple[int], args: tuple[Any, ...]) -> None:
+            Device.now()
+            self.double.said.append(f"launch {name} {grid[0]} x {block[0]}")
+            n, *places = args
+            assert type(n) is np.int64 and all(type(place) is np.uint64 for place in places)
+            if not (0 < grid[0] < 1 << 31 and 0 < block[0] <= 1024):
+                raise CUDADriverError
+            if not all(runtime.holds(int(place), 1) for place in places):
+                raise CUDADriverError
+            held = [ctypes.c_int64(int(n)), *(ctypes.c_uint64(int(place)) for place in places)]
+            given = (ctypes.c_void_p * len(held))(*(ctypes.addressof(x) for x in held))
+            Stream.now().ask(lambda: held and run(grid[0], block[0], given, 0) and None)
+
+        return kernel
+
+
+class Cupy:
+    """The module.
+
+    Attributes
+    ----------
+    said : list of str
+        What was asked for, in order.
+    """
+
+    __version__ = "0"
+
+    def __init__(self, folder: str) -> None:
+        self.said: list[str] = []
+        self.shim = ShimLauncher(folder)
+        self.cuda = _Namespace(
+            runtime=Runtime(self.said), driver=_Namespace(CUDADriverError=CUDADriverError),
+            compiler=_Namespace(CompileException=CompileException), Device=Device, Stream=Stream,
+        )  # fmt: skip
+
+    def RawModule(self, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> RawModule:
+        return RawModule(self, code, options, backend)
+
+
+class _Namespace:
+    def __init__(self, **names: Any) -> None:
+        self.__dict__.update(names)

@@ -1,0 +1,59 @@
+"""Every kernel of the conformance cases is one to NVIDIA's compiler too, for every GPU from Turing on."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+from pathlib import Path
+
+import nvrtc_wheel
+import pytest
+
+pytest.importorskip("portax_cuda", reason="the driver of NVIDIA's GPUs is not installed: pip install portax-cuda")
+
+GPUS = ("sm_75", "sm_80", "sm_90", "sm_100")
+#: A product and a sum rounded once, numbers too small taken for 0, and approximations: what no instruction may do.
+INEXACT = re.compile(r"\bfma\.|\.ftz|\.approx")
+
+
+@pytest.fixture(scope="session")
+def compiler():
+    from portax_cuda.dialect import OPTIONS
+
+    found = nvrtc_wheel.library()
+    if found is None:
+        pytest.skip("NVIDIA's compiler is not installed: pip install nvidia-cuda-nvrtc-cu12")
+    return nvrtc_wheel.Compiler(found, OPTIONS)
+
+
+def test_every_kernel_compiles_for_every_gpu(compiler, folder, judged):
+    for cases in ("must", "meaning"):
+        judged(cases)
+    texts = [path.read_text() for path in sorted(Path(folder).glob("*.cu"))]
+    kernels = sum(len(re.findall(r"^extern \"C\" __global__ ", text, re.MULTILINE)) for text in texts)
+
+    def compiled(text, gpu):
+        ptx, code = compiler(text, gpu)
+        assert code.startswith(b"\x7fELF"), gpu
+        inexact = INEXACT.search(ptx)
+        assert inexact is None, (gpu, inexact, text)
+        return ptx.count(".entry ")
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for gpu in GPUS:
+            entries = sum(pool.map(lambda text, gpu=gpu: compiled(text, gpu), texts))
+            print(f"\n{gpu}: {len(texts)} programs, {entries} kernels compile")
+            assert entries == kernels > 500
+
+
+def test_what_is_no_cuda_is_refused(compiler):
+    with pytest.raises(nvrtc_wheel.Refused, match='identifier "x" is undefined'):
+        compiler('extern "C" __global__ void stage0(float *y) { *y = x; }', "sm_90")
+
+
+def test_without_its_option_the_compiler_would_round_once(compiler):
+    sums = "const float p = y[0] * y[1]; const float s = p + y[2]; *y = s;"
+    text = f'extern "C" __global__ void stage0(float *y) {{ {sums} }}'
+    assert INEXACT.search(nvrtc_wheel.Compiler(compiler.library, ())(text, "sm_90")[0])
+    assert not INEXACT.search(compiler(text, "sm_90")[0])

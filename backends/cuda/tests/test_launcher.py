@@ -1,0 +1,238 @@
+"""The calls that the driver makes of cupy, on a double that records them and does them late."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import portax as px
+import portax.lax as lax
+import portax.nn
+import portax.numpy as pnp
+
+pytest.importorskip("portax_cuda", reason="the driver of NVIDIA's GPUs is not installed: pip install portax-cuda")
+
+import cupy_double
+
+
+@pytest.fixture
+def cupy(folder, device, monkeypatch):
+    """In place of cupy; programs are kept where those of the shim's own device are."""
+    double = cupy_double.Cupy(folder)
+    monkeypatch.setitem(sys.modules, "cupy", double)
+    return double
+
+
+@pytest.fixture
+def gpu(cupy):
+    import portax_cuda
+
+    (found,) = portax_cuda.CUDABackend({}).devices()
+    return found
+
+
+def on(device, f, *xs):
+    return px.jit(f)(*[px.device_put(x, device) for x in xs])
+
+
+def opened():
+    import portax_cuda
+
+    return portax_cuda.CUDABackend({})
+
+
+COUNTS = """\
+extern "C" __global__ void stage0(const long long n, int *__restrict__ y) {
+  const long long w = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (w >= n) return;
+  y[w] += 1;
+}
+"""
+X = np.random.default_rng(0).standard_normal((64, 96)).astype(np.float32)
+
+
+def layer(w, x):
+    return (px.nn.softmax(pnp.tanh(x @ w), axis=-1) ** 2).sum()
+
+
+def loops(x):
+    y = lax.fori_loop(0, 3, lambda i, y: pnp.sort(y * -1.5), x)
+    z = lax.scan(lambda c, row: (c + row, c * row), y[0], y)
+    return lax.while_loop(lambda v: v.sum() < 1e3, lambda v: v * v + 1, z[0]), z[1].at[0].add(1)
+
+
+def test_a_gpu_is_what_cuda_says_of_it(gpu):
+    assert gpu.kind == "a GPU that is none" and gpu.launcher.limit == 1 << 30
+    assert gpu.launcher.dialect.items == 2 * 640
+
+
+@pytest.mark.parametrize(("f", "given"), [(px.grad(layer), (X.T[:, :20].copy(), X)), (loops, (X,))])
+def test_results_are_those_of_the_shims_own_device(gpu, device, f, given):
+    for a, b in zip(px.tree.leaves(on(gpu, f, *given)), px.tree.leaves(on(device, f, *given)), strict=True):
+        assert a.device == gpu and b.device == device
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_a_call_is_launches_and_nothing_waits_before_it_is_read(gpu, cupy):
+    f, x = px.jit(lambda x: pnp.sin(x).sum(1) * 2), px.device_put(X, gpu)
+    f(x)
+    del cupy.said[:]
+    y = f(x)
+    assert cupy.said and all(re.fullmatch(r"launch stage\d+ \d+ x 256|malloc", call) for call in cupy.said)
+    stream = gpu.launcher.stream
+    assert stream.waiting and not gpu.launcher.idle()
+    np.testing.assert_allclose(np.asarray(y), np.sin(X).sum(1) * 2, rtol=1e-5, atol=1e-5)
+    assert not stream.waiting and cupy.said[-1] == "memcpyAsync 2" and gpu.launcher.idle()
+
+
+def test_an_array_may_change_as_soon_as_it_was_sent(gpu):
+    sent = X.copy()
+    there = gpu.put(sent, copy=True)
+    sent[:] = 0
+    np.testing.assert_array_equal(gpu.host(there), X)
+
+
+def test_launches_are_divided_into_blocks_of_whole_warps(gpu, cupy):
+    launcher = gpu.launcher
+    program = launcher.build(COUNTS)
+    block, out = launcher.allocate(2048), np.empty(512, np.int32)
+    for items, blocks in ((1, 1), (256, 1), (257, 2), (512, 2)):
+        launcher.write(block, np.zeros(512, np.int32))
+        launcher.launch(program, 0, [block], items)
+        assert cupy.said[-1] == f"launch stage0 {blocks} x 256"
+        launcher.read(block, out)
+        assert out.tolist() == [1] * items + [0] * (512 - items)
+
+
+def test_memory_that_is_given_back_is_still_read_by_what_was_asked_before(gpu):
+    launcher = gpu.launcher
+    first, second = launcher.allocate(512), launcher.allocate(512)
+    launcher.write(first, np.arange(64))
+    launcher.copy(first, second, 512)
+    launcher.release(first)
+    out = np.empty(64, np.int64)
+    launcher.read(second, out)
+    np.testing.assert_array_equal(out, np.arange(64))
+
+
+def test_parts_of_blocks_are_copied(gpu):
+    launcher = gpu.launcher
+    first, second = launcher.allocate(512), launcher.allocate(512)
+    launcher.write(first, np.arange(64))
+    launcher.write(second, np.zeros(64, np.int64))
+    launcher.copy(first, second, 16, start=8, at=24)
+    out = np.empty(64, np.int64)
+    launcher.read(second, out)
+    assert out[:6].tolist() == [0, 0, 0, 1, 2, 0]
+
+
+def test_threads_share_a_gpu(gpu):
+    f, wrong = px.jit(lambda x, n: (x * n).sum(0)), []
+    x = px.device_put(X, gpu)
+
+    def work(n):
+        for _ in range(5):
+            if not np.allclose(np.asarray(f(x, px.device_put(np.float32(n), gpu))), X.sum(0) * n, atol=1e-3):
+                wrong.append(n)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_two_gpus_have_streams_of_their_own_and_arrays_go_between_them(cupy):
+    cupy.cuda.runtime.count = 2
+    first, second = opened().devices()
+    assert first.launcher.stream is not second.launcher.stream
+    there = first.copy_to(first.put(X, copy=True), second)
+    assert there.device is second
+    np.testing.assert_array_equal(second.host(there), X)
+
+
+def test_a_full_gpu_says_so_and_lives_on(gpu, cupy):
+    cupy.cuda.runtime.room = 1 << 12
+    with pytest.raises(px.errors.OutOfDeviceMemory, match="no room for"):
+        gpu.put(X, copy=True)
+    np.testing.assert_array_equal(np.asarray(on(gpu, lambda x: x + 1, np.ones(3, np.float32))), [2, 2, 2])
+
+
+def test_what_the_compiler_refuses_is_an_error_in_words(gpu):
+    with pytest.raises(px.errors.CompileError, match=r"a GPU that is none refused a program: .*no_such_word"):
+        gpu.launcher.build("no_such_word")
+
+
+def test_what_cuda_refuses_is_an_error_of_the_device(gpu):
+    launcher = gpu.launcher
+    block = launcher.allocate(256)
+    with pytest.raises(px.errors.DeviceError, match="could not be copied on the GPU: CUDA says 1"):
+        launcher.copy(block, block, 1 << 20)
+    program = launcher.build(COUNTS)
+    with pytest.raises(px.errors.DeviceError, match="a kernel could not be launched"):
+        launcher.launch(program, 0, [block], 1 << 60)
+    launcher.launch(program, 0, [block], 1)
+    launcher.wait()
+
+
+def test_why_there_is_no_gpu_is_said(cupy, monkeypatch):
+    runtime = cupy.cuda.runtime
+    for status, words in ((35, "driver is absent, or older than cupy 0 needs"), (100, "CUDA finds no GPU")):
+        runtime.refusal = status
+        backend = opened()
+        assert not backend.devices() and words in backend.absence
+    runtime.refusal, runtime.count = 0, 0
+    assert "CUDA finds no GPU" in opened().absence
+    runtime.refusal = 999
+    with pytest.raises(px.errors.BackendError, match="CUDA does not answer: CUDA says 999"):
+        opened()
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    backend = opened()
+    assert not backend.devices() and "pip install 'portax-cuda[cuda12]'" in backend.absence
+
+
+# -- the double against cupy itself, which loads without a GPU ---------------------------------------------------------
+CALLS = {
+    "cuda.runtime.malloc": "(size_t size)",
+    "cuda.runtime.free": "(intptr_t ptr)",
+    "cuda.runtime.memcpyAsync": "(intptr_t dst, intptr_t src, size_t size, int kind, intptr_t stream)",
+    "cuda.runtime.getDeviceCount": "()",
+    "cuda.runtime.getDeviceProperties": "(int device)",
+    "cuda.Device": "(device=None)",
+    "cuda.Stream.__init__": "(self, null=False, non_blocking=False",
+    "cuda.Stream.synchronize": "(self)",
+    "RawModule": "(str code=None, *, str path=None, tuple options=(), str backend='nvrtc'",
+    "RawModule.compile": "(self, log_stream=None)",
+    "RawModule.get_function": "(self, str name)",
+    "RawKernel.__call__": "(self, grid, block, args, **kwargs)",
+}
+
+
+@pytest.fixture(scope="module")
+def real():
+    return pytest.importorskip("cupy", reason="cupy is not installed: pip install cupy-cuda12x")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_cupy_has_what_is_called_and_takes_the_same(real, name):
+    found = real
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert found.__doc__.split("\n")[0].partition("(")[2].startswith(CALLS[name][1:].rstrip(")")), found.__doc__
+
+
+def test_cupy_has_the_errors_and_numbers_that_are_relied_upon(real):
+    runtime = real.cuda.runtime
+    assert (runtime.memcpyHostToDevice, runtime.memcpyDeviceToHost, runtime.memcpyDeviceToDevice) == (1, 2, 3)
+    assert runtime.CUDARuntimeError(2).status == 2 and "MemoryAllocation" in str(runtime.CUDARuntimeError(2))
+    assert "InsufficientDriver" in str(runtime.CUDARuntimeError(35)) and "NoDevice" in str(
+        runtime.CUDARuntimeError(100)
+    )
+    assert issubclass(real.cuda.driver.CUDADriverError, RuntimeError)
+    assert issubclass(real.cuda.compiler.CompileException, Exception)
+    assert isinstance(real.cuda.Stream.null.ptr, int) and type(real.cuda.Stream.null).done
