@@ -354,3 +354,18 @@ print(ready.compiled is None, out["s"].tolist(), out["p"][0].tolist(), out["s"].
         for text in (program, block + program)
     ]
     assert run[1][0] == "True" and run[0][1] == run[1][1] == "[0.0, 2.0, 4.0, 6.0] [0.0, 1.0, 4.0, 9.0] False\n"
+
+
+def test_what_was_compiled_for_another_version_is_left_alone() -> None:
+    program = """
+import sys, types
+other = types.ModuleType("portax.runtime._ready")
+other.prepare = None  # as older ones take other arguments
+sys.modules["portax.runtime._ready"] = other
+import portax
+from portax.runtime import ready
+print(ready.compiled, ready.why_not, portax.jit(lambda x: x + 1)(1))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    words = "None what was compiled belongs to an older or newer portax: install portax again 2"
+    assert done.stdout.strip() == words

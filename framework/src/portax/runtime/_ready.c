@@ -22,6 +22,9 @@ typedef struct {
     PyObject *trace_name, *epoch_name, *long_name, *unflatten_name, *own_name, *delete_name;
 } Known;
 
+/* Of what ready.py and this file say to each other: changed in both when that changes. */
+#define EDITION 2
+
 /* Trees deeper than this go the long way. */
 #define DEEPEST 64
 
@@ -499,7 +502,8 @@ module_exec(PyObject *module)
         return -1;
     }
     PyObject *type = PyType_FromModuleAndSpec(module, &type_spec, NULL);
-    int failed = type == NULL || PyModule_AddObjectRef(module, "ReadyCall", type) < 0;
+    int failed = type == NULL || PyModule_AddObjectRef(module, "ReadyCall", type) < 0
+                 || PyModule_AddIntConstant(module, "edition", EDITION) < 0;
     Py_XDECREF(type);
     return failed ? -1 : 0;
 }

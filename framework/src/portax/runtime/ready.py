@@ -23,13 +23,19 @@ from portax.core.treenodes import DICT, NONE, kinds
 from portax.runtime.array import ConcreteArray
 from portax.runtime.eager import EvalTrace
 
+#: Of what this file and ``_ready.c`` say to each other: changed in both when that changes.
+EDITION = 2
+
 try:
     from portax.runtime import _ready as compiled
 except ImportError as error:
     compiled, why_not = None, str(error)
 else:
-    compiled.prepare(ConcreteArray, EvalTrace, state, config, kinds)
     why_not = ""
+    if getattr(compiled, "edition", 1) == EDITION:
+        compiled.prepare(ConcreteArray, EvalTrace, state, config, kinds)
+    else:
+        compiled, why_not = None, "what was compiled belongs to an older or newer portax: install portax again"
 
 #: Trees deeper than this go the long way.
 DEEPEST = 64
