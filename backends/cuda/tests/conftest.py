@@ -7,17 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-#: What the kernels are judged by: every case of what each driver must run, and once of each primitive what it means.
+HERE = Path(__file__).parent
+#: What is judged: every case of what each driver must run, and once of each primitive what it means.
 CASES = {"must": ("--level", "L0", "--full"), "meaning": ("--level", "L1", "--only", "*/value:cuda")}
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """Where the programs of this run are kept."""
-    return str(tmp_path_factory.mktemp("kernels"))
+    """Where the programs of this run are kept; a folder that the setting names saves compiling them again."""
+    return os.environ.get("PORTAX_CUDA_SHIM") or str(tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture(scope="session")
@@ -31,20 +33,29 @@ def device(folder):
 
 @pytest.fixture(scope="session")
 def judged(device, folder, tmp_path_factory):
-    """Runs cases of the conformance suite on these kernels, once: the report, by the name in ``CASES``."""
+    """Runs cases of the conformance suite, once: the report, by the name in ``CASES`` and by what runs the kernels.
+
+    That is ``shim``, ``double``, which is the driver of GPUs on what stands in for cupy, or ``gpu``.
+    """
     pytest.importorskip("portax_conformance", reason="the suite is not installed: pip install portax-conformance")
+    paths = os.pathsep.join([str(HERE / "double"), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    settings = {
+        "shim": {"PORTAX_CUDA_SHIM": folder},
+        "double": {"PORTAX_CUDA_SHIM": "", "PYTHONPATH": paths, "CUPY_DOUBLE_FOLDER": folder},
+        "gpu": {"PORTAX_CUDA_SHIM": ""},
+    }
     known = {}
 
-    def run(name):
-        if name not in known:
+    def run(cases, on="shim"):
+        if (cases, on) not in known:
             at = tmp_path_factory.mktemp("report")
-            order = ["run", "--backend", "cuda", "--limit", "1200", "--report", str(at), *CASES[name]]
+            order = ["run", "--backend", "cuda", "--limit", "1200", "--report", str(at), *CASES[cases]]
             done = subprocess.run(
                 [sys.executable, "-m", "portax_conformance", *order],
-                capture_output=True, text=True, env={**os.environ, "PORTAX_CUDA_SHIM": folder},
+                capture_output=True, text=True, env={**os.environ, **settings[on]},
             )  # fmt: skip
             assert done.returncode == 0, done.stdout + done.stderr
-            known[name] = json.loads((at / "report.json").read_text())
-        return known[name]
+            known[cases, on] = json.loads((at / "report.json").read_text())
+        return known[cases, on]
 
     return run

@@ -1,4 +1,4 @@
-"""The kernels are judged as any driver is, on the processor: cases of the suite, in processes of their own.
+"""The driver is judged as any other is: cases of the suite, in processes of their own.
 
 Minutes: a compiler of C++ takes a fifth of a second for the smallest program. What the cases leave in the folder of
 programs is what `test_compiled` gives to NVIDIA's compiler.
@@ -11,15 +11,34 @@ import pytest
 pytest.importorskip("portax_cuda", reason="the driver of NVIDIA's GPUs is not installed: pip install portax-cuda")
 
 
-def test_they_do_what_every_driver_must(judged):
-    content = judged("must")
+def level(content):
+    """The level that is claimed of a run, where nothing failed."""
+    return [(v["verdict"], v["level"]) for v in content["verdicts"] if v["backend"] == "cuda"]
+
+
+@pytest.mark.parametrize("on", ["shim", "double"])
+def test_it_does_what_every_driver_must(judged, on):
+    content = judged("must", on)
     counts = content["counts"]["cuda"]
-    print(f"\nL0: {counts['pass']} cases pass")
-    assert [(v["verdict"], v["level"]) for v in content["verdicts"] if v["backend"] == "cuda"] == [("pass", "L0")]
+    print(f"\nL0 on the {on}: {counts['pass']} cases pass")
+    assert level(content) == [("pass", "L0")]
     assert counts["pass"] > 500 and not counts["unsupported"]
 
 
 def test_every_primitive_means_what_it_should(judged):
     counts = judged("meaning")["counts"]["cuda"]
-    print(f"\nvalue: {counts['pass']} cases pass")
+    print(f"\nvalue on the shim: {counts['pass']} cases pass")
+    assert counts["pass"] > 150 and not counts["unsupported"]
+
+
+@pytest.mark.parametrize("cases", ["must", "meaning"])
+def test_it_runs_on_a_gpu(judged, monkeypatch, cases):
+    import portax_cuda
+
+    monkeypatch.delenv("PORTAX_CUDA_SHIM", raising=False)
+    opened = portax_cuda.CUDABackend({})
+    if not opened.devices():
+        pytest.skip(f"there is no GPU here: {opened.absence}")
+    counts = judged(cases, "gpu")["counts"]["cuda"]
+    print(f"\n{cases} on {opened.devices()[0].kind}: {counts['pass']} cases pass")
     assert counts["pass"] > 150 and not counts["unsupported"]

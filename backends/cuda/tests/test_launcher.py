@@ -24,6 +24,7 @@ def cupy(folder, device, monkeypatch):
     """In place of cupy; programs are kept where those of the shim's own device are."""
     double = cupy_double.Cupy(folder)
     monkeypatch.setitem(sys.modules, "cupy", double)
+    monkeypatch.delenv("PORTAX_CUDA_SHIM", raising=False)
     return double
 
 

@@ -110,6 +110,20 @@ def test_programs_are_kept_as_a_gpu_would_be_given_them(device, folder, x):
     assert not re.search(r"(?<!long )long (?!long)", text)  # 32 bits on Windows
 
 
+def test_a_program_is_compiled_once_and_again_for_another_shim(tmp_path):
+    from portax_cuda.shim import ShimLauncher
+
+    first, second, other = (ShimLauncher(str(tmp_path)) for _ in range(3))
+    first.build(ADDS)
+    (made,) = tmp_path.glob("*.so")
+    second.compiler = "no such compiler"
+    second.build(ADDS)
+    other.how = "another"
+    other.build(ADDS)
+    assert len(list(tmp_path.glob("*.so"))) == 2 and made.exists() and len(list(tmp_path.glob("*.cu"))) == 1
+    assert not [path for path in tmp_path.iterdir() if path.suffix not in (".so", ".cu", ".cpp")]
+
+
 @pytest.mark.parametrize("word", ["__shared__ int s[32];", "__syncthreads();", "atomicAdd(&y[0], 1);"])
 def test_what_the_shim_cannot_do_is_refused(device, word):
     with pytest.raises(px.errors.CompileError, match="refused a program"):

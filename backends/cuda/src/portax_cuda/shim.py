@@ -58,6 +58,9 @@ class ShimLauncher(Launcher):
                 fix="Install g++, as by apt install g++, or leave PORTAX_CUDA_SHIM out",
             )
         os.makedirs(folder, exist_ok=True)
+        with open(_HEADER) as file:
+            self.header = file.read()
+        self.how = hashlib.sha256("\0".join([self.header, self.compiler, *FLAGS]).encode()).hexdigest()[:8]
 
     def allocate(self, size: int) -> Any:
         return np.full(size, 0xFF, np.uint8)  # what is read before it was written shows as NaN
@@ -76,13 +79,13 @@ class ShimLauncher(Launcher):
 
     def build(self, text: str) -> Any:
         stem = os.path.join(self.folder, hashlib.sha256(text.encode()).hexdigest()[:32])
-        if not os.path.exists(stem + ".so"):
+        library = f"{stem}-{self.how}.so"
+        if not os.path.exists(library):
             _write(stem + ".cu", text)
             entries = "".join(f"PX_KERNEL({name})\n" for name in _KERNEL.findall(text))
-            with open(_HEADER) as file:
-                _write(stem + ".cpp", file.read() + text + entries)
+            _write(stem + ".cpp", self.header + text + entries)
             # Under a name of its own until it is whole: other processes look into the same folder.
-            fresh = f"{stem}.{os.getpid()}"
+            fresh = f"{library}.{os.getpid()}"
             command = [str(self.compiler), *FLAGS, stem + ".cpp", "-o", fresh]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
@@ -90,8 +93,8 @@ class ShimLauncher(Launcher):
                     wrong=f"{self.compiler} refused a program: {done.stderr[:2000]}",
                     fix="Report it with the program: the toolkit wrote what is no CUDA, or what the shim lacks",
                 )
-            os.replace(fresh, stem + ".so")
-        return ctypes.CDLL(stem + ".so")
+            os.replace(fresh, library)
+        return ctypes.CDLL(library)
 
     def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
         n = ctypes.c_longlong(items)
