@@ -1,4 +1,4 @@
-"""The tutorial goes from an empty folder to a driver, as it is written: its files are written, its commands run.
+"""The tutorials go from an empty folder to a driver, as they are written: their files are written, their commands run.
 
 A block in ``py`` or ``toml`` is the file whose path stands above it. A block in ``sh`` is typed, and what is printed
 must have in it what the block in ``text`` below shows, where ``...`` stands for anything.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "write-a-driver.md"
+ROOT = Path(__file__).parents[2]
+PAGES = {path.stem: path.read_text("utf-8") for path in (ROOT / "docs" / "tutorials").glob("*.md")}
 BLOCK = re.compile(r"(?:^`(?P<path>[\w./]+)`\n\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -72,13 +74,29 @@ def follow(page: str, folder: Path) -> int:
 
 @pytest.mark.slow
 def test_the_tutorial_reaches_the_second_level(tmp_path):
-    assert follow(PAGE.read_text("utf-8"), tmp_path) >= 9
+    assert follow(PAGES["write-a-driver"], tmp_path) >= 9
     driver = list((tmp_path / "src" / "portax_toy").glob("*.py"))
     assert sum(len(f.read_text("utf-8").splitlines()) for f in driver) < 150
 
 
-def test_every_file_of_the_tutorial_has_a_path_and_is_whole():
-    for path, language, text in blocks(PAGE.read_text("utf-8")):
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler: cc")
+def test_the_tutorial_on_kernels_reaches_the_second_level(tmp_path, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    assert follow(PAGES["write-a-kernel-driver"], tmp_path) >= 12
+
+
+def test_the_tutorial_on_kernels_ends_with_the_driver_of_the_examples():
+    files = {path: text for path, _, text in blocks(PAGES["write-a-kernel-driver"]) if path}
+    example = ROOT / "examples" / "new_driver"
+    assert set(files) >= {str(f.relative_to(example)) for f in example.glob("src/portax_onecore/*.*")}
+    for path, text in files.items():
+        assert text == (example / path).read_text("utf-8"), path
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_file_of_a_tutorial_has_a_path_and_is_whole(page):
+    for path, language, text in blocks(PAGES[page]):
         assert language in ("py", "toml", "sh", "text"), language
         assert bool(path) == (language in ("py", "toml")), text
         if language == "py":

@@ -80,7 +80,7 @@ def test_it_enters_by_the_one_door(file):
 def test_it_is_a_whole_distribution():
     project = tomllib.loads((FOLDER / "pyproject.toml").read_text("utf-8"))["project"]
     assert project["entry-points"]["portax.backends"] == {"onecore": "portax_onecore"}
-    for name in ("README.md", "LICENSE", "src/portax_onecore/py.typed", "src/portax_onecore/portax_gaps.toml"):
+    for name in ("README.md", "LICENSE", "src/portax_onecore/portax_gaps.toml"):
         assert (FOLDER / name).exists(), name
     manifest = discovery.read_manifest((DRIVER / "portax_backend.toml").read_text("utf-8"))
     host = discovery.this_portax()

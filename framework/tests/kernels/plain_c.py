@@ -5,6 +5,7 @@ Its launches are divided among several work-items, as on devices that have many,
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 import sys
@@ -18,29 +19,26 @@ SOURCE = Path(__file__).parents[3] / "examples" / "new_driver" / "src" / "portax
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 
-def driver() -> Any:
-    """The package of the example, which need not be installed."""
-    name = SOURCE.name
-    if name not in sys.modules:
+def part(name: str) -> Any:
+    """A module of the example, which need not be installed."""
+    package = SOURCE.name
+    if package not in sys.modules:
         spec = importlib.util.spec_from_file_location(
-            name, SOURCE / "__init__.py", submodule_search_locations=[str(SOURCE)]
+            package, SOURCE / "__init__.py", submodule_search_locations=[str(SOURCE)]
         )
         assert spec is not None and spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+        sys.modules[package] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[package])
+    return importlib.import_module(f"{package}.{name}")
 
 
-_onecore = driver()
-
-
-class SeveralItems(_onecore.OneCoreDialect):
+class SeveralItems(part("dialect").OneCoreDialect):
     """Plain C whose launches are divided, one item after the other, as a device with many would."""
 
     items = 3
 
 
-class PlainC(_onecore.OneCoreLauncher):
+class PlainC(part("launcher").OneCoreLauncher):
     """The processor, one thread of it."""
 
     def __init__(self, dialect: Dialect | None = None) -> None:
