@@ -104,8 +104,8 @@ def test_a_long_chain_needed_in_two_places_is_computed_once(device, x):
         y = pnp.tanh(pnp.exp(x) + pnp.log1p(x * x))
         return y.T @ y
 
-    one = compiled(f, device, x)
-    assert len(one.kernels) == 2
+    computed = [k for k in compiled(f, device, x).kernels if "log1p" in repr(k.body)]
+    assert len(computed) == 1
     np.testing.assert_allclose(run(f, device, x), f(x), rtol=1e-4, atol=1e-4)
 
 

@@ -30,6 +30,7 @@ class OpenCLDialect(Dialect):
     """
 
     pointer = "__global "
+    unroll = "#pragma unroll"
     #: A call that is not put in place keeps a compiler from making vectors of the loop around it.
     function = "static inline __attribute__((always_inline))"
 

@@ -132,4 +132,6 @@ def operations(body: Sequence[nest.Statement], functions: Mapping[str, int]) -> 
 def _turns(loop: nest.Loop, shares: Mapping[str, int]) -> int:
     if loop.start in shares:
         return shares[loop.start]
+    if loop.turns:
+        return loop.turns
     return int(loop.stop) - (0 if loop.start == "w" else int(loop.start))

@@ -90,6 +90,8 @@ class Dialect:
         The most work-items that one launch is divided into; 1 where the language has one thread.
     strided : bool
         Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
+    unroll : str
+        The line before a loop that tells the compiler to write it out.
     """
 
     types: dict[str, str] = {**_INTEGERS, "float32": "float", "float64": "double"}
@@ -101,6 +103,7 @@ class Dialect:
     lanes = 64
     items = 1
     strided = False
+    unroll = ""
     preamble = """\
 #include <math.h>
 #include <string.h>
@@ -339,6 +342,8 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
             elif type(s) is nest.Counter:
                 out.append(f"{pad}{self.index} {s.name} = {s.text};")
             elif type(s) is nest.Loop:
+                if s.unrolled and self.unroll:
+                    out.append(self.unroll)
                 step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
                 out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
                 self.write(s.body, depth + 1, out)

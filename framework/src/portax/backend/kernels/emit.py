@@ -107,6 +107,8 @@ class Emitter:
         #: The body of its innermost loop, and whether that may still be cut into blocks of lanes.
         self.innermost: Scope | None = None
         self.may_block = False
+        #: A product in tiles, the indices at which the kernel has its elements at hand, and such an element.
+        self.tile: tuple[Value, Indices, Element] | None = None
 
     # -- operations ---------------------------------------------------------------------------------------------------
     def literal(self, value: Any, dtype: Any) -> Scalar:
@@ -205,6 +207,14 @@ class Emitter:
     def loop(self, atom: Atom, body: Scope) -> nest.Loop:
         """The loop of an atom over a body."""
         return nest.Loop(atom.name, "0", str(atom.high + 1), body.body)
+
+    def divide(self, n: int) -> tuple[Scope, Atom]:
+        """A loop that is divided among work-items: its body and its variable. ``close_rows`` ends it."""
+        scope = Scope(self.root, n)
+        self.rows = max(self.rows, n)
+        row = nest.loop_atom(self.names("i"), n, scope)
+        self.open_rows = scope, row, n
+        return scope, row
 
     def close_rows(self) -> None:
         """End the loop over rows: work-item ``w`` of ``n`` does its share."""

@@ -133,13 +133,19 @@ class Assign:
 
 @dataclasses.dataclass(slots=True)
 class Loop:
-    """``for name = start; name < stop; name += step``."""
+    """``for name = start; name < stop; name += step``.
+
+    ``turns``, where it is not 0, says how often at most, of a loop whose bounds are not numbers. An ``unrolled`` one is
+    to be written out by the compiler, so that what it indexes can stay in registers.
+    """
 
     name: str
     start: str
     stop: str
     body: list[Statement]
     step: str = "1"
+    turns: int = 0
+    unrolled: bool = False
 
 
 @dataclasses.dataclass(slots=True)

@@ -124,6 +124,10 @@ CONTROL: dict[str, Callable[[dict[str, Any]], list[ClosedJaxpr]]] = {
 #: pairs of an operation and its parameters``.
 STEPS: dict[str, Callable[[Sequence[Value], dict[str, Any]], Iterable[tuple[Primitive, dict[str, Any]]]]] = {}
 
+#: Primitives that may be written in others, which depends on their operands: ``(keep, zero, operands, params, aval) ->
+#: result``, or None where they stay. ``keep`` writes an operation down, ``zero`` a constant.
+REWRITTEN: dict[str, Callable[..., Value | None]] = {}
+
 
 class Reader:
     """Takes programs apart.
@@ -197,6 +201,17 @@ class Reader:
             for step, said in STEPS[name](operands, params) if operands[0].size else ():
                 operands = self._kept(program, step, operands, said, [x.aval for x in operands], source)
             return operands
+        if name in REWRITTEN:
+
+            def keep(primitive: Primitive, xs: Sequence[Value], params: dict[str, Any], aval: Aval) -> Value:
+                return self._kept(program, primitive, list(xs), params, [aval], source)[0]
+
+            def zero(dtype: Any) -> Value:
+                return self._value(program, Aval((), dtype), None, np.zeros((), dtype))
+
+            result = REWRITTEN[name](keep, zero, operands, params, outs[0].aval)
+            if result is not None:
+                return [result]
         elementwise = isinstance(primitive, Elementwise) and not primitive.multiple_results
         if name in self.native or name in CONTROL or (elementwise and known_to_scalars(primitive, operands)):
             return self._kept(program, primitive, operands, params, [v.aval for v in outs], source)

@@ -15,9 +15,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from portax.backend.kernels import nest, reductions, scalars
+from portax.backend.kernels import nest, products, reductions, scalars
 from portax.backend.kernels.emit import RULES, Emitter, Functions
-from portax.backend.kernels.indexes import Atom, Index, Indices, Place
+from portax.backend.kernels.indexes import Index, Indices, Place
 from portax.backend.kernels.nest import Kernel, Loop, Scope, loop_atom
 from portax.backend.kernels.program import CONTROL, Operation, Program, Value
 from portax.primitives.elementwise import Elementwise
@@ -27,6 +27,8 @@ CUSTOM: dict[str, Callable[[Emitter, Operation], int]] = {}
 
 #: A chain of operations dearer than this, needed in several kernels, is kept in memory.
 DEAR = 16.0
+#: So many uses of each element are many: half as dear a chain is then kept.
+MANY = 8
 #: Operations after which a chain is cut.
 LONG = 64
 #: Values that one kernel computes at most; each has a buffer or more, and devices limit how many a kernel may have.
@@ -92,6 +94,7 @@ class Schedule:
         self.program, self.functions = program, functions
         #: Numbers of the values that have, or will have, a buffer.
         self.buffers: set[int] = set()
+        self.tiled = any(products.is_tiled(op.results[0]) for op in program.operations)
         self.kept = worth_keeping(program)
         self.steps: list[Step] = []
         self._run()
@@ -123,7 +126,7 @@ class Schedule:
         op = value.source
         if op is None:
             return True
-        if op.name in CUSTOM or op.name in CONTROL:
+        if op.name in CUSTOM or op.name in CONTROL or products.is_tiled(value):
             return True
         return value.number in self.kept or (value.number in self.buffers and op.name not in _FREE)
 
@@ -136,9 +139,12 @@ class Schedule:
     def _group(self, last: Value, pending: dict[int, Value]) -> Step:
         others = [v for v in pending.values() if v is not last]
         group = [last]
+        through = self._products_reached(last)
         for v in sorted(others, key=lambda v: -v.number):
             assert v.source is not None
             if v.shape != last.shape or v.source.name in CUSTOM or v.source.name in CONTROL:
+                continue
+            if self._products_reached(v) != through:
                 continue
             outside = [w for w in others if w is not v and w not in group]
             if not any(w.before >> v.number & 1 for w in outside) and len(group) < TOGETHER:
@@ -152,29 +158,75 @@ class Schedule:
                 group = [v for v in group if v is last or not clash.value.before >> v.number & 1]
 
     def _write(self, group: list[Value]) -> Step:
+        flat = self._is_flat(group)
+        product = self._product(group, flat)
+        if product is not None:
+            return self._in_tiles(group, product, flat)
         if reductions.expects_lanes(group[-1]):
-            return self._nest(group, lanes=True)
+            return self._nest(group, flat, lanes=True)
         try:
-            return self._nest(group, lanes=False)
+            return self._nest(group, flat, lanes=False)
         except reductions.InLanes:
-            return self._nest(group, lanes=True)
+            return self._nest(group, flat, lanes=True)
 
-    def _nest(self, group: list[Value], lanes: bool) -> Step:
+    def _reached(self, group: list[Value], flat: bool) -> dict[int, Value]:
+        """The values that a kernel of a group computes at the place of its elements, products in tiles among them."""
+        numbers = {v.number for v in group}
+        seen: dict[int, Value] = {}
+        waiting = list(group)
+        while waiting:
+            v = waiting.pop()
+            op = v.source
+            inside = v.number in numbers or products.is_tiled(v) or not self.stored(v)
+            if op is None or v.number in seen or not inside:
+                continue
+            seen[v.number] = v
+            if op.name not in RULES or (flat and op.name == "reshape"):
+                waiting += [x for x in op.operands if flat or x.shape == v.shape]
+        return seen
+
+    def _product(self, group: list[Value], flat: bool) -> Value | None:
+        """The product in tiles that is computed with a group: it is one of the group, or nobody else needs it."""
+        if not self.tiled:
+            return None
+        numbers = {v.number for v in group}
+        seen = self._reached(group, flat)
+
+        def ends_here(v: Value) -> bool:
+            outs = [user.results[0] for user in v.users]
+            return all(x.number in seen and (x.number in numbers or ends_here(x)) for x in outs)
+
+        found = [
+            v for v in seen.values()
+            if products.is_tiled(v) and (v.number in numbers or (v.number not in self.buffers and ends_here(v)))
+        ]  # fmt: skip
+        return max(found, key=lambda v: v.number, default=None)
+
+    def _products_reached(self, value: Value) -> set[int]:
+        if not self.tiled:
+            return set()
+        return {v.number for v in self._reached([value], flat=True).values() if products.is_tiled(v)}
+
+    def _in_tiles(self, group: list[Value], product: Value, flat: bool) -> Step:
+        em = Emitter(self.functions, lambda v: v is not product and self.stored(v))
+        work = products.write_tiles(em, group, product, flat)
+        return self._together(em, group, work, [product, *group])
+
+    def _nest(self, group: list[Value], flat: bool, lanes: bool) -> Step:
         shape = group[0].shape
         em = Emitter(self.functions, self.stored)
         size = group[0].size
         if size:
-            seen: set[int] = set()
-            flat = bool(shape) and all(self._flat(v, size, {v.number for v in group}, seen) for v in group)
             _loops(em, group, (size,) if flat else shape, flat, lanes, self.functions.dialect.lanes)
+        return self._together(em, group, max([size, *(v.size for v in em.values.values())], default=0), group)
+
+    def _together(self, em: Emitter, group: list[Value], work: int, of: list[Value]) -> Step:
         for v in reversed(group):
             if v.number in em.demanded:
                 raise _NotTogether(v)
             if any(x.before >> v.number & 1 for x in em.demanded.values()):
                 raise _NotTogether(v)
-        work = max([size, *(v.size for v in em.values.values())], default=0)
-        items = max(1, min(work // WORTH, self.functions.dialect.items, em.rows))
-        return self._step(em, group, _note(group), items)
+        return self._step(em, group, _note(of), max(1, min(work // WORTH, self.functions.dialect.items, em.rows)))
 
     def _step(self, em: Emitter, writes: Iterable[Value], note: str, items: int) -> Step:
         writes = list(writes)
@@ -185,6 +237,10 @@ class Schedule:
         kernel = Kernel("", ordered, em.root.body, items, note)
         return Step(reads, writes, kernel)
 
+    def _is_flat(self, group: list[Value]) -> bool:
+        numbers, seen = {v.number for v in group}, set[int]()
+        return bool(group[0].shape) and all(self._flat(v, group[0].size, numbers, seen) for v in group)
+
     def _flat(self, value: Value, size: int, group: set[int], seen: set[int]) -> bool:
         """Whether an element is computed from elements at the same place alone: then one loop will do."""
         if value.number in seen or not value.shape:
@@ -193,7 +249,7 @@ class Schedule:
         if value.size != size:
             return False
         op = value.source
-        if op is None or (value.number not in group and self.stored(value)):
+        if op is None or products.is_tiled(value) or (value.number not in group and self.stored(value)):
             return True
         if op.name == "reshape":
             return not op.params.get("dimensions") and self._flat(op.operands[0], size, group, seen)
@@ -221,7 +277,7 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
             return tuple(index if d == inner else known.get(d, Index()) for d in range(len(shape)))
 
         if not lanes:
-            scope, row = divided_rows(em, rows)
+            scope, row = em.divide(rows)
             lead = em.indices_of(Index([(row, 1)]), sizes)
             body = Scope(scope, n)
             em.innermost = body
@@ -233,12 +289,12 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
         # All rows of one block before the next block: what they share stays near.
         blocks, rest = n // width, n % width
         if blocks:
-            scope, row = divided_rows(em, blocks * rows)
+            scope, row = em.divide(blocks * rows)
             block, *lead = em.indices_of(Index([(row, 1)]), [blocks, *sizes])
             _block(em, group, scope, width, lambda i: at(i, tuple(lead)), block * width)
             em.close_rows()
         if rest:
-            scope, row = divided_rows(em, rows)
+            scope, row = em.divide(rows)
             last = em.indices_of(Index([(row, 1)]), sizes)
             _block(em, group, scope, rest, lambda i: at(i, last), Index((), blocks * width))
             em.close_rows()
@@ -251,7 +307,7 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
         blocks, rest = n // width, n % width
         em.rows = max(blocks, 1)
         if blocks:
-            scope, row = divided_rows(em, blocks)
+            scope, row = em.divide(blocks)
             _block(em, group, scope, width, alone, Index([(row, width)]))
             em.close_rows()
         if rest:  # the last work-item does what is left over
@@ -259,19 +315,10 @@ def _loops(em: Emitter, group: list[Value], shape: tuple[int, ...], flat: bool, 
             _block(em, group, tail, rest, alone, Index((), blocks * width))
             em.root.body.append(nest.If("w == n - 1", tail.body))
         return
-    scope, row = divided_rows(em, n)
+    scope, row = em.divide(n)
     em.innermost = scope
     _store(em, group, alone(Index([(row, 1)])), scope)
     em.close_rows()
-
-
-def divided_rows(em: Emitter, n: int) -> tuple[Scope, Atom]:
-    """A loop that is divided among work-items: its body and its variable. ``Emitter.close_rows`` ends it."""
-    scope = Scope(em.root, n)
-    em.rows = max(em.rows, n)
-    row = loop_atom(em.names("i"), n, scope)
-    em.open_rows = scope, row, n
-    return scope, row
 
 
 def _block(
@@ -302,7 +349,8 @@ def _note(group: list[Value]) -> str:
 def worth_keeping(program: Program) -> set[int]:
     """Values that are dear to compute and needed in several places, which no one kernel has in common.
 
-    And one in every long chain, however it is used: kernels are written by walking down chains.
+    And one in every long chain, however it is used: kernels are written by walking down chains. What a product needs
+    again and again is kept too: by one in tiles whatever it costs, by another where it is dear.
     """
     home: dict[int, object] = {v.number: v.number for v in program.outputs}
     several: set[int] = set()
@@ -316,9 +364,18 @@ def worth_keeping(program: Program) -> set[int]:
             else:
                 home[value.number] = value.number
                 several.add(value.number)
+    again: set[int] = set()
+    kept: set[int] = set()
+    for op in program.operations:
+        out = op.results[0]
+        if products.is_tiled(out):
+            kept.add(out.number)
+            kept.update(v.number for v in products.operands_to_store(out))
+        elif op.name == "dot_general":
+            work = out.size * math.prod(op.operands[0].shape[d] for d in op.params["dimension_numbers"][0][0])
+            again.update(x.number for x in op.operands if work >= MANY * x.size)
     cost: dict[int, float] = {}
     length: dict[int, int] = {}
-    kept: set[int] = set()
     for op in program.operations:
         dear = _weight(op)
         long = 1 + max([length.get(x.number, 0) for x in op.operands if x.number not in kept], default=0)
@@ -332,7 +389,8 @@ def worth_keeping(program: Program) -> set[int]:
             cost[value.number] = min(dear, 1e6)
             limit = DEAR if value.size > 1 else 1000.0
             length[value.number] = long
-            if (value.number in several and dear > limit) or long > LONG:
+            needed = value.number in several and dear > limit
+            if needed or (value.number in again and dear > limit / 2) or long > LONG:
                 kept.add(value.number)
     return kept
 

@@ -16,7 +16,7 @@ from portax.backend.kernels.emit import Emitter
 from portax.backend.kernels.indexes import Atom, Index, Indices
 from portax.backend.kernels.nest import Assign, Counter, Element, Forever, If, Leave, Scalar, Scope, loop_atom
 from portax.backend.kernels.program import STEPS, Operation, Value
-from portax.backend.kernels.schedule import custom, divided_rows
+from portax.backend.kernels.schedule import custom
 from portax.core import dtypes
 from portax.core.primitive import Primitive
 
@@ -78,7 +78,7 @@ def _rows(em: Emitter, op: Operation, pieces: int) -> tuple[Scope, Index, Any]:
     d = op.params["dimension"]
     shape = op.operands[0].shape
     others = [n for a, n in enumerate(shape) if a != d]
-    scope, row = divided_rows(em, math.prod(others) * pieces)
+    scope, row = em.divide(math.prod(others) * pieces)
     *lead, piece = em.indices_of(Index([(row, 1)]), [*others, pieces])
 
     def at(index: Index) -> Indices:
