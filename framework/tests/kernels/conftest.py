@@ -1,4 +1,4 @@
-"""Kernels need a C compiler to be tried, and the driver that `plain_c` takes from the examples, beside this distribution."""
+"""Kernels need a C compiler to be tried, and the driver that `plain_c` takes from the examples of this tree."""
 
 from __future__ import annotations
 
