@@ -1,4 +1,4 @@
-"""How the device's library does ten things: six with memory, and what it takes to run a program."""
+"""How the device's library does eight things: five with memory, and what it takes to run a program."""
 
 from __future__ import annotations
 
