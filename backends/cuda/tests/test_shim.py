@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cuda_programs import PROGRAMS, X, bits, leaves
 
 import portax as px
-import portax.lax as lax
-import portax.nn
 import portax.numpy as pnp
 
 pytest.importorskip("portax_cuda", reason="the driver of NVIDIA's GPUs is not installed: pip install portax-cuda")
@@ -26,56 +25,37 @@ extern "C" __global__ void stage0(const long long n, const int *__restrict__ x, 
 """
 
 
-def on(device, f, *xs):
-    return px.jit(f)(*[px.device_put(x, device) for x in xs])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_results_are_those_of_the_reference_device(device, name):
+    (reference,) = px.devices("reference")
+    for got, expected in zip(leaves(device, name), leaves(reference, name), strict=True):
+        assert got.device == device and expected.device == reference and got.dtype == expected.dtype
+        half = got.dtype.itemsize == 2
+        got, expected = (np.asarray(x).astype(np.result_type(x.dtype, np.float32)) for x in (got, expected))
+        np.testing.assert_allclose(got, expected, rtol=1e-2 if half else 2e-4, atol=1e-2 if half else 2e-5)
 
 
-def layer(x):
-    y = px.nn.gelu(x) + pnp.exp(x - x.max(-1, keepdims=True))
-    return y / y.sum(0), pnp.log1p(pnp.abs(x)).sum(-1), x @ x.T
-
-
-def loops(x):
-    y = lax.fori_loop(0, 3, lambda i, y: pnp.sort(y * -1.5), x)
-    z = y.at[pnp.array([0, 0, 7])].add(y[:3])
-    return z, pnp.cumsum(z), z.astype(pnp.bfloat16), pnp.argmax(z), (z * 1j)[::2]
-
-
-@pytest.fixture
-def x():
-    return np.random.default_rng(0).standard_normal((64, 96), np.float32)
-
-
-def test_a_layer_and_its_gradient_are_right(device, x):
-    def loss(w, x):
-        return (px.nn.softmax(pnp.tanh(x @ w), axis=-1) ** 2).sum()
-
-    w, (reference,) = x.T[:, :20].copy(), px.devices("reference")
-    expected = px.grad(loss)(px.device_put(w, reference), px.device_put(x, reference))
-    got = on(device, px.grad(loss), w, x)
-    assert got.device == device and expected.device == reference
-    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=2e-4, atol=1e-5)
-
-
-def test_its_bits_are_those_of_plain_c(device, x):
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_bits_are_those_of_plain_c(device, name):
     from kernels import plain_c
 
     from portax.runtime import plugins
 
     plain_c.register(plugins)
-    other = plugins.installed().open("plain_c").devices()[0]
-    for f, given in ((layer, x), (loops, x[0])):
-        for a, b in zip(on(device, f, given), on(other, f, given), strict=True):
-            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    assert bits(device, name) == bits(plugins.installed().open("plain_c").devices()[0], name)
 
 
-def test_the_order_of_threads_changes_nothing(device, x, monkeypatch):
-    def bits():
-        return [np.asarray(a).tobytes() for f, given in ((layer, x), (loops, x[0])) for a in on(device, f, given)]
-
-    forwards = bits()
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_order_of_threads_changes_nothing(device, monkeypatch, name):
+    forwards = bits(device, name)
     monkeypatch.setattr(device.launcher, "backwards", True)
-    assert forwards == bits()
+    assert forwards == bits(device, name)
+
+
+def test_products_of_matrices_are_in_tiles_that_are_written_out(device):
+    f, given = PROGRAMS["tiled"]
+    text = px.jit(f).lower(*[px.device_put(x, device) for x in given]).compile().as_text()
+    assert "#pragma unroll\n" in text
 
 
 def test_threads_that_get_in_each_others_way_show_when_they_run_backwards(device, monkeypatch):
@@ -100,9 +80,10 @@ def test_each_thread_of_a_launch_runs_once_and_those_beyond_rest(device):
         np.testing.assert_array_equal(y, np.where(x < items, x, 0))
 
 
-def test_programs_are_kept_as_a_gpu_would_be_given_them(device, folder, x):
-    on(device, lambda x: pnp.sin(x).sum(1), x)
-    text = px.jit(lambda x: pnp.sin(x).sum(1)).lower(px.device_put(x, device)).compile().as_text()
+def test_programs_are_kept_as_a_gpu_would_be_given_them(device, folder):
+    f, x = px.jit(lambda x: pnp.sin(x).sum(1)), px.device_put(X, device)
+    text = f.lower(x).compile().as_text()
+    f(x)
     assert text in [path.read_text() for path in Path(folder).glob("*.cu")]
     assert re.search(r'^extern "C" __global__ void stage0\(const long long n, ', text, re.MULTILINE)
     words = set(re.findall(r"\w+", text))

@@ -35,6 +35,7 @@ class CUDADialect(Dialect):
     index = "long long"
     restrict = "__restrict__"
     function = "static __device__ inline"
+    unroll = "#pragma unroll"
     preamble = _PREAMBLE
     strided = True
 
