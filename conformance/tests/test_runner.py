@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import subprocess
@@ -9,12 +10,14 @@ import sys
 import time
 
 import pytest
+from rich.console import Console
 
 from portax.errors import BackendError
-from portax_conformance import outcomes, report, rows, selection
+from portax_conformance import conductor, outcomes, report, rows, selection
 from portax_conformance.outcomes import Result
+from portax_conformance.progress import Screen, summary
 from portax_conformance.protocol import Lines
-from portax_conformance.workers import Pool
+from portax_conformance.workers import Pool, Worker
 
 FAULTY = """
 import os, sys, time
@@ -145,6 +148,20 @@ def test_a_driver_that_does_not_load_is_reported_and_harms_no_other(faulty, name
     assert said in words(faulty[1], f"open/devices/any/L0/open:{name}")
     (verdict,) = [v for v in faulty[1]["verdicts"] if v["backend"] == name]
     assert verdict["verdict"] == "fail" and verdict["level"] is None
+
+
+def test_a_driver_whose_cases_were_not_listed_claims_no_level_though_it_opens_later(monkeypatch):
+    """Listing may be ended where a machine is slow; the one case that is left, that the driver opens, says little."""
+    monkeypatch.setattr(conductor, "ask", lambda worker, request: {"died": "it took longer than 120 s"})
+    run = report.Run("full", "L0", 0, ())
+    found: dict[str, str | None] = {}
+    worker: Worker = None  # pyright: ignore[reportAssignmentType]
+    conductor.Conductor(run, ["slow"], Screen(Console(quiet=True), 0), 1, 30.0, 4096)._list(worker, "slow", found)
+    assert list(found) == ["open/devices/any/L0/open:slow"]
+    run.results += [Result(id, "pass") for id in found]
+    (verdict,) = report.data(run, datetime.datetime.now())["verdicts"]
+    assert verdict["verdict"] == "fail" and verdict["level"] is None and not run.success
+    assert any("not listed" in line and "longer than 120 s" in line for line in summary(run, [verdict]))
 
 
 def test_what_a_driver_prints_does_not_come_between(faulty):

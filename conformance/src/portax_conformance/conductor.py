@@ -88,6 +88,7 @@ class Conductor:
         run.drivers[name] = {"device": ""}
         run.gaps[name] = []
         if closed:
+            run.unlisted[name] = closed  # it may open when it is tried again, and pass that one case
             found |= {row.id: None for row in rows.opening([name])}
             return
         run.drivers[name] = ask(worker, {"do": "about", "backend": name}).get("about", {"device": ""})

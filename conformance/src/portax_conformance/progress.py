@@ -95,6 +95,8 @@ def summary(run: Run, verdicts: Sequence[dict[str, Any]]) -> list[str]:
         none = "no level" if run.whole else "no level is claimed of a sample"
         reached = f"level {found['level']}" if found["level"] else none
         lines.append(f"[{colour}]{found['verdict']}[/] {found['backend']}: {reached}, {escape(found['device'])}")
+    for name, why in run.unlisted.items():
+        lines.append(f"[bold red]not listed[/] {name}: {escape(why)}")
     for name, why in run.not_tested.items():
         lines.append(f"[yellow]not tested[/] {name}: {escape(why)}")
     if outcomes.nothing_tried(run.results):

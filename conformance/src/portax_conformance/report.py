@@ -38,6 +38,7 @@ class Run:
         As asked.
     drivers : dict of backend to what it says of itself
     not_tested : dict of installed backends that were not run, to why
+    unlisted : dict of backends whose cases could not be listed, to why: whatever else they pass is no success
     gaps : dict of backend to list of (pattern, reason, link)
     results : list of Result
     seconds : float
@@ -51,6 +52,7 @@ class Run:
     only: Sequence[str]
     drivers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     not_tested: dict[str, str] = dataclasses.field(default_factory=dict)
+    unlisted: dict[str, str] = dataclasses.field(default_factory=dict)
     gaps: dict[str, list[tuple[str, str, str]]] = dataclasses.field(default_factory=dict)
     budgets: dict[str, int] = dataclasses.field(default_factory=dict)
     results: list[Result] = dataclasses.field(default_factory=list)
@@ -64,8 +66,8 @@ class Run:
 
     @property
     def success(self) -> bool:
-        """Something ran, and nothing is bad."""
-        return not outcomes.nothing_tried(self.results) and not any(r.bad for r in self.results)
+        """Something ran, all that was asked for could be, and nothing is bad."""
+        return not outcomes.nothing_tried(self.results) and not self.unlisted and not any(r.bad for r in self.results)
 
     def of(self, backend: str) -> list[Result]:
         """The results that judge a backend: its own, and those of the primitives."""
@@ -87,10 +89,12 @@ def digest(results: Sequence[Result]) -> str:
 def verdict(run: Run, backend: str, now: datetime.datetime) -> dict[str, Any]:
     """The first lines: what a driver reached."""
     found = run.of(backend)
+    listed = backend not in run.unlisted
+    good = listed and not any(r.bad for r in found) and not outcomes.nothing_tried(found)
     return {
-        "verdict": "pass" if not any(r.bad for r in found) and not outcomes.nothing_tried(found) else "fail",
+        "verdict": "pass" if good else "fail",
         "backend": backend,
-        "level": outcomes.level_reached(found) if run.whole else None,
+        "level": outcomes.level_reached(found) if run.whole and listed else None,
         "suite": importlib.metadata.version("portax-conformance"),
         "opset": opset.VERSION,
         "profile": WIDER_PROFILE if run.budgets.get(backend) else EXACT_PROFILE,
