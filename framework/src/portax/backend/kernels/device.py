@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from portax.backend.kernels import maps, products, reductions, scatters, sorts
+from portax.backend.kernels import maps, partials, products, reductions, scatters, sorts
 from portax.backend.kernels.analysis import costs_of, memory_of
 from portax.backend.kernels.emit import RULES, Functions, numbers_of
 from portax.backend.kernels.launcher import Launcher
@@ -36,7 +36,7 @@ from portax.runtime.contract import (
     ShapeDtype,
 )
 
-assert maps and products and reductions and scatters and sorts  # their rules are registered
+assert maps and partials and products and reductions and scatters and sorts  # their rules are registered
 
 NATIVE = frozenset(RULES) | frozenset(CUSTOM)
 

@@ -189,7 +189,7 @@ def _in_block(
 
 # -- reductions over axes ---------------------------------------------------------------------------------------------
 #: The operation that joins two elements.
-_JOINED = {
+JOINED = {
     "reduce_sum": "add", "reduce_prod": "mul", "reduce_max": "max", "reduce_min": "min", "reduce_and": "and",
     "reduce_or": "or", "reduce_xor": "xor",
 }  # fmt: skip
@@ -227,13 +227,13 @@ def _identity(primitive: Any, dtype: Any) -> Any:
     return 0 if primitive.name == "reduce_sum" else primitive.identity(dtype)
 
 
-@rule(*_JOINED)
+@rule(*JOINED)
 def _reduce(em: Emitter, value: Value, indices: Indices) -> Element:
     assert value.source is not None
     (x,), axes = value.source.operands, value.source.params["axes"]
     if elsewhere(em, value, indices, x.size):
         return em.load(value, indices)
-    op = _JOINED[value.source.name]
+    op = JOINED[value.source.name]
     wide = accumulator(value.dtype)
 
     def body(indices: Indices, ks: Indices) -> Element:

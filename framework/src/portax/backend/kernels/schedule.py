@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from portax.backend.kernels import nest, products, reductions, scalars
+from portax.backend.kernels import nest, partials, products, reductions, scalars
 from portax.backend.kernels.emit import RULES, Emitter, Functions
 from portax.backend.kernels.indexes import Index, Indices, Place
 from portax.backend.kernels.nest import Kernel, Loop, Scope, loop_atom
@@ -371,6 +371,8 @@ def worth_keeping(program: Program) -> set[int]:
         if products.is_tiled(out):
             kept.add(out.number)
             kept.update(v.number for v in products.operands_to_store(out))
+        elif partials.in_parts(op):
+            kept.add(out.number)
         elif op.name == "dot_general":
             work = out.size * math.prod(op.operands[0].shape[d] for d in op.params["dimension_numbers"][0][0])
             again.update(x.number for x in op.operands if work >= MANY * x.size)
