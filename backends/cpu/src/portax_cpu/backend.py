@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portax.backend import BackendError, Capabilities, hookimpl
+from portax.backend import (
+    BackendError,
+    Capabilities,
+    CompileError,
+    CompileOptions,
+    Device,
+    Executable,
+    hookimpl,
+)
 from portax_pjrt import PJRTBackend, PJRTDevice
 from portax_pjrt.coordination import COORDINATION
 from portax_pjrt.jaxlib import clients, lapack
@@ -27,6 +36,10 @@ CAPABILITIES = Capabilities(
     foreign=True,
     asynchronous=True,
 )
+
+
+#: Arrays of numbers of two bits, in a program's text.
+_TWO_BITS = re.compile(r"[<x]u?i2>")
 
 
 class CPUDevice(PJRTDevice):
@@ -53,6 +66,15 @@ class CPUBackend(PJRTBackend):
         joined, place = COORDINATION.job, COORDINATION.place
         others = () if joined is None or place is None else (joined, place.index, place.count)
         super().__init__(clients.cpu(_count(options), *others), name="cpu", version=VERSION, capabilities=CAPABILITIES)
+
+    def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
+        if len(devices) > 1 and _TWO_BITS.search(program):
+            raise CompileError(
+                wrong=f"a program for {len(devices)} devices has numbers of two bits, and XLA damages the process's "
+                "memory where it moves them from one device of a processor to another",
+                fix="Convert them to four or eight bits, or run it on one device",
+            )
+        return super().compile(program, options, devices)
 
     def libraries(self, program: str) -> tuple[str, ...]:
         return ("lapack",) if lapack.needs_lapack(program) else ()
