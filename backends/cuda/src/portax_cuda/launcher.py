@@ -61,8 +61,8 @@ class CUDALauncher(Launcher):
             return self.runtime.malloc(size)
 
     def release(self, block: Any) -> None:
-        """CUDA waits, before it takes memory back, for what was asked of it."""
         with self._told("memory could not be given back"), self.device:
+            self.stream.synchronize()
             self.runtime.free(block)
 
     def write(self, block: Any, array: np.ndarray) -> None:
