@@ -92,3 +92,12 @@ def test_infinities_zeros_and_nan_come_out_as_they_should(device):
         np.testing.assert_array_equal(on(device, lax.log, x), np.log(x))
     floored = on(device, lax.floor, np.array([-0.0, -0.5, 2.5, 1e30, np.nan], np.float32))
     assert np.signbit(floored[0]) and floored[1:4].tolist() == [-1.0, 2.0, np.float32(1e30)] and np.isnan(floored[4])
+
+
+@pytest.mark.parametrize(("f", "by_numpy"), [(lax.max, np.maximum), (lax.min, np.minimum)])
+def test_of_complex_numbers_one_with_a_nan_part_wins_and_of_two_the_first(device, f, by_numpy):
+    parts = [0.0, 1.0, -2.0, np.inf, -np.inf, np.nan]
+    numbers = np.array([complex(a, b) for a in parts for b in parts], np.complex64)
+    x, y = np.repeat(numbers, len(numbers)), np.tile(numbers, len(numbers))
+    got, expected = on(device, f, x, y), by_numpy(x, y)
+    np.testing.assert_array_equal(got.view(np.float32), expected.view(np.float32))

@@ -169,11 +169,13 @@ def _select(em: Emitter, params: Any, xs: Any, avals: Any, out: Any) -> Element:
 
 
 def extreme_pair(em: Emitter, name: str, x: Element, y: Element) -> Element:
-    """The greater or the less of two complex numbers in lexicographic order. NaN wins: in ``y`` by comparing false."""
+    """The greater or the less of two complex numbers in lexicographic order. NaN wins, of two the first."""
     ahead = "gt" if name == "max" else "lt"
     (a, b), (c, d) = x, y
     tied = em.op("and", BOOL, em.op("eq", BOOL, a, c), em.op(ahead, BOOL, b, d))
     first = em.op("or", BOOL, em.op(ahead, BOOL, a, c), tied)
+    for part in y:
+        first = em.op("and", BOOL, first, em.op("eq", BOOL, part, part))
     for part in x:
         first = em.op("or", BOOL, first, em.op("ne", BOOL, part, part))
     return tuple(em.select(first, p, q) for p, q in zip(x, y, strict=True))
