@@ -37,6 +37,7 @@ class CUDADialect(Dialect):
     function = "static __device__ inline"
     unroll = "#pragma unroll"
     preamble = _PREAMBLE
+    worth = 1
     strided = True
 
     def __init__(self, items: int) -> None:

@@ -88,6 +88,8 @@ class Dialect:
         Into how many partial results a long reduction is divided. A power of two.
     items : int
         The most work-items that one launch is divided into; 1 where the language has one thread.
+    worth : int
+        So many elements are worth a work-item of their own.
     strided : bool
         Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
     unroll : str
@@ -102,6 +104,7 @@ class Dialect:
     index = "long"
     lanes = 64
     items = 1
+    worth = 32768
     strided = False
     unroll = ""
     preamble = """\

@@ -33,8 +33,6 @@ MANY = 8
 LONG = 64
 #: Values that one kernel computes at most; each has a buffer or more, and devices limit how many a kernel may have.
 TOGETHER = 16
-#: Elements that are worth a work-item of their own.
-WORTH = 32768
 
 _FREE = frozenset({"reshape", "broadcast_in_dim", "squeeze", "transpose", "slice", "rev", "iota", "real", "imag"})
 _DEAR = frozenset({"div", "sqrt", "rem", "gather", "dynamic_slice", "concatenate", "pad"})
@@ -134,7 +132,7 @@ class Schedule:
     def _custom(self, op: Operation) -> Step:
         em = Emitter(self.functions, self.stored)
         work = CUSTOM[op.name](em, op) if any(v.size for v in op.results) else 0
-        return self._step(em, op.results, op.name, max(1, min(work // WORTH, self.functions.dialect.items, em.rows)))
+        return self._step(em, op.results, op.name, self._items(em, work))
 
     def _group(self, last: Value, pending: dict[int, Value]) -> Step:
         others = [v for v in pending.values() if v is not last]
@@ -226,7 +224,12 @@ class Schedule:
                 raise _NotTogether(v)
             if any(x.before >> v.number & 1 for x in em.demanded.values()):
                 raise _NotTogether(v)
-        return self._step(em, group, _note(of), max(1, min(work // WORTH, self.functions.dialect.items, em.rows)))
+        return self._step(em, group, _note(of), self._items(em, work))
+
+    def _items(self, em: Emitter, work: int) -> int:
+        """Into how many work-items a kernel that goes through ``work`` elements is divided."""
+        dialect = self.functions.dialect
+        return max(1, min(work // dialect.worth, dialect.items, em.rows))
 
     def _step(self, em: Emitter, writes: Iterable[Value], note: str, items: int) -> Step:
         writes = list(writes)
@@ -350,7 +353,8 @@ def worth_keeping(program: Program) -> set[int]:
     """Values that are dear to compute and needed in several places, which no one kernel has in common.
 
     And one in every long chain, however it is used: kernels are written by walking down chains. What a product needs
-    again and again is kept too: by one in tiles whatever it costs, by another where it is dear.
+    again and again is kept too: by one in tiles whatever it costs, by another where it is dear. So is a product that only
+    a reduction needs, which may have fewer work-items than the product has work for.
     """
     home: dict[int, object] = {v.number: v.number for v in program.outputs}
     several: set[int] = set()
@@ -376,6 +380,8 @@ def worth_keeping(program: Program) -> set[int]:
         elif op.name == "dot_general":
             work = out.size * math.prod(op.operands[0].shape[d] for d in op.params["dimension_numbers"][0][0])
             again.update(x.number for x in op.operands if work >= MANY * x.size)
+            if out.size > 1 and work >= WORTH and _ends_in_sum(out, home, program):
+                kept.add(out.number)
     cost: dict[int, float] = {}
     length: dict[int, int] = {}
     for op in program.operations:
@@ -401,6 +407,18 @@ def _home(user: Operation, value: Value, home: dict[int, object]) -> object:
     out = user.results[0]
     alike = (isinstance(user.primitive, Elementwise) and out.shape == value.shape) or user.name == "reshape"
     return home.get(out.number, out.number) if alike and user.name not in CONTROL else ("use", out.number)
+
+
+def _ends_in_sum(value: Value, home: dict[int, object], program: Program) -> bool:
+    """Whether all uses of a value end in one reduction or product, whose work-items would compute it as they go."""
+    place = home[value.number]
+    while isinstance(place, tuple):
+        op = program.values[place[1]].source
+        assert op is not None
+        if op.name not in _FREE:
+            return op.name in reductions.JOINED or op.name == "dot_general"
+        place = home[place[1]]
+    return False
 
 
 def _weight(op: Operation) -> float:
