@@ -149,6 +149,14 @@ def test_a_product_that_a_reduction_reads_is_stored_first(device):
     np.testing.assert_allclose(run(f, device, x), np.tanh(x @ x / 64).sum(dtype=np.float64), rtol=1e-4, atol=1e-2)
 
 
+def test_so_is_one_that_is_too_narrow_for_tiles(device):
+    f = lambda x, w: pnp.tanh((x @ w).T / 64).sum()
+    x, w = numbers(3, 200), numbers(200, 300, seed=1)
+    first, last = notes(f, device, x, w)
+    assert first == "dot_general" and "reduce_sum" in last
+    np.testing.assert_allclose(run(f, device, x, w), np.tanh(x @ w / 64).sum(dtype=np.float64), rtol=1e-4)
+
+
 def test_a_product_needed_at_two_places_is_computed_once(device):
     def f(x):
         y = x @ x

@@ -29,6 +29,8 @@ CUSTOM: dict[str, Callable[[Emitter, Operation], int]] = {}
 DEAR = 16.0
 #: So many uses of each element are many: half as dear a chain is then kept.
 MANY = 8
+#: Multiplications that are not left to a reduction, which may be the work of one work-item.
+HEAVY = 1 << 15
 #: Operations after which a chain is cut.
 LONG = 64
 #: Values that one kernel computes at most; each has a buffer or more, and devices limit how many a kernel may have.
@@ -353,8 +355,8 @@ def worth_keeping(program: Program) -> set[int]:
     """Values that are dear to compute and needed in several places, which no one kernel has in common.
 
     And one in every long chain, however it is used: kernels are written by walking down chains. What a product needs
-    again and again is kept too: by one in tiles whatever it costs, by another where it is dear. So is a product that only
-    a reduction needs, which may have fewer work-items than the product has work for.
+    again and again is kept too: by one in tiles whatever it costs, by another where it is dear. So is a product that
+    only a reduction needs, which may have fewer work-items than the product has work for.
     """
     home: dict[int, object] = {v.number: v.number for v in program.outputs}
     several: set[int] = set()
@@ -380,7 +382,7 @@ def worth_keeping(program: Program) -> set[int]:
         elif op.name == "dot_general":
             work = out.size * math.prod(op.operands[0].shape[d] for d in op.params["dimension_numbers"][0][0])
             again.update(x.number for x in op.operands if work >= MANY * x.size)
-            if out.size > 1 and work >= WORTH and _ends_in_sum(out, home, program):
+            if out.size > 1 and work >= HEAVY and _ends_in_sum(out, home, program):
                 kept.add(out.number)
     cost: dict[int, float] = {}
     length: dict[int, int] = {}
