@@ -95,6 +95,12 @@ def test_launches_are_divided_into_blocks_of_whole_warps(gpu, cupy):
         assert out.tolist() == [1] * items + [0] * (512 - items)
 
 
+def test_each_element_has_a_thread_as_far_as_the_gpu_has_threads(gpu, cupy):
+    for size, blocks in ((1, 1), (257, 2), (100_000, 5)):
+        on(gpu, lambda x: x + 1, np.zeros(size, np.float32))
+        assert cupy.said[-1] == f"launch stage0 {blocks} x 256"
+
+
 def test_memory_that_is_given_back_is_still_read_by_what_was_asked_before(gpu):
     launcher = gpu.launcher
     first, second = launcher.allocate(512), launcher.allocate(512)
