@@ -16,7 +16,7 @@ pytest.importorskip("portax_conformance", reason="the suite is not installed: pi
 
 def test_it_runs_what_every_driver_must(device, tmp_path):
     """Several minutes: a compiler of OpenCL takes a third of a second for the smallest program."""
-    asked = ["run", "--backend", "opencl", "--level", "L0", "--quick", "--limit", "600", "--report", str(tmp_path)]
+    asked = ["run", "--backend", "opencl", "--level", "L0", "--full", "--limit", "600", "--report", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "portax_conformance", *asked], capture_output=True, text=True, timeout=7200
     )
