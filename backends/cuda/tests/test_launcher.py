@@ -167,8 +167,9 @@ def test_what_cuda_refuses_is_an_error_of_the_device(gpu):
     with pytest.raises(px.errors.DeviceError, match="could not be copied on the GPU: CUDA says 1"):
         launcher.copy(block, block, 1 << 20)
     program = launcher.build(COUNTS)
-    with pytest.raises(px.errors.DeviceError, match="a kernel could not be launched"):
+    with pytest.raises(px.errors.DeviceError, match="a kernel could not be launched") as caught:
         launcher.launch(program, 0, [block], 1 << 60)
+    assert "See what nvidia-smi says of the GPU" in str(caught.value)
     launcher.launch(program, 0, [block], 1)
     launcher.wait()
 
