@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from portax.backend import Device, DeviceError, Executable, ShapeDtype, Tiling, Watch
 from portax_pjrt.device import NEWS, raw_devices
-from portax_pjrt.jaxlib import programs
+from portax_pjrt.jaxlib import lifetime, programs
 from portax_pjrt.jaxlib.dtypes import DTYPE_NAMED
 from portax_pjrt.jaxlib.shardings import span
+
+#: Calls of a program of several processes that may wait for each other. XLA's threads are few: of forty such calls all
+#: were seen to wait, each process for what the other had no thread left for.
+UNDER_WAY = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +60,17 @@ class About:
         return cls(results, tuple(fields["donated"]), tuple(fields["libraries"]), tilings)
 
 
-def _watching(run: Callable[[list[Any]], list[Any]], watch: Watch) -> Callable[[list[Any]], list[Any]]:
-    """The same, of a program in which processes wait for each other."""
+def _watching(run: Callable[[list[Any]], list[Any]], watch: Watch, where: str) -> Callable[[list[Any]], list[Any]]:
+    """The same, of a program in which processes wait for each other, so that not too many of them are under way."""
+    asked = itertools.count(1)
 
     def run_watching(buffers: list[Any]) -> list[Any]:
         watch.check()
         try:
-            return run(buffers)
+            outs = run(buffers)
+            if next(asked) % UNDER_WAY == 0 and outs:
+                lifetime.wait_watching(outs[0], where, watch.check)
+            return outs
         except DeviceError:
             watch.check_within(NEWS)
             raise
@@ -82,7 +91,7 @@ class PJRTExecutable(Executable):
             self.run = programs.spread_runner(loaded, about.results, about.tilings, raw, where, about.donated)
             watch = getattr(devices[0].backend, "watch", None)
             if watch is not None and span(raw):
-                self.run = _watching(self.run, watch)
+                self.run = _watching(self.run, watch, where)
 
     def serialize(self) -> bytes | None:
         """XLA's own bytes after one line of JSON, or None for a program that calls Python."""
