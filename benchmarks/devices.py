@@ -35,6 +35,9 @@ MANY = 4096
 MUST_RUN, MUST_DISPATCH, MUST_STAGE, MUST_MANY = 1.05, 1.0, 0.4, 1.5
 AIM_RUN, AIM_DISPATCH, AIM_STAGE, AIM_MANY = 1.0, 0.95, 0.2, 1.1
 SERVER = "benchmarks.devices_server"
+#: Rounds of the price of a call for each of another row: eight threads wake each other for next to no work, and the
+#: middle half of the ratios spans a fifth either way.
+OF_A_CALL = 30
 
 
 def environment(count: int) -> dict[str, str]:
@@ -127,7 +130,7 @@ def measure(sides: list[Side], rounds: int, tick: Any) -> list[Row]:
                 rows.append(_prepared(row, sides, rounds, "prepare", name=name, count=count, scaled=scaled))
                 tick(row.label)
     row = Row("call of a jitted function on 8 devices", MUST_DISPATCH, AIM_DISPATCH)
-    rows.append(_prepared(row, sides, rounds, "prepare_tiny", count=8))
+    rows.append(_prepared(row, sides, OF_A_CALL * rounds, "prepare_tiny", count=8))
     tick(row.label)
     for name in STEPS:
         row = Row(f"{name} step, traced and lowered", MUST_STAGE, AIM_STAGE)
@@ -220,8 +223,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks devices", description="Many devices beside a peer's.")
     parser.add_argument("--framework", default="portax", help="what is measured (default: portax)")
     parser.add_argument("--peer", help="what it is compared with, such as jax")
-    parser.add_argument("--times", type=int, default=3, help="how often new processes begin anew (default: 3)")
-    parser.add_argument("--rounds", type=int, default=5, help="of each time (default: 5)")
+    parser.add_argument("--times", type=int, default=12, help="how often new processes begin anew (default: 12)")
+    parser.add_argument("--rounds", type=int, default=2, help="of each time (default: 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures here")
     parser.add_argument("--strict", action="store_true", help="status 1 where a ratio is over its must")
     return parser.parse_args(given)
