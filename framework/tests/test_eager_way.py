@@ -234,6 +234,29 @@ def test_arrays_go_when_they_were_read_for_the_last_time():
     np.testing.assert_array_equal(np.asarray(out), X)
 
 
+def test_programs_call_python_in_their_order_whether_results_are_read_or_not(device):
+    seen = []
+
+    def f(x):
+        px.debug.callback(lambda v: seen.append(float(v)), x)
+        turned = lax.fori_loop(0, 2, lambda i, c: (px.debug.callback(lambda v: seen.append(float(v)), c), c + 1)[1], x)
+        px.pure_callback(lambda v: seen.append("nobody reads it"), px.ShapeDtypeStruct((), "float32"), x)
+        return px.pure_callback(lambda v: np.asarray(v) * 2, px.ShapeDtypeStruct((), "float32"), turned) + 1
+
+    assert float(on(device, f, np.float32(1))) == 7.0 and seen == [1.0, 1.0, 2.0]
+
+
+def test_what_a_function_raises_is_raised_and_blamed_on_nothing_around_it(device):
+    def fail(v):
+        raise LookupError("not there")
+
+    def f(x):
+        return lax.fori_loop(0, 2, lambda i, c: px.pure_callback(fail, px.ShapeDtypeStruct((), "float32"), c), x)
+
+    with pytest.raises(LookupError, match="not there"):
+        on(device, f, np.float32(1))
+
+
 def test_what_nobody_reads_is_not_computed():
     def never(*xs, **params):
         raise AssertionError("it was called")

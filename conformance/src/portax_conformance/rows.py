@@ -21,6 +21,7 @@ from portax.runtime.contract import Device
 from portax_conformance import (
     array_laws,
     between_laws,
+    callback_laws,
     cases,
     compositions,
     constants,
@@ -52,7 +53,7 @@ TRANSFORMED = (
 )  # fmt: skip
 #: Families that are no primitive's.
 OTHERS = (
-    "open", "constant", "memory", "declared", "device", "array", fuzz_cases.FAMILY,
+    "open", "constant", "memory", "declared", "device", "callback", "array", fuzz_cases.FAMILY,
     *[f"program-{p.name}" for p in program_laws.PROGRAMS],
 )  # fmt: skip
 
@@ -223,6 +224,13 @@ def _device(backends: Sequence[str]) -> Iterator[Row]:
                       True)  # fmt: skip
 
 
+def _callback(backends: Sequence[str]) -> Iterator[Row]:
+    for sample, law, check in callback_laws.CHECKS:
+        for name in backends:
+            yield Row(f"callback/{sample}", "L2", law, name, lambda check=check, name=name: check(devices_of(name)[0]),
+                      True, lambda name=name: callback_laws.missing(devices_of(name)[0]))  # fmt: skip
+
+
 def _declared(backends: Sequence[str]) -> Iterator[Row]:
     for name in backends:
         for sample, check in (("budgets", _budgets), ("gaps", _gaps)):
@@ -329,6 +337,7 @@ def family(first: str, backends: tuple[str, ...]) -> tuple[Row, ...]:
                 fuzz_cases.FAMILY: _found,
                 exhaustive.FAMILY: _exhaustive,
                 "device": _device,
+                "callback": _callback,
                 "array": _arrays,
                 **ADDED,
             }.get(first)

@@ -134,6 +134,9 @@ class Primitive:
     growth: Any = None
     #: Its program, in its parameter ``jaxpr``, is printed apart, under the name in ``name``.
     calls: bool = False
+    #: It is done by Python, between the steps of a program: a device whose programs may call Python reads the operands
+    #: back, asks ``reference``, and takes over the results.
+    on_host: bool = False
     #: The parameter with the program that it runs, where that is all it does to values; else empty.
     runs: str = ""
     #: Parameters that are printed where they are None too, and where they are left out.

@@ -46,6 +46,7 @@ class FfiCall(PureCallback):
     """
 
     name = "ffi_call"
+    on_host = False
     words = "an ffi_call"
 
     def effects(self, *, has_side_effect: bool, **_: Any) -> Effects:

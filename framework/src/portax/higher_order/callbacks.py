@@ -43,6 +43,7 @@ class Callback(Primitive):
 
     multiple_results = True
     memoize = False
+    on_host = True
     #: What the errors call it.
     words = "a callback"
 

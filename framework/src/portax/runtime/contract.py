@@ -242,7 +242,7 @@ class Capabilities:
     serialization : bool
         ``Executable.serialize`` gives bytes that ``Backend.deserialize`` accepts in another process.
     callbacks : bool
-        Programs may call Python (:class:`HostCallback`).
+        Programs may call Python (:class:`HostCallback`; in a jaxpr, primitives that are done ``on_host``).
     foreign : bool
         Programs may call functions of other languages that the user brings (``Backend.register_foreign``).
     asynchronous : bool

@@ -216,7 +216,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
 
 def _taken_apart(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     """The program as a backend prepares it that takes jaxprs."""
-    if calls_python(closed.effects):
+    if calls_python(closed.effects) and not device.backend.capabilities.callbacks:
         raise errors.GapError(
             wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",
             fix="Run this part on another device, or take callbacks and prints out of it",

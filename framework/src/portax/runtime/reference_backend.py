@@ -57,7 +57,7 @@ class ReferenceBackend(Backend):
     @property
     def capabilities(self) -> Capabilities:
         names = frozenset(d.name for d in dtypes.ALL)
-        return Capabilities(dtypes=names, denormals=names, deterministic=True)
+        return Capabilities(dtypes=names, denormals=names, deterministic=True, callbacks=True)
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
         raise CompileError(

@@ -102,4 +102,4 @@ class Scan:
 
 
 #: By primitive, what makes the function of its operands: ``(inside, function, library, params, avals) -> function``.
-MADE: dict[str, Callable[..., Callable[..., list[Any]]]] = {"while": While, "cond": Cond, "scan": Scan}
+MADE: dict[str, type[While] | type[Cond] | type[Scan]] = {"while": While, "cond": Cond, "scan": Scan}

@@ -14,7 +14,7 @@ import numpy as np
 
 from portax.backend.eager.keys import stored
 from portax.backend.eager.library import Library
-from portax.backend.eager.program import Program, check_dtypes
+from portax.backend.eager.program import Program, RaisedByCallback, check_dtypes
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import registry
 from portax.errors import BackendError, CompileError, DeletedArrayError
@@ -112,7 +112,10 @@ class EagerExecutable(Executable):
             arrays = [b.held() for b in buffers]
             for i in donated:
                 buffers[i].array = None
-            outs = quietly(program, arrays)
+            try:
+                outs = quietly(program, arrays)
+            except RaisedByCallback as raised:
+                raise raised.error from None
             return [EagerBuffer(x, shape, dtype, device) for x, (shape, dtype) in zip(outs, results, strict=True)]
 
         self.run = run
@@ -166,6 +169,7 @@ class EagerBackend(Backend):
             primitives=frozenset.intersection(*tables) if tables else frozenset(),
             deterministic=True,
             donation=True,
+            callbacks=True,
         )
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
@@ -175,9 +179,9 @@ class EagerBackend(Backend):
         )
 
     def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        if options.callbacks or len(devices) != 1:
+        if len(devices) != 1:
             raise CompileError(
-                wrong=f"{self.name} runs programs without callbacks on one device at a time",
+                wrong=f"{self.name} runs a program on one device at a time",
                 fix="Run this part on another device",
             )
         (device,) = devices

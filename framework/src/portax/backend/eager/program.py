@@ -52,6 +52,8 @@ class Step:
         It gives a list of arrays.
     expected : list of (shape, dtype)
         Of the results.
+    effects : bool
+        It does something besides, so it is made whether its results are read or not.
     """
 
     name: str
@@ -62,6 +64,29 @@ class Step:
     many: bool
     expected: list[tuple[tuple[int, ...], np.dtype]]
     drops: list[int] = dataclasses.field(default_factory=list)
+    effects: bool = False
+
+
+class RaisedByCallback(Exception):
+    """Carries what a user's function raised through the steps around it, which did nothing wrong."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class Called:
+    """A function done by Python: its operands are read back, and its results put."""
+
+    def __init__(self, primitive: Primitive, library: Library, params: dict[str, Any]) -> None:
+        self.primitive, self.library, self.params = primitive, library, params
+
+    def __call__(self, *given: Any) -> list[Any]:
+        values = [self.library.host(x) for x in given]
+        try:
+            outs = self.primitive.reference(*values, **self.params)
+        except Exception as error:
+            raise RaisedByCallback(error) from None
+        return [self.library.put(np.ascontiguousarray(x).reshape(x.shape)) for x in outs]
 
 
 class Program:
@@ -72,9 +97,11 @@ class Program:
     steps : list of Step
     replaced : Counter
         How often a primitive was replaced by its decomposition, programs inside counted too.
+    effects : bool
+        Whether a step has effects.
     """
 
-    __slots__ = ("_frame", "_inputs", "_name", "_outputs", "library", "replaced", "steps")
+    __slots__ = ("_frame", "_inputs", "_name", "_outputs", "effects", "library", "replaced", "steps")
 
     def __init__(self, closed: ClosedJaxpr, library: Library, name: str) -> None:
         self.library, self._name = library, name
@@ -82,6 +109,7 @@ class Program:
         self._inputs = [reader.place() for _ in closed.jaxpr.invars]
         self._outputs = reader.read(closed, self._inputs)
         self.steps = reader.needed(self._outputs)
+        self.effects = any(step.effects for step in self.steps)
         self.replaced = reader.replaced
         read = {i for step in self.steps for i in step.operands} | set(self._outputs)
         self._frame: list[Any] = [None] * reader.places
@@ -101,7 +129,7 @@ class Program:
             try:
                 out = step.function(*[frame[i] for i in step.operands], **step.params)
                 outs = list(out) if step.many else [out]
-            except PortaxError:
+            except (PortaxError, RaisedByCallback):
                 raise
             except Exception as error:
                 raise DeviceError(
@@ -216,7 +244,11 @@ class _Reader:
             return self.read(branches[index], operands[1:])
         if name in control.MADE:
             function = control.MADE[name](self._inside, self._function, self.library, params, avals)
-            return self._step(name, function, operands, {}, True, outs)
+            effects = any(program.effects for program in function.programs)
+            return self._step(name, function, operands, {}, True, outs, effects)
+        if primitive.on_host:
+            effects = bool(primitive.effects(**params))
+            return self._step(name, Called(primitive, self.library, params), operands, {}, True, outs, effects)
         if primitive.decompose is None:
             raise self._missing(name)
         self.replaced[name] += 1
@@ -254,19 +286,20 @@ class _Reader:
         return program
 
     def _step(
-        self, name: str, function: Any, operands: list[int], params: dict[str, Any], many: bool, outs: list[Aval]
-    ) -> list[int]:
+        self, name: str, function: Any, operands: list[int], params: dict[str, Any], many: bool, outs: list[Aval],
+        effects: bool = False,
+    ) -> list[int]:  # fmt: skip
         expected = [stored(a) for a in outs]
         check_dtypes([dtype for _, dtype in expected], self.library.dtypes, self.name, f"{name} gives")
         results = [self.place() for _ in outs]
-        self.steps.append(Step(name, function, operands, params, results, many, expected))
+        self.steps.append(Step(name, function, operands, params, results, many, expected, effects=effects))
         return results
 
     def needed(self, outputs: Sequence[int]) -> list[Step]:
-        """The steps whose results are read, each with the places that nobody reads after it."""
+        """The steps whose results are read, or which have effects, each with what nobody reads after it."""
         read, kept = set(outputs), []
         for step in reversed(self.steps):
-            if not read.isdisjoint(step.results):
+            if step.effects or not read.isdisjoint(step.results):
                 # What is read for the first time on the way back is read for the last time on the way there.
                 places = dict.fromkeys([*step.operands, *step.results])
                 step.drops = [i for i in places if i not in read and i not in self.constants]

@@ -56,23 +56,26 @@ def _most(plan: Plan) -> int:
 
 
 def _control(step: Step, plans: Sequence[Plan]) -> tuple[int, list[int]]:
-    """``(most, outs)``: what a loop or a branch takes at once, and the blocks of its results."""
+    """``(most, outs)``: what a loop, a branch or a call takes at once, and the blocks of its results."""
     op = step.operation
     assert op is not None
+    signs = [rounded(0)] if op.ordering else []
+    if op.primitive.on_host:
+        return 0, [rounded(bytes_of(v)) for v in op.results]
     if op.name == "cond":
         owns = [_own(plan.program.outputs) for plan in plans]
-        return max([_most(plan) for plan in plans]), [max(sizes) for sizes in zip(*owns, strict=True)]
+        return max([_most(plan) for plan in plans]), [max(sizes) for sizes in zip(*owns, strict=True)] + signs
     if op.name == "while":
         cond, body = plans
         # From the second turn on the carry is the loop's own, and is held until the next one is there.
         outs = _own(body.program.outputs)
-        return sum(outs) + max(_most(cond), _most(body)), outs
+        return sum(outs) + max(_most(cond), _most(body)), outs + signs
     (body,) = plans
     carried = op.params["num_carry"]
     first = op.params["num_consts"] + carried
-    rows = [rounded(bytes_of(v) // max(op.params["length"], 1)) for v in op.operands[first:]]
-    outs = _own(body.program.outputs[:carried]) + [rounded(bytes_of(v)) for v in op.results[carried:]]
-    return sum(outs) + sum(rows) + _most(body), outs
+    rows = [rounded(bytes_of(v) // max(op.params["length"], 1)) for v in op.given[first:]]
+    outs = _own(body.program.outputs[:carried]) + [rounded(bytes_of(v)) for v in op.made[carried:]]
+    return sum(outs) + sum(rows) + _most(body), outs + signs
 
 
 def _own(outputs: Sequence[Value]) -> list[int]:

@@ -15,10 +15,11 @@ import numpy as np
 
 from portax.backend.kernels import maps, partials, products, reductions, scatters, sorts
 from portax.backend.kernels.analysis import costs_of, memory_of
-from portax.backend.kernels.emit import RULES, Functions, numbers_of
+from portax.backend.kernels.binaries import built
+from portax.backend.kernels.emit import RULES, Functions
 from portax.backend.kernels.launcher import Launcher
 from portax.backend.kernels.memory import Block, Pool
-from portax.backend.kernels.plan import Plan, Runner, bytes_of
+from portax.backend.kernels.plan import Plan, Runner, bytes_of, stored_as
 from portax.backend.kernels.program import Reader
 from portax.backend.kernels.report import report
 from portax.backend.kernels.schedule import CUSTOM
@@ -108,6 +109,11 @@ class KernelDevice(Device):
         self.backend, self.id, self.launcher = backend, index, launcher
         self.platform, self.kind = backend.name, launcher.kind
         self.pool = Pool(launcher)
+
+    @functools.cached_property
+    def toolchain(self) -> bytes:
+        """The launcher's ``cache_key``, which may have to start a compiler to tell."""
+        return self.launcher.cache_key()
 
     def put(self, array: np.ndarray, *, copy: bool) -> Buffer:
         contiguous = np.ascontiguousarray(array).reshape(array.shape)
@@ -208,14 +214,6 @@ class KernelExecutable(Executable):
         return "\n".join(report(self.plan, bytes_of))
 
 
-def stored_as(shape: tuple[int, ...], dtype: Any) -> ShapeDtype:
-    """How an array is handed to the host: keys as integers."""
-    if not isinstance(dtype, KeyDtype):
-        return shape, dtype
-    number, count = numbers_of(dtype)
-    return ((*shape, count) if count > 1 else shape), number
-
-
 class KernelBackend(Backend):
     """A backend of the kernel-language kind. A driver subclasses it, names it, and opens its ``launchers``."""
 
@@ -239,17 +237,19 @@ class KernelBackend(Backend):
         """What kernels can do, with the dtypes that all of the devices spell."""
         dialects = [d.launcher.dialect for d in self._devices]
         known = [name for name in DTYPES if all(dialect.spells(name) for dialect in dialects)]
-        return Capabilities(dtypes=frozenset(known), deterministic=True, donation=True, asynchronous=True)
+        return Capabilities(
+            dtypes=frozenset(known), deterministic=True, donation=True, callbacks=True, asynchronous=True
+        )
 
     def built(self, device: KernelDevice, text: str) -> Any:
-        """A program of the driver's language, compiled once."""
+        """A program of the driver's language, built once in this process, and compiled once by all of them."""
         key = (device, text)
         known = self._programs.get(key)
         if known is None:
             with self._lock:
                 known = self._programs.get(key)
                 if known is None:
-                    known = self._programs[key] = device.launcher.build(text)
+                    known = self._programs[key] = built(device, text)
         return known
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
@@ -259,9 +259,9 @@ class KernelBackend(Backend):
         )
 
     def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        if options.callbacks or len(devices) != 1:
+        if len(devices) != 1:
             raise CompileError(
-                wrong=f"{self.name} runs programs without callbacks on one device at a time",
+                wrong=f"{self.name} runs a program on one device at a time",
                 fix="Run this part on another device",
             )
         for aval in (*program.in_avals, *program.out_avals):

@@ -2,7 +2,8 @@
 
 The steps walk a frame of blocks, as the reference device walks a frame of arrays: launch a stage, hand a block on,
 drop what nobody reads any more. Loops and branches are decided on the host, which reads one number back each time;
-a loop with a known number of turns reads nothing. A block whose last reader has been launched goes back to the pool at
+a loop with a known number of turns reads nothing. A call of Python reads its operands back, and writes what it gives;
+what was to happen before has then happened. A block whose last reader has been launched goes back to the pool at
 once: the queue runs in order, so its next user cannot overtake.
 
 Invariant: a block is held by exactly as many frames and buffers as its ``holders`` says.
@@ -17,8 +18,10 @@ import numpy as np
 
 from portax.backend.kernels.emit import Functions, numbers_of
 from portax.backend.kernels.memory import Block, Pool
-from portax.backend.kernels.program import Program, Value
+from portax.backend.kernels.program import Operation, Program, Value
 from portax.backend.kernels.schedule import Schedule, Step
+from portax.core.dtypes import KeyDtype
+from portax.runtime.contract import ShapeDtype
 
 
 def bytes_of(value: Value) -> int:
@@ -97,7 +100,7 @@ class Plan:
     def _steps(self, runner: Runner, frame: dict[int, Block], pool: Pool) -> None:
         for step, ends in zip(self.schedule.steps, self.ends, strict=True):
             if step.operation is not None:
-                runner.control(self, step, frame)
+                runner.by_host(self, step, frame)
             else:
                 for v in step.writes:
                     frame[v.number] = pool.take(bytes_of(v))
@@ -120,67 +123,103 @@ class Runner:
         assert step.kernel is not None
         self.launcher.launch(self.program, step.stage, blocks, step.kernel.items)
 
-    def number(self, block: Block, dtype: Any) -> Any:
-        """A number, read back from the device."""
-        out = np.empty((), dtype)
-        self.launcher.read(block.memory, out)
-        return out.item()
+    def array(self, block: Block, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """An array, read back from the device when all that was launched before is done."""
+        out = np.empty(shape, dtype)
+        if out.nbytes:
+            self.launcher.read(block.memory, out)
+        return out
 
-    def control(self, plan: Plan, step: Step, frame: dict[int, Block]) -> None:
-        """A loop or a branch."""
+    def drop(self, blocks: Sequence[Block]) -> None:
+        """Let go of blocks."""
+        for block in blocks:
+            self.pool.drop(block)
+
+    def by_host(self, plan: Plan, step: Step, frame: dict[int, Block]) -> None:
+        """A loop, a branch, or a call of Python."""
         op = step.operation
         assert op is not None
-        given = [frame[v.number] for v in op.operands]
-        outs = getattr(self, f"_{op.name}")(op, plan.inside[id(step)], given)
+        given = [frame[v.number] for v in op.given]
+        if op.primitive.on_host:
+            outs = self._called(op, given)
+        else:
+            outs = getattr(self, f"_{op.name}")(op, plan.inside[id(step)], given)
+        if op.ordering:
+            outs.append(self.pool.take(0))
         for v, block in zip(op.results, outs, strict=True):
             frame[v.number] = block
 
-    def _while(self, op: Any, plans: list[Plan], given: list[Block]) -> list[Block]:
+    def _called(self, op: Operation, given: list[Block]) -> list[Block]:
+        values = [self.array(block, *stored_as(v.shape, v.dtype)) for v, block in zip(op.given, given, strict=True)]
+        outs: list[Block] = []
+        for x in op.primitive.reference(*values, **op.params):
+            outs.append(self.pool.take(x.nbytes))
+            if x.nbytes:
+                self.launcher.write(outs[-1].memory, np.ascontiguousarray(x))
+        return outs
+
+    def _while(self, op: Operation, plans: list[Plan], given: list[Block]) -> list[Block]:
         cond, body = plans
         a, b = op.params["cond_nconsts"], op.params["body_nconsts"]
-        cond_consts, body_consts, carry = given[:a], given[a : a + b], given[a + b :]
-        for block in carry:
-            self.pool.hold(block)
-        while True:
-            (told,) = cond.run(self, [*cond_consts, *carry])
-            go_on = self.number(told, np.dtype(bool))
-            self.pool.drop(told)
-            if not go_on:
-                return list(carry)
-            fresh = body.run(self, [*body_consts, *carry])
-            for block in carry:
-                self.pool.drop(block)
-            carry = fresh
+        cond_consts, body_consts = given[:a], given[a : a + b]
+        carry = [self.pool.hold(block) for block in given[a + b :]]
+        try:
+            while self._goes_on(cond, [*cond_consts, *carry]):
+                before, carry = carry, body.run(self, [*body_consts, *carry])
+                self.drop(before)
+        except BaseException:
+            self.drop(carry)
+            raise
+        return carry
 
-    def _cond(self, op: Any, plans: list[Plan], given: list[Block]) -> list[Block]:
+    def _goes_on(self, cond: Plan, given: list[Block]) -> bool:
+        told = cond.run(self, given)
+        try:
+            return self.array(told[0], (), np.dtype(bool)).item()
+        finally:
+            self.drop(told)
+
+    def _cond(self, op: Operation, plans: list[Plan], given: list[Block]) -> list[Block]:
         index, *rest = given
-        which = int(self.number(index, op.operands[0].dtype))
+        which = int(self.array(index, (), op.operands[0].dtype))
         return plans[min(max(which, 0), len(plans) - 1)].run(self, rest)
 
-    def _scan(self, op: Any, plans: list[Plan], given: list[Block]) -> list[Block]:
+    def _scan(self, op: Operation, plans: list[Plan], given: list[Block]) -> list[Block]:
         """Each turn reads its rows of ``xs`` and writes its rows of ``ys``, copied on the device."""
         params, (body,) = op.params, plans
         a = params["num_consts"]
         b = a + params["num_carry"]
-        consts, carry, xs = given[:a], given[a:b], given[b:]
-        for block in carry:
-            self.pool.hold(block)
-        length = params["length"]
-        rows = [bytes_of(v) // max(length, 1) for v in op.operands[b:]]
-        ys = op.results[b - a :]
-        made = [self.pool.take(bytes_of(y)) for y in ys]
+        consts, xs, length = given[:a], given[b:], params["length"]
+        rows = [bytes_of(v) // max(length, 1) for v in op.given[b:]]
+        ys = op.made[b - a :]
         sizes = [bytes_of(y) // max(length, 1) for y in ys]
-        for turn in range(length - 1, -1, -1) if params["reverse"] else range(length):
-            parts = [self.pool.take(n) for n in rows]
-            for x, part, n in zip(xs, parts, rows, strict=True):
-                if n:
-                    self.launcher.copy(x.memory, part.memory, n, turn * n, 0)
-            outs = body.run(self, [*consts, *carry, *parts])
-            for block in (*carry, *parts):
-                self.pool.drop(block)
-            carry, fresh = outs[: b - a], outs[b - a :]
-            for y, target, n in zip(fresh, made, sizes, strict=True):
-                if n:
-                    self.launcher.copy(y.memory, target.memory, n, 0, turn * n)
-                self.pool.drop(y)
+        carry = [self.pool.hold(block) for block in given[a:b]]
+        made = [self.pool.take(bytes_of(y)) for y in ys]
+        try:
+            for turn in range(length - 1, -1, -1) if params["reverse"] else range(length):
+                parts = [self.pool.take(n) for n in rows]
+                try:
+                    for x, part, n in zip(xs, parts, rows, strict=True):
+                        if n:
+                            self.launcher.copy(x.memory, part.memory, n, turn * n, 0)
+                    outs = body.run(self, [*consts, *carry, *parts])
+                finally:
+                    self.drop(parts)
+                before, carry, fresh = carry, outs[: b - a], outs[b - a :]
+                self.drop(before)
+                for y, target, n in zip(fresh, made, sizes, strict=True):
+                    if n:
+                        self.launcher.copy(y.memory, target.memory, n, 0, turn * n)
+                self.drop(fresh)
+        except BaseException:
+            self.drop([*carry, *made])
+            raise
         return [*carry, *made]
+
+
+def stored_as(shape: tuple[int, ...], dtype: Any) -> ShapeDtype:
+    """How an array is handed to the host: keys as integers."""
+    if not isinstance(dtype, KeyDtype):
+        return shape, dtype
+    number, count = numbers_of(dtype)
+    return ((*shape, count) if count > 1 else shape), number

@@ -72,17 +72,36 @@ class Operation:
     operands, results : list of Value
     programs : list of Program
         Of control flow.
+    ordered, ordering : bool
+        It happens after another operation with an effect, whose sign is its last operand; it has an effect, and its
+        last result is the sign that it has happened.
     source : Source or None
         The user's line.
     """
 
-    __slots__ = ("name", "operands", "params", "primitive", "programs", "results", "source")
+    __slots__ = ("name", "operands", "ordered", "ordering", "params", "primitive", "programs", "results", "source")
 
     def __init__(self, primitive: Primitive, operands: Sequence[Value], params: dict[str, Any], source: Any) -> None:
         self.primitive, self.name, self.params = primitive, primitive.name, params
         self.operands, self.source = list(operands), source
         self.results: list[Value] = []
         self.programs: list[Program] = []
+        self.ordered = self.ordering = False
+
+    @property
+    def by_host(self) -> bool:
+        """The host takes its turns, or does it: no kernel has it."""
+        return self.name in CONTROL or self.primitive.on_host
+
+    @property
+    def given(self) -> list[Value]:
+        """The operands that are arrays of the program."""
+        return self.operands[:-1] if self.ordered else self.operands
+
+    @property
+    def made(self) -> list[Value]:
+        """The results that are arrays of the program."""
+        return self.results[:-1] if self.ordering else self.results
 
     def __repr__(self) -> str:
         return f"{self.results} = {self.name} {self.operands}"
@@ -97,6 +116,9 @@ class Program:
     operations : list of Operation
     values : list of Value
         By number.
+    happened : Value or None
+        The sign that the last operation with an effect has happened. Each of them needs the sign of the one before, so
+        they happen in the order of the program.
     replaced : dict of name to int
         How often a primitive was replaced by its decomposition.
     """
@@ -106,6 +128,7 @@ class Program:
         self.outputs: list[Value] = []
         self.operations: list[Operation] = []
         self.values: list[Value] = []
+        self.happened: Value | None = None
         self.replaced: dict[str, int] = {}
 
 
@@ -213,7 +236,8 @@ class Reader:
             if result is not None:
                 return [result]
         elementwise = isinstance(primitive, Elementwise) and not primitive.multiple_results
-        if name in self.native or name in CONTROL or (elementwise and known_to_scalars(primitive, operands)):
+        native = name in self.native or name in CONTROL or primitive.on_host
+        if native or (elementwise and known_to_scalars(primitive, operands)):
             return self._kept(program, primitive, operands, params, [v.aval for v in outs], source)
         if primitive.decompose is None:
             raise GapError(
@@ -229,14 +253,25 @@ class Reader:
     ) -> list[Value]:  # fmt: skip
         op = Operation(primitive, operands, params, source)
         op.programs = [self.read(p) for p in CONTROL[op.name](params)] if op.name in CONTROL else []
+        op.ordering = primitive.on_host and bool(primitive.effects(**params))
+        op.ordering |= any(inner.happened is not None for inner in op.programs)
         op.results = [self._value(program, aval, op) for aval in outs]
+        if op.ordering:
+            if program.happened is not None:
+                op.ordered, op.operands = True, [*operands, program.happened]
+            program.happened = self._value(program, SIGN, op)
+            op.results.append(program.happened)
         before = 0
-        for x in operands:
+        for x in op.operands:
             before |= x.before
         for out in op.results:
             out.before |= before
         program.operations.append(op)
-        return op.results
+        return op.made
+
+
+#: Of what says that something has happened: it has no elements.
+SIGN = Aval((0,), np.dtype(bool))
 
 
 class _Asking:
@@ -267,8 +302,10 @@ def _closed(jaxpr: Any) -> ClosedJaxpr:
 
 
 def _keep_read(program: Program) -> None:
-    """Drop operations whose results nobody reads, and note who reads the others."""
+    """Drop operations without effects whose results nobody reads, and note who reads the others."""
     read = {v.number for v in program.outputs}
+    if program.happened is not None:
+        read.add(program.happened.number)
     kept: list[Operation] = []
     for op in reversed(program.operations):
         if any(out.number in read for out in op.results):

@@ -26,7 +26,9 @@ def report(plan: Any, sizes: Any, depth: int = 0) -> list[str]:
     for step in plan.schedule.steps:
         read, written = sum(map(sizes, step.reads)), sum(map(sizes, step.writes))
         moved = f"reads {_size(read)}, writes {_size(written)}"
-        if step.operation is not None:
+        if step.operation is not None and step.operation.primitive.on_host:
+            lines.append(f"{pad}{step.operation.name}: done by Python on the host; {moved}")
+        elif step.operation is not None:
             lines.append(f"{pad}{step.operation.name}: turn by turn, decided on the host")
             for inner in plan.inside[id(step)]:
                 lines += [f"{pad}  program:", *report(inner, sizes, depth + 2)]

@@ -19,7 +19,7 @@ from portax.backend.kernels import nest, partials, products, reductions, scalars
 from portax.backend.kernels.emit import RULES, Emitter, Functions
 from portax.backend.kernels.indexes import Index, Indices, Place
 from portax.backend.kernels.nest import Kernel, Loop, Scope, loop_atom
-from portax.backend.kernels.program import CONTROL, Operation, Program, Value
+from portax.backend.kernels.program import Operation, Program, Value
 from portax.primitives.elementwise import Elementwise
 
 #: Operations that write a kernel of their own: ``(emitter, operation) -> work``, in elements.
@@ -52,7 +52,7 @@ def custom(*names: str) -> Callable[[Callable[[Emitter, Operation], int]], Calla
 
 
 class Step:
-    """One step of a program: a kernel, or control flow.
+    """One step of a program: a kernel, or what the host does.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Step:
         The kernel's number in the program's text.
     reads, writes : list of Value
     operation : Operation or None
-        Of control flow.
+        Control flow, or a call of Python.
     """
 
     __slots__ = ("kernel", "operation", "reads", "stage", "writes")
@@ -101,13 +101,14 @@ class Schedule:
         self.steps.reverse()
 
     def _run(self) -> None:
-        pending = {v.number: v for v in self.program.outputs if v.source is not None}
+        ends = [v for v in (*self.program.outputs, self.program.happened) if v is not None]
+        pending = {v.number: v for v in ends if v.source is not None}
         self.buffers.update(pending)
         while pending:
             last = pending[max(pending)]
             op = last.source
             assert op is not None
-            if op.name in CONTROL:
+            if op.by_host:
                 step = Step(list(op.operands), list(op.results), operation=op)
             elif op.name in CUSTOM:
                 step = self._custom(op)
@@ -126,7 +127,7 @@ class Schedule:
         op = value.source
         if op is None:
             return True
-        if op.name in CUSTOM or op.name in CONTROL or products.is_tiled(value):
+        if op.name in CUSTOM or op.by_host or products.is_tiled(value):
             return True
         return value.number in self.kept or (value.number in self.buffers and op.name not in _FREE)
 
@@ -142,7 +143,7 @@ class Schedule:
         through = self._products_reached(last)
         for v in sorted(others, key=lambda v: -v.number):
             assert v.source is not None
-            if v.shape != last.shape or v.source.name in CUSTOM or v.source.name in CONTROL:
+            if v.shape != last.shape or v.source.name in CUSTOM or v.source.by_host:
                 continue
             if self._products_reached(v) != through:
                 continue
@@ -408,7 +409,7 @@ def worth_keeping(program: Program) -> set[int]:
 def _home(user: Operation, value: Value, home: dict[int, object]) -> object:
     out = user.results[0]
     alike = (isinstance(user.primitive, Elementwise) and out.shape == value.shape) or user.name == "reshape"
-    return home.get(out.number, out.number) if alike and user.name not in CONTROL else ("use", out.number)
+    return home.get(out.number, out.number) if alike and not user.by_host else ("use", out.number)
 
 
 def _ends_in_sum(value: Value, home: dict[int, object], program: Program) -> bool:

@@ -1,0 +1,215 @@
+"""Laws of programs that call Python: what is called gets the numbers, gives its own, and is called once, in order.
+
+They are for devices whose programs may call Python, and say nothing of others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import portax as px
+import portax.numpy as pnp
+from portax import lax
+from portax.core import dtypes
+from portax.experimental import io_callback
+from portax.runtime.contract import Device
+from portax_conformance.constants import DTYPES, special
+
+SHAPES = ((), (0,), (7,), (2, 3, 4), (1030,))
+NUMBER = px.ShapeDtypeStruct((), "float32")
+THREADS, TURNS = 8, 5
+
+
+def missing(device: Device) -> str:
+    """Why they are not asked of a device; empty where they are."""
+    return "" if device.backend.capabilities.callbacks else "callbacks are not declared"
+
+
+def _same(got: Any, expected: np.ndarray, what: str) -> None:
+    got = np.asarray(got)
+    assert got.shape == expected.shape and got.dtype == expected.dtype, f"{what}: {got.dtype}{got.shape}"
+    same = np.ascontiguousarray(got).tobytes() == np.ascontiguousarray(expected).tobytes()
+    assert same, f"{what}, {expected.dtype}{expected.shape}: bits differ\nmeant {expected}\ngot {got}"
+
+
+def _jit(f: Callable[..., Any]) -> Callable[..., Any]:
+    return px.jit(f, effort="fast")
+
+
+def transfers(device: Device) -> None:
+    """Every number of every dtype and shape gets to a Python function, and what it gives gets back."""
+    names = device.backend.capabilities.dtypes
+    for dtype in [d for d in DTYPES if not dtypes.is_key(d) and d.name in names]:
+        for shape in SHAPES:
+            x = np.resize(special(dtype), shape)
+            seen: list[np.ndarray] = []
+
+            def swap(a: Any, seen: list[np.ndarray] = seen) -> Any:
+                seen.append(np.asarray(a))
+                return np.flip(seen[-1]), seen[-1]
+
+            meant = px.ShapeDtypeStruct(shape, dtype)
+            flipped, kept = _jit(lambda x, s=swap, m=meant: px.pure_callback(s, (m, m), x))(px.device_put(x, device))
+            _same(kept, x, "given back")
+            _same(flipped, np.flip(x), "turned")
+            if x.size:  # of nothing there is nothing to be called for
+                assert seen, f"a function of {dtype}{shape} whose results are read was not called"
+                _same(seen[0], x, "what the function was given")
+
+
+def between(device: Device) -> None:
+    """What is computed before a call gets to it, and what is computed after it is of what it gave."""
+    x = np.linspace(-2, 2, 40, dtype=np.float32)
+    meant = px.ShapeDtypeStruct(x.shape, "float32")
+    f = _jit(lambda x: px.pure_callback(lambda a: np.asarray(a)[::-1], meant, x * 2) + x)
+    for k in range(3):
+        _same(f(px.device_put(x + k, device)), ((x + k) * 2)[::-1] + (x + k), f"turn {k}")
+
+
+def ordered(device: Device) -> None:
+    """Functions with effects are called once each time the program comes by, in its order, read or not."""
+    seen: list[tuple[str, float]] = []
+
+    def note(tag: str) -> Callable[..., Any]:
+        def called(x: Any) -> np.ndarray:
+            seen.append((tag, float(x)))
+            return np.float32(len(seen))
+
+        return called
+
+    def say(tag: str, x: Any) -> None:
+        px.debug.callback(lambda v: seen.append((tag, float(v))), x, ordered=True)
+
+    def f(x: Any) -> Any:
+        say("first", x)
+        count = io_callback(note("second"), NUMBER, x + 1, ordered=True)
+
+        def turn(c: Any, t: Any) -> Any:
+            io_callback(note("scan"), NUMBER, c, ordered=True)
+            return c + t, c * 10
+
+        c, rows = lax.scan(turn, x, pnp.arange(3, dtype="float32"))
+
+        def step(state: Any) -> Any:
+            say("while", state)
+            return state + 1
+
+        c = lax.while_loop(lambda state: state < 6, step, c)
+        c = lax.cond(c > 5, lambda c: (say("yes", c), c)[1], lambda c: (say("no", c), c)[1], c)
+        say("last", count)
+        return c, rows
+
+    x = px.device_put(np.float32(1), device)
+    g = _jit(f)
+    for turn in range(2):
+        seen.clear()
+        c, rows = g(x)
+        meant = [("first", 1.0), ("second", 2.0), ("scan", 1.0), ("scan", 1.0), ("scan", 2.0), ("while", 4.0)]
+        meant += [("while", 5.0), ("yes", 6.0), ("last", 2.0)]
+        assert seen == meant, f"run {turn}: called were\n{seen}, meant are\n{meant}"
+        _same(c, np.float32(6), "the result")
+        _same(rows, np.array([10, 10, 20], np.float32), "the rows")
+
+
+def alone(device: Device) -> None:
+    """A program that only calls does call, without operands too; what is computed for a call alone is computed."""
+    seen: list[Any] = []
+
+    def f(x: Any) -> None:
+        px.debug.callback(lambda: seen.append("nothing"))
+        px.debug.callback(lambda v: seen.append(np.asarray(v).tolist()), pnp.cumsum(x * 2))
+
+    _jit(f)(px.device_put(np.arange(4, dtype=np.float32), device))
+    assert sorted(map(str, seen)) == sorted(["nothing", "[0.0, 2.0, 6.0, 12.0]"]), f"called with {seen}"
+
+
+def transformed(device: Device) -> None:
+    """A derivative calls once, with what is derived; a batch calls once for each row, and gives each its result."""
+    seen: list[float] = []
+
+    def f(x: Any) -> Any:
+        px.debug.callback(lambda v: seen.append(float(v)), x)
+        return x * x
+
+    x = px.device_put(np.array([3, 1, 2], np.float32), device)
+    _same(_jit(px.grad(f))(x[0]), np.float32(6), "a derivative")
+    assert seen == [3.0], f"differentiated, it was called with {seen}"
+    seen.clear()
+    _same(_jit(px.vmap(f))(x), np.array([9, 1, 4], np.float32), "a batch")
+    assert sorted(seen) == [1.0, 2.0, 3.0], f"batched, it was called with {seen}"
+    rows = lambda x: px.pure_callback(lambda v: np.asarray(v) + 1, NUMBER, x, vmap_method="sequential")
+    _same(_jit(px.vmap(rows))(x), np.array([4, 2, 3], np.float32), "rows")
+
+
+class _Own(Exception):
+    pass
+
+
+def raised(device: Device) -> None:
+    """What a function raises gets to the caller, from within a loop too; the next call is a fresh one."""
+    limit = [2.0]
+
+    def check(x: Any) -> np.ndarray:
+        if float(x) > limit[0]:
+            raise _Own(f"{float(x):g} is too much")
+        return np.asarray(x)
+
+    f = _jit(lambda x: lax.fori_loop(0, 4, lambda i, c: io_callback(check, NUMBER, c, ordered=True) + 1, x))
+    x = px.device_put(np.float32(0), device)
+    for turn in range(3):
+        try:
+            f(x).block_until_ready()
+        except _Own as error:
+            assert "3 is too much" in str(error), error
+        else:
+            raise AssertionError(f"turn {turn}: what a function raises is not raised")
+    limit[0] = 9.0
+    _same(f(x), np.float32(4), "once nothing is raised")
+
+
+def inside(device: Device) -> None:
+    """A function that is called may run programs on the same device."""
+    double = _jit(lambda v: v * 2)
+    run = lambda v: np.asarray(double(px.device_put(np.asarray(v), device)))
+    x = np.arange(300, dtype=np.float32)
+    f = _jit(lambda x: px.pure_callback(run, px.ShapeDtypeStruct(x.shape, "float32"), x + 1) + 1)
+    for _ in range(3):
+        _same(f(px.device_put(x, device)), (x + 1) * 2 + 1, "a program within a call")
+
+
+def threads(device: Device) -> None:
+    """Threads that run one program at once are each given the numbers of their own."""
+    f = _jit(lambda x: px.pure_callback(lambda a: np.asarray(a) * 3, px.ShapeDtypeStruct((64,), "float32"), x) + x)
+    wrong: list[str] = []
+
+    def work(k: int) -> None:
+        x = np.arange(k, k + 64, dtype=np.float32)
+        try:
+            for _ in range(TURNS):
+                _same(f(px.device_put(x, device)), x * 4, f"thread {k}")
+        except BaseException as error:
+            wrong.append(f"thread {k}: {error}")
+
+    running = [threading.Thread(target=work, args=(k,)) for k in range(THREADS)]
+    for t in running:
+        t.start()
+    for t in running:
+        t.join()
+    assert not wrong, "\n".join(wrong)
+
+
+#: ``(sample/dtype, law, check)``.
+CHECKS: tuple[tuple[str, str, Callable[[Device], None]], ...] = (
+    ("dtypes/all", "called", transfers),
+    ("between/float32", "called", between),
+    ("ordered/float32", "called", ordered),
+    ("alone/float32", "called", alone),
+    ("transformed/float32", "called", transformed),
+    ("raised/float32", "called", raised),
+    ("inside/float32", "called", inside),
+    ("eight/float32", "threads", threads),
+)
