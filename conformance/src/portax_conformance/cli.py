@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from portax.errors import PortaxError
-from portax_conformance import badge, compare, fuzz_command, plan_command, report_page, runner, seeds
+from portax_conformance import badge, bits_command, compare, fuzz_command, plan_command, report_page, runner, seeds
 from portax_conformance.mutants import command as mutants_command
 
 
@@ -43,6 +43,7 @@ main.add_command(runner.command)
 main.add_command(report_page.command)
 main.add_command(badge.command)
 main.add_command(compare.command)
+main.add_command(bits_command.command)
 main.add_command(fuzz_command.command)
 main.add_command(plan_command.command)
 main.add_command(mutants_command.command)
