@@ -6,7 +6,7 @@ They are for devices whose programs may call Python, and say nothing of others.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from portax import lax
 from portax.core import dtypes
 from portax.experimental import io_callback
 from portax.runtime.contract import Device
+from portax.sharding import PartitionSpec
 from portax_conformance.constants import DTYPES, special
+from portax_conformance.grids import grid, lay
 
 SHAPES = ((), (0,), (7,), (2, 3, 4), (1030,))
 NUMBER = px.ShapeDtypeStruct((), "float32")
@@ -202,6 +204,98 @@ def threads(device: Device) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+# -- on several devices -----------------------------------------------------------------------------------------------
+def _parts(devices: Sequence[Device]) -> tuple[np.ndarray, list[list[float]]]:
+    """A row for each device, and the rows in order."""
+    x = np.arange(len(devices) * 3, dtype=np.float32).reshape(len(devices), 3)
+    return x, x.tolist()
+
+
+def by_parts(devices: Sequence[Device]) -> None:
+    """By hand each device calls with its own part, in each turn of a loop, and goes on with what it is given."""
+    x, rows = _parts(devices)
+    seen: list[list[float]] = []
+
+    def add(v: Any) -> np.ndarray:
+        seen.append(np.asarray(v).reshape(-1).tolist())
+        return np.asarray(v) + 100
+
+    def f(x: Any) -> Any:
+        meant = px.ShapeDtypeStruct(x.shape, "float32")
+        return lax.scan(lambda c, _: (io_callback(add, meant, c), lax.psum(c, "i")), x, None, length=2)
+
+    mesh = grid("line", devices)
+    parts = PartitionSpec("i")
+    for name, g in (
+        ("shard_map", _jit(px.shard_map(f, mesh=mesh, in_specs=parts, out_specs=(parts, PartitionSpec())))),
+        ("pmap", px.pmap(f, axis_name="i", devices=list(devices), out_axes=(0, None))),
+    ):
+        seen.clear()
+        turned, sums = g(x)
+        _same(turned, x + 200, f"{name}, what each was given back")
+        first = x.sum(0, dtype=np.float32)
+        meant = np.stack([first, first + np.float32(100 * len(devices))])
+        _same(np.asarray(sums).reshape(2, 3), meant, f"{name}, what all of them had")
+        called = sorted([*rows, *(x + 100).tolist()])
+        assert sorted(seen) == called, f"{name}: called with {sorted(seen)}, meant is {called}"
+
+
+def whole(devices: Sequence[Device]) -> None:
+    """Where the compiler divides the work, one device calls, with whole arrays, in the order of the program."""
+    x, rows = _parts(devices)
+    seen: list[Any] = []
+
+    def total(v: Any) -> np.ndarray:
+        seen.append(np.asarray(v).tolist())
+        return np.asarray(v).sum(dtype=np.float32)
+
+    def f(x: Any) -> Any:
+        px.debug.callback(lambda v: seen.append(float(v)), x[0, 1], ordered=True)
+        y = x - io_callback(total, NUMBER, x, ordered=True)
+        z = y + px.pure_callback(lambda v: np.asarray(v)[::-1], px.ShapeDtypeStruct(x.shape, "float32"), x)
+        px.debug.callback(lambda: seen.append("end"), ordered=True)
+        return z
+
+    laid = lay(x, grid("line", devices), "i")
+    g = _jit(f)
+    for turn in range(2):
+        seen.clear()
+        _same(g(laid), (x - x.sum(dtype=np.float32)) + x[::-1], f"run {turn}")
+        assert seen == [1.0, rows, "end"], f"run {turn}: called with {seen}"
+
+
+def raised_together(devices: Sequence[Device]) -> None:
+    """What a function raises on one of several devices, which wait for each other, gets to the caller."""
+    x, _ = _parts(devices)
+    limit = [float(x[-1, 0])]
+
+    def check(v: Any) -> np.ndarray:
+        if float(np.asarray(v).reshape(-1)[0]) >= limit[0]:
+            raise _Own("the last one is too much")
+        return np.asarray(v)
+
+    def f(x: Any) -> Any:
+        return lax.psum(px.pure_callback(check, px.ShapeDtypeStruct(x.shape, "float32"), x), "i")
+
+    mesh = grid("line", devices)
+    g = _jit(px.shard_map(f, mesh=mesh, in_specs=PartitionSpec("i"), out_specs=PartitionSpec()))
+    for turn in range(2):
+        try:
+            px.block_until_ready(g(x))
+        except _Own as error:
+            assert "the last one is too much" in str(error), error
+        else:
+            raise AssertionError(f"turn {turn}: what a function raises is not raised")
+    limit[0] = 1e9
+    _same(np.asarray(g(x)).reshape(3), x.sum(0, dtype=np.float32), "once nothing is raised")
+
+
+#: The same of several devices: ``(sample/dtype, check)``.
+TOGETHER: tuple[tuple[str, Callable[[Sequence[Device]], None]], ...] = (
+    ("by-parts/float32", by_parts),
+    ("whole/float32", whole),
+    ("raised-together/float32", raised_together),
+)
 #: ``(sample/dtype, law, check)``.
 CHECKS: tuple[tuple[str, str, Callable[[Device], None]], ...] = (
     ("dtypes/all", "called", transfers),

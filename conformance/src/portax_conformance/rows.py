@@ -229,6 +229,15 @@ def _callback(backends: Sequence[str]) -> Iterator[Row]:
         for name in backends:
             yield Row(f"callback/{sample}", "L2", law, name, lambda check=check, name=name: check(devices_of(name)[0]),
                       True, lambda name=name: callback_laws.missing(devices_of(name)[0]))  # fmt: skip
+    for sample, check in callback_laws.TOGETHER:
+        for name in backends:
+            together = lambda check=check, name=name: check(devices_of(name))
+            yield Row(f"callback/{sample}", "L3", "called", name, together, True, functools.partial(_not_called, name))
+
+
+def _not_called(name: str) -> str:
+    found = devices_of(name)
+    return callback_laws.missing(found[0]) or grids.lacking("line", found)
 
 
 def _declared(backends: Sequence[str]) -> Iterator[Row]:

@@ -314,7 +314,7 @@ class Lowered(Stage):
     def _written(self, locations: bool) -> str:
         signature, arranged = self._traced._signature, self._arrangement
         if arranged is not None and (arranged.vacant or spread.on_several(arranged.members)):
-            return spread.text_of(signature.closed, arranged, signature.options, locations)[0]
+            return spread.text_of(signature.closed, arranged, signature.options, [], locations)[0]
         device = self._traced._device() if arranged is None else arranged.members[0]
         return program_text(signature.closed, signature.options, device, [], locations)[0]
 

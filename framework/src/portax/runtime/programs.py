@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from portax import errors, monitoring
+from portax import monitoring
 from portax.core.config import config
 from portax.core.dtypes import KeyDtype
 from portax.core.effects import calls_python
@@ -19,7 +19,8 @@ from portax.core.jaxpr import ClosedJaxpr
 from portax.core.lazy import lazy
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
-from portax.runtime.contract import CompileOptions, HostCallback
+from portax.runtime.callbacks import host_callbacks, refusal, waiting
+from portax.runtime.contract import CompileOptions
 from portax.runtime.lowering import lower
 from portax.runtime.reference import ReferenceProgram
 from portax.transforms.stage import LARGE
@@ -195,32 +196,26 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     if names:
         foreign.tell(device.backend, names)
     if called and not able.callbacks:
-        raise errors.GapError(
-            wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",
-            fix="Run this part on another device, or take callbacks and prints out of it",
-        )
+        raise refusal(options.name, device)
     written = time.time()
     asked = CompileOptions(
         effort=options.effort,  # pyright: ignore[reportArgumentType]
         donated=tuple(sorted(given)),
-        callbacks=tuple(HostCallback(f, tuple((a.shape, a.dtype) for a in avals)) for f, avals in called),
+        callbacks=host_callbacks(called),
     )
     executable = cache.compile_cached(text, asked, [device], cache.disk_cache())
     name = f"jit({options.name})"
     monitoring.elapsed(monitoring.LOWER, began, written, fun_name=name)
     monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
     constants = [device.put(for_compiler(c), copy=False) for c in extra]
-    run = _waiting(executable.run, device) if calls_python(closed.effects) else executable.run
+    run = waiting(executable.run, device) if calls_python(closed.effects) else executable.run
     return Program(device, run, kept, constants, executable, text, options)
 
 
 def _taken_apart(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     """The program as a backend prepares it that takes jaxprs."""
     if calls_python(closed.effects) and not device.backend.capabilities.callbacks:
-        raise errors.GapError(
-            wrong=f"{options.name or 'a program'} calls Python, and programs on {device} cannot",
-            fix="Run this part on another device, or take callbacks and prints out of it",
-        )
+        raise refusal(options.name, device)
     began = time.time()
     kept: list[int] | None = None
     if not options.keep_unused:
@@ -233,20 +228,6 @@ def _taken_apart(closed: ClosedJaxpr, device: Device, options: Options) -> Progr
     executable = device.backend.compile_program(closed, asked, [device])
     monitoring.elapsed(monitoring.COMPILE, began, time.time(), fun_name=f"jit({options.name})")
     return Program(device, executable.run, kept, [], executable, "", options)
-
-
-def _waiting(run: Callable[[list[Buffer]], list[Buffer]], device: Device) -> Callable[[list[Buffer]], list[Buffer]]:
-    """Runs a program with side effects and waits for them: they happen in the order of the calls, and raise here.
-
-    The last result of such a program is the order of its effects.
-    """
-
-    def run_and_wait(buffers: list[Buffer]) -> list[Buffer]:
-        *outs, order = run(buffers)
-        device.wait(order)
-        return outs
-
-    return run_and_wait
 
 
 def for_compiler(x: Any) -> Any:

@@ -21,7 +21,7 @@ from portax.core.lazy import lazy
 from portax.core.partition import AbstractMesh, Named, PartitionSpec
 from portax.core.stablehlo import divided
 from portax.core.stablehlo.types import is_wide
-from portax.runtime import devices, programs
+from portax.runtime import callbacks, devices, programs
 from portax.runtime.array import ConcreteArray
 from portax.runtime.contract import CompileOptions, Device, Tiling
 from portax.runtime.dividing import division_of, grid_of
@@ -303,11 +303,15 @@ def _place(at: Any, rank: int, mesh: Mesh | None, members: tuple[Device, ...], n
 
 
 def text_of(
-    closed: ClosedJaxpr, arrangement: Arrangement, options: Options, locations: bool = False
+    closed: ClosedJaxpr,
+    arrangement: Arrangement,
+    options: Options,
+    called: list[Any] | None = None,
+    locations: bool = False,
 ) -> tuple[str, list[int] | None, list[Any], dict[int, int | None]]:
     """``(text, kept, extra, donated)``: as ``programs.program_text``, of a program on several devices.
 
-    ``locations``: each operation names the user's line it comes from.
+    ``called`` gets the Python functions it calls; ``locations``: each operation names the user's line it comes from.
     """
     mesh, members = arrangement.mesh, arrangement.members
     first, places = members[0], arrangement.places
@@ -319,7 +323,6 @@ def text_of(
     inputs = [placement(whole, c.ndim) for c in extra]
     inputs += places if kept is None else [places[i] for i in kept]
     donated = programs.donations(closed, options, kept, len(extra))
-    called: list[Any] = []
     text = lower(
         closed, options.name, donated, custom_calls=first.backend.capabilities.custom_calls, callbacks=called,
         platform=first.platform, members=members, locations=locations,
@@ -331,11 +334,6 @@ def text_of(
             for s, a in zip(arrangement.outs, closed.out_avals, strict=True)
         ],
     )  # fmt: skip
-    if called or calls_python(closed.effects):
-        raise errors.GapError(
-            wrong=f"{options.name or 'a program'} calls Python and runs on {len(members)} devices at once",
-            fix="Take callbacks and prints out of it, or run it on one device",
-        )
     return text, kept, extra, donated
 
 
@@ -355,12 +353,17 @@ def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) ->
         program.executable = looking.executable_of(stepped.lockstep, program.text, run)
         return program
     began = time.time()
-    text, kept, extra, donated = text_of(closed, arrangement, options)
+    called: list[Any] = []
+    text, kept, extra, donated = text_of(closed, arrangement, options, called)
+    if called and not members[0].backend.capabilities.callbacks:
+        raise callbacks.refusal(options.name, members[0])
+    kept_back = callbacks.Kept()
     written = time.time()
     asked = CompileOptions(
         effort=options.effort,  # pyright: ignore[reportArgumentType]
         donated=tuple(sorted(donated)),
         num_partitions=len(members),
+        callbacks=callbacks.host_callbacks([kept_back.keeping(f) for f in called]),
     )
     executable = cache.compile_cached(text, asked, list(members), cache.disk_cache())
     name = f"jit({options.name})"
@@ -368,11 +371,15 @@ def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) ->
     monitoring.elapsed(monitoring.COMPILE, written, time.time(), fun_name=name)
     results = [
         placement(_named(_of_rank(tiling, aval.ndim), mesh, members, asked_for), aval.ndim)
-        for tiling, asked_for, aval in zip(executable.tilings, outs, closed.out_avals, strict=True)
+        # the order of side effects is a result more
+        for tiling, asked_for, aval in zip(executable.tilings, outs, closed.out_avals, strict=False)
     ]
     whole = _whole(mesh, members)
     constants = [placement(whole, c.ndim).put(programs.for_compiler(c), copy=False) for c in extra]
-    program = SpreadProgram(executable.run, kept, constants, results)
+    run = executable.run
+    if called:
+        run = callbacks.waiting_together(run, members[0], kept_back, calls_python(closed.effects))
+    program = SpreadProgram(run, kept, constants, results)
     program.executable, program.text = executable, text
     return program
 

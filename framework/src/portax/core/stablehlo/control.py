@@ -342,16 +342,16 @@ class Control(Shaping):
         avals = [*[v.aval for v in inits], self.order.aval]
 
         def condition(b: Any, *values: Value) -> Value:
-            return self._ordered(values[-1], lambda: cond(b, *values[:-1]))[0]
+            return self.in_order(values[-1], lambda: cond(b, *values[:-1]))[0]
 
         def step(b: Any, *values: Value) -> list[Value]:
-            return self._ordered(values[-1], lambda: body(b, *values[:-1]))
+            return self.in_order(values[-1], lambda: body(b, *values[:-1]))
 
         regions = [self.region(avals, condition)[0], self.region(avals, step)[0]]
         *outs, self.order = self.generic("stablehlo.while", [*inits, self.order], avals, regions=regions)
         return tuple(outs)
 
-    def _ordered(self, order: Value, write: Callable[[], Any]) -> list[Value]:
+    def in_order(self, order: Value, write: Callable[[], Any]) -> list[Value]:
         """What ``write`` gives, where side effects so far end with ``order``; and what they end with after it."""
         outer, self.order = self.order, order
         try:
@@ -376,7 +376,7 @@ class Control(Shaping):
         order = self.order
 
         def write(b: Any, branch: Callable[..., Any]) -> Any:
-            return branch(b, *operands) if order is None else self._ordered(order, lambda: branch(b, *operands))
+            return branch(b, *operands) if order is None else self.in_order(order, lambda: branch(b, *operands))
 
         made = [self.region((), lambda b, branch=branch: write(b, branch)) for branch in branches]
         outs = self.generic(op, (which,), [v.aval for v in made[0][1]], regions=[text for text, _ in made])

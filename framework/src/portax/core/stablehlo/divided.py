@@ -154,7 +154,11 @@ def manual_computation(
     body : callable
         ``body(b, *parts) -> parts``
     """
-    module = b.module
+    module, within, order = b.module, body, b.order
+    if order is not None:  # of side effects: each device has its own, which it begins with what came before
+        operands, ins, part_avals = [*operands, order], [*ins, ()], [*part_avals, order.aval]
+        outs, result_avals = [*outs, ()], [*result_avals, order.aval]
+        body = lambda b, *parts: b.in_order(parts[-1], lambda: within(b, *parts[:-1]))
     saved = module.manual
     left = [name for name, _ in grid.axes] if saved is None else saved.free
     module.manual = dataclasses.replace(grid, free=tuple([name for name in left if name not in manual]))
@@ -176,12 +180,16 @@ def manual_computation(
         for es, avals in ((ins, part_avals), (outs, result_avals))
     )
     axes = ", ".join([f'"{name}"' for name in manual])
-    return b.emit_many(
+    results = b.emit_many(
         result_avals,
         f"sdy.manual_computation({', '.join([v.name for v in operands])}) in_shardings=[{listed}] "
         f"out_shardings=[{given}] manual_axes={{{axes}}} ({arguments}) {{\n{kept}sdy.return{returned} : "
         f"({joined_types(operands)}) -> ({', '.join([type_of(a) for a in result_avals])})",
     )
+    if order is None:
+        return results
+    b.order = results[-1]
+    return results[:-1]
 
 
 # -- collectives ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ import numpy as np
 from portax.core.stablehlo.emitter import Body, as_values
 from portax.core.stablehlo.linear import Linear
 from portax.core.stablehlo.literals import scalar_literal
-from portax.core.stablehlo.types import Value, joined_types, type_of
+from portax.core.stablehlo.types import Value, is_wide, joined_types, type_of
+from portax.errors import GapError
 
 __all__ = ["CALLBACK", "Builder", "Module"]
 
@@ -110,19 +111,52 @@ class Builder(Linear):
         result_avals : sequence of Aval
         effect : bool
             It does something besides: it is kept, and called after all such calls before it.
+
+        Notes
+        -----
+        In a program that is divided over devices the first of them calls, with whole arrays; in a region that sees one
+        device's parts, each device, with its own.
+
+        Raises
+        ------
+        GapError
+            The compiler divides the region along some axes: there are no parts that one device could give.
         """
         if not effect:
-            index = self.module.callback(function, result_avals)
-            return self.custom_call(CALLBACK, operands, result_avals, backend_config={"index": np.uint64(index)})
+            return self._call_python(function, operands, result_avals, False)
         assert self.order is not None, "a program with effects is written as one"
         # The order is a number that each call is given and gives back: whoever comes later needs it.
         avals = [*result_avals, self.order.aval]
-        index = self.module.callback(lambda *xs: (*function(*xs[:-1]), xs[-1]), avals)
-        outs = self.custom_call(
-            CALLBACK, [*operands, self.order], avals, backend_config={"index": np.uint64(index)}, has_side_effect=True
-        )
+        called = lambda *xs: (*function(*xs[:-1]), xs[-1])
+        outs = self._call_python(called, [*operands, self.order], avals, True)
         self.order = outs[-1]
         return outs[:-1]
+
+    def _everywhere(self, x: Value) -> Value:
+        """The value as all devices have it whole: XLA warns where one device alone is to be given all parts."""
+        mesh = next(iter(self.module.meshes.values()), None)
+        axes = ", ".join(["{}"] * (len(x.shape) + is_wide(x.dtype)))
+        if mesh is None:
+            return x
+        return self.emit(x.aval, f"sdy.sharding_constraint {x.name} <{mesh}, [{axes}]> : {x.type}")
+
+    def _call_python(
+        self, function: Callable[..., Any], operands: Sequence[Value], avals: Sequence[Any], effect: bool
+    ) -> tuple[Value, ...]:
+        module, attributes = self.module, ""
+        if module.manual is not None and module.manual.free:
+            free = ", ".join(map(repr, module.manual.free))
+            raise GapError(
+                wrong=f"Python is called where the compiler divides the work along {free}, and shard_map does not",
+                fix="Give shard_map all axes of the mesh, or take callbacks and prints out of it",
+            )
+        if module.members is not None and module.manual is None:
+            operands = [self._everywhere(x) for x in operands]
+            attributes = f"sdy.sharding = #sdy.sharding_per_value<[{', '.join([module.first_alone()] * len(avals))}]>"
+        config = {"index": np.uint64(module.callback(function, avals))}
+        return self.custom_call(
+            CALLBACK, operands, avals, backend_config=config, has_side_effect=effect, attributes=attributes
+        )
 
 
 class Module:
@@ -236,6 +270,13 @@ class Module:
         """The number under which the program calls a Python function."""
         self.callbacks.append((function, tuple(results)))
         return len(self.callbacks) - 1
+
+    def first_alone(self) -> str:
+        """How a value lies that the first device alone has."""
+        declared = "sdy.mesh @first = <[], device_ids=[0]>"
+        if declared not in self.preamble:
+            self.preamble.append(declared)
+        return "<@first, []>"
 
     def _unique(self, name: str) -> str:
         unique, n = name, 0
