@@ -5,6 +5,9 @@ They are for devices whose programs may call Python, and say nothing of others.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -151,24 +154,61 @@ class _Own(Exception):
     pass
 
 
+def _fails(*_: Any) -> Any:
+    raise _Own("too much")
+
+
+def _assert_raised(call: Callable[[], Any], what: str) -> None:
+    try:
+        px.block_until_ready(call())
+    except _Own as error:
+        assert "too much" in str(error), error
+    else:
+        raise AssertionError(f"{what}: what a function raises is not raised")
+
+
+def printed(device: Device) -> None:
+    """A print has the numbers of its turn, once, in the order of the program."""
+    out = io.StringIO()
+
+    def f(x: Any) -> Any:
+        px.debug.print("first {}", x[1])
+        c = lax.fori_loop(0, 2, lambda i, c: (px.debug.print("turn {} of {:.1f}", i, c), c * 2)[1], x[0])
+        px.debug.print("last {x} {y:.1f}", x=x, y=c)
+        return c
+
+    g = _jit(f)
+    for turn in range(2):
+        x = np.arange(turn, turn + 2, dtype=np.float32)
+        with contextlib.redirect_stdout(out):
+            _same(g(px.device_put(x, device)), np.float32(turn * 4), f"run {turn}")
+    meant = [
+        "first 1.0", "turn 0 of 0.0", "turn 1 of 0.0", "last [0. 1.] 0.0",
+        "first 2.0", "turn 0 of 1.0", "turn 1 of 2.0", "last [1. 2.] 4.0",
+    ]  # fmt: skip
+    assert out.getvalue().splitlines() == meant, f"printed was\n{out.getvalue()}"
+
+
 def raised(device: Device) -> None:
     """What a function raises gets to the caller, from within a loop too; the next call is a fresh one."""
+    for what, call in (
+        ("pure_callback", lambda f, x: px.pure_callback(f, NUMBER, x)),
+        ("io_callback", lambda f, x: io_callback(f, NUMBER, x)),
+        ("debug.callback", lambda f, x: (px.debug.callback(f, x), x)[1]),
+    ):
+        f = _jit(functools.partial(call, _fails))
+        _assert_raised(functools.partial(f, px.device_put(np.float32(1), device)), what)
     limit = [2.0]
 
     def check(x: Any) -> np.ndarray:
         if float(x) > limit[0]:
-            raise _Own(f"{float(x):g} is too much")
+            raise _Own("too much")
         return np.asarray(x)
 
     f = _jit(lambda x: lax.fori_loop(0, 4, lambda i, c: io_callback(check, NUMBER, c, ordered=True) + 1, x))
     x = px.device_put(np.float32(0), device)
     for turn in range(3):
-        try:
-            f(x).block_until_ready()
-        except _Own as error:
-            assert "3 is too much" in str(error), error
-        else:
-            raise AssertionError(f"turn {turn}: what a function raises is not raised")
+        _assert_raised(lambda: f(x), f"in a loop, turn {turn}")
     limit[0] = 9.0
     _same(f(x), np.float32(4), "once nothing is raised")
 
@@ -280,12 +320,7 @@ def raised_together(devices: Sequence[Device]) -> None:
     mesh = grid("line", devices)
     g = _jit(px.shard_map(f, mesh=mesh, in_specs=PartitionSpec("i"), out_specs=PartitionSpec()))
     for turn in range(2):
-        try:
-            px.block_until_ready(g(x))
-        except _Own as error:
-            assert "the last one is too much" in str(error), error
-        else:
-            raise AssertionError(f"turn {turn}: what a function raises is not raised")
+        _assert_raised(lambda: g(x), f"on several devices, turn {turn}")
     limit[0] = 1e9
     _same(np.asarray(g(x)).reshape(3), x.sum(0, dtype=np.float32), "once nothing is raised")
 
@@ -303,6 +338,7 @@ CHECKS: tuple[tuple[str, str, Callable[[Device], None]], ...] = (
     ("ordered/float32", "called", ordered),
     ("alone/float32", "called", alone),
     ("transformed/float32", "called", transformed),
+    ("printed/float32", "called", printed),
     ("raised/float32", "called", raised),
     ("inside/float32", "called", inside),
     ("eight/float32", "threads", threads),

@@ -87,13 +87,21 @@ class Launches:
         for eqn in jaxpr.eqns:
             operands = [read(a) for a in eqn.invars]
             kernel = self.called if eqn.primitive.calls else right(eqn.primitive)
-            outs = self.launch(eqn.primitive.name, kernel, operands, eqn.params)
+            if eqn.primitive.on_host:
+                outs = self.called_back(eqn.primitive.name, kernel, operands, eqn.params)
+            else:
+                outs = self.launch(eqn.primitive.name, kernel, operands, eqn.params)
             known.update(zip(eqn.outvars, outs, strict=True))
         return [read(a) for a in jaxpr.outvars]
 
     def called(self, operands: Arrays, params: dict[str, Any]) -> Arrays:
         """The program in a call, kernel by kernel."""
         return self.run(params["jaxpr"], operands)
+
+    def called_back(self, name: str, kernel: Kernel, operands: Arrays, params: dict[str, Any]) -> Arrays:
+        """A call of Python, which reads what kernels have written."""
+        arrive(self.backend.world.pop("late", []))
+        return self.backend.do("call", lambda name, xs, params: kernel(xs, params), name, operands, params)
 
     def launch(self, name: str, kernel: Kernel, operands: Arrays, params: dict[str, Any]) -> Arrays:
         """One kernel. What an earlier one wrote late is there once this one has read."""
@@ -233,8 +241,9 @@ class MutantBackend(Backend):
     def capabilities(self) -> Capabilities:
         names = frozenset([d.name for d in dtypes.ALL])
         return Capabilities(
-            dtypes=names, denormals=names, deterministic=True, donation=True, collectives=frozenset(KINDS)
-        )
+            dtypes=names, denormals=names, deterministic=True, donation=True, callbacks=True,
+            collectives=frozenset(KINDS),
+        )  # fmt: skip
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
         raise CompileError(wrong="it takes no StableHLO", fix="Give the program to portax.jit")

@@ -25,6 +25,7 @@ from portax_conformance.cases import ALL, Case, cases_of, dtypes_of
 from portax_conformance.mutants import (
     algebra,
     arithmetic,
+    calls,
     drivers,
     functions,
     moving,
@@ -45,10 +46,6 @@ LIST, BUGS = (os.path.join(FOLDER, name) for name in ("zoo.txt", "bugs.tsv"))
 QUICK_OF_EACH = 2
 #: Primitives that are no kernels: what they do is done before a driver is asked, or by Python.
 NO_KERNEL: dict[str, str] = {
-    **dict.fromkeys(
-        ("pure_callback", "io_callback", "debug_callback", "debug_print"),
-        "it calls Python, which drivers of this kind do not",
-    ),
     **dict.fromkeys(("saved", "custom_lin"), "it is gone before a program is compiled"),
     **dict.fromkeys(("axis_index", "pvary"), "it is a constant of each device's part of a program"),
     "check": "it has no results, and a compiled program does not raise",
@@ -80,8 +77,8 @@ SAME: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         "what is written over the operand is the operand",
     ),
 )
-#: What devices tell each other, whose faults are the driver's.
-TALKS = frozenset(name for name, _ in talks.TALKS)
+#: What devices tell each other, and what calls Python: their faults are the driver's.
+TALKS = frozenset(name for name, _ in (*talks.TALKS, *calls.CALLS))
 
 
 def meanings() -> dict[str, list[Fault]]:
@@ -143,7 +140,7 @@ def zoo() -> dict[str, Mutant]:
         for name, fault in candidates(primitive):
             if name in shown:
                 found[name] = Mutant(name, primitive.name, fault, (primitive.name,))
-    for primitive, hooks in talks.TALKS:
+    for primitive, hooks in (*talks.TALKS, *calls.CALLS):
         name = f"{primitive}.{hooks.name}"
         found[name] = Mutant(name, primitive, hooks, hooks.families)
     for hooks in drivers.DRIVER:
