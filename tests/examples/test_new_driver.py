@@ -153,11 +153,50 @@ def test_a_compiler_that_went_away_is_told_and_the_device_lives_on(device, monke
 
 
 @compiles
-def test_a_program_that_cannot_be_loaded_is_told(device, monkeypatch):
-    monkeypatch.setattr(device.launcher, "compiler", ["true"])  # it ends well, and writes nothing
-    with pytest.raises(px.errors.CompileError, match="a program that was built cannot be loaded: ") as told:
+def test_a_compiler_that_writes_nothing_is_told(device, monkeypatch):
+    monkeypatch.setattr(device.launcher, "compiler", ["true"])  # it ends well
+    with pytest.raises(px.errors.CompileError, match="true refused a program: "):
         doubled(device)
+
+
+@compiles
+def test_a_program_that_cannot_be_loaded_is_told(device):
+    with pytest.raises(px.errors.CompileError, match="a program that was built cannot be loaded: ") as told:
+        device.launcher.load(b"no library")
     assert "Set TMPDIR to a folder from which programs may be run" in str(told.value)
+
+
+STARTED = """
+import numpy as np, portax as px
+from portax.runtime.cache import disk_cache
+[device] = px.devices("onecore")
+y = px.jit(lambda x: x * 2 + 1)(px.device_put(np.arange(3, dtype=np.float32), device))
+print(np.asarray(y).tolist(), disk_cache() and vars(disk_cache().stats))
+"""
+
+
+@compiles
+def test_a_second_process_compiles_nothing_and_another_compiler_does(found, tmp_path):
+    starts = tmp_path / "starts"  # of the compiler, a line each
+    compiler = tmp_path / "counted"
+    compiler.write_text(f"#!/bin/sh\necho \"$*\" >> {starts}\nexec cc \"$@\"\n")
+    compiler.chmod(0o755)
+
+    def started(**settings):
+        environment = {**os.environ, "CC": str(compiler), **settings}
+        done = subprocess.run([sys.executable, "-c", STARTED], env=environment, capture_output=True, text=True)
+        assert done.stdout.startswith("[1.0, 3.0, 5.0]"), done.stdout + done.stderr
+        compiled = sum("program.c" in line for line in starts.read_text().splitlines()) if starts.exists() else 0
+        starts.unlink(missing_ok=True)
+        return compiled
+
+    entries = tmp_path / "cache" / "compiled"
+    assert started(PORTAX_CACHE="0") == 1 and not entries.exists()
+    assert [started(), started()] == [1, 0]
+    [entry] = entries.iterdir()
+    entry.write_bytes(entry.read_bytes()[:-1000])
+    assert [started(), started()] == [1, 0]
+    assert started(CC=f"{compiler} -O1") == 1 and len(list(entries.iterdir())) == 2
 
 
 @compiles

@@ -1,4 +1,4 @@
-"""How the device's library does eight things: five with memory, and what it takes to run a program."""
+"""How the device's library does ten things: five with memory, and what it takes to run a program."""
 
 from __future__ import annotations
 
@@ -56,23 +56,27 @@ class OneCoreLauncher(Launcher):
     def copy(self, source: Any, target: Any, size: int, start: int = 0, at: int = 0) -> None:
         target[at : at + size] = source[start : start + size]
 
-    def build(self, text: str) -> Any:
-        # The folder may go once the program is loaded: the system keeps the file for as long as it is mapped.
+    def cache_key(self) -> bytes:
+        # This tells its version, and what it takes the processor to be: CC="gcc -march=native".
+        return repr((self.compiler, FLAGS, self._run("-x", "c", "-E", "-v", os.devnull).stderr)).encode()
+
+    def compile(self, text: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="portax-onecore-") as folder:
             source, library = Path(folder, "program.c"), Path(folder, "program.so")
             source.write_text(text, encoding="utf-8")
-            command = [*self.compiler, *FLAGS, str(source), "-o", str(library), "-lm"]
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-            except OSError as error:
-                raise CompileError(
-                    wrong=f"the C compiler does not start: {error}", fix="Install it, or name another: CC=gcc"
-                ) from error
-            if done.returncode:
+            done = self._run(*FLAGS, str(source), "-o", str(library), "-lm")
+            if done.returncode or not library.exists():
                 raise CompileError(
                     wrong=f"{self.compiler[0]} refused a program: {done.stderr[:2000]}",
                     fix="Report it with the program: the toolkit wrote what this compiler does not understand",
                 )
+            return library.read_bytes()
+
+    def load(self, binary: bytes) -> Any:
+        # The folder may go once the program is loaded: the system keeps the file for as long as it is mapped.
+        with tempfile.TemporaryDirectory(prefix="portax-onecore-") as folder:
+            library = Path(folder, "program.so")
+            library.write_bytes(binary)
             try:
                 return ctypes.CDLL(str(library)).onecore_run
             except OSError as error:
@@ -80,6 +84,14 @@ class OneCoreLauncher(Launcher):
                     wrong=f"a program that was built cannot be loaded: {error}",
                     fix="Set TMPDIR to a folder from which programs may be run",
                 ) from error
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run([*self.compiler, *arguments], capture_output=True, text=True, errors="replace")
+        except OSError as error:
+            raise CompileError(
+                wrong=f"the C compiler does not start: {error}", fix="Install it, or name another: CC=gcc"
+            ) from error
 
     def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
         addresses = (ctypes.c_void_p * len(blocks))(*[block.ctypes.data for block in blocks])

@@ -1,7 +1,8 @@
 """Compiled programs, kept on disk between processes.
 
-An entry is what a backend's ``Executable.serialize`` gave, under a key that covers all it depends on. Loading native
-code from a file is trusting that file, and drivers check nothing, so the invariants are:
+An entry is what a backend's ``Executable.serialize`` gave, or what the compiler of a driver with kernels made of a
+program's text (``backend.kernels.binaries``), under a key that covers all it depends on. Loading native code from a
+file is trusting that file, and drivers check nothing, so the invariants are:
 
 1. **A damaged entry is never used**: it carries a checksum and its own key, and what does not match is removed.
 2. **An entry is whole or absent**: it is written beside its place and renamed into it, so any number of processes
@@ -25,13 +26,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from portax import monitoring
 from portax.core.config import config
 from portax.errors import BackendError
 from portax.runtime.contract import CompileOptions, Device, Executable
+
+Made = TypeVar("Made")
 
 _MAGIC = b"portaxX1"
 _HEADER = struct.Struct("<8s32s32sQ")  # magic with the layout's version, key, checksum of the blob, length of the blob
@@ -66,7 +70,7 @@ def entry_key(program: str, options: bytes, backend: bytes) -> bytes:
     program : str
         The program's text.
     options : bytes
-        ``CompileOptions.key()``, and the ids of the devices.
+        ``CompileOptions.key()``, and the ids of the devices; for a program of kernels, the launcher's ``cache_key()``.
     backend : bytes
         ``Backend.cache_key()``.
     """
@@ -269,19 +273,39 @@ def compile_cached(
         return backend.compile(program, options, devices)
     placed = options.key() + repr([device.id for device in devices]).encode()
     key = entry_key(program, placed, backend.cache_key())
+    return kept(
+        cache,
+        key,
+        lambda blob: backend.deserialize(blob, options, devices),
+        lambda: backend.compile(program, options, devices),
+        lambda executable: executable.serialize(),
+    )
+
+
+def kept(
+    cache: DiskCache,
+    key: bytes,
+    load: Callable[[bytes], Made],
+    make: Callable[[], Made],
+    save: Callable[[Made], bytes | None],
+) -> Made:
+    """What was kept under ``key``, as ``load`` has it; else what ``make`` gives, of which ``save``'s bytes are kept.
+
+    Where ``load`` raises, what was kept is as good as damaged: the entry is removed and made again.
+    """
     blob = cache.get(key)
     monitoring.record_event(monitoring.CACHE_MISS if blob is None else monitoring.CACHE_HIT)
     if blob is not None:
         try:
-            return backend.deserialize(blob, options, devices)
-        except Exception:  # the driver's own format changed under an equal key: as good as damaged
+            return load(blob)
+        except Exception:  # the driver's own format changed under an equal key
             cache.remove(key)
             cache.stats.damaged += 1
     started = time.perf_counter()
-    executable = backend.compile(program, options, devices)
+    made = make()
     if time.perf_counter() - started < config.persistent_cache_min_compile_time_secs:
-        return executable
-    blob = executable.serialize()
+        return made
+    blob = save(made)
     if blob is not None and len(blob) >= config.persistent_cache_min_entry_size_bytes:
         cache.put(key, blob)
-    return executable
+    return made

@@ -52,9 +52,34 @@ class Launcher(abc.ABC):
     def copy(self, source: Any, target: Any, size: int, start: int = 0, at: int = 0) -> None:
         """Copy ``size`` bytes from block to block: from byte ``start`` of the one to byte ``at`` of the other."""
 
-    @abc.abstractmethod
     def build(self, text: str) -> Any:
-        """Compile a program. Raise ``CompileError`` with what the compiler said where it refuses."""
+        """A program that can be launched. Raise ``CompileError`` with what the compiler said where it refuses.
+
+        A driver writes this, or ``compile`` and ``load``, or all three where its library builds best in one go.
+        """
+        binary = self.compile(text)
+        if binary is None:
+            raise NotImplementedError(f"{type(self).__name__} has neither `build` nor `compile` and `load`")
+        return self.load(binary)
+
+    def compile(self, text: str) -> bytes | None:
+        """A program as the compiler's bytes, to be kept for other processes. None: this device's compiler gives none.
+
+        Raise ``CompileError`` with what the compiler said where it refuses.
+        """
+        return None
+
+    def load(self, binary: bytes) -> Any:
+        """A program that can be launched, of what ``compile`` gave. Raise where the device does not take it."""
+        raise NotImplementedError(f"{type(self).__name__} compiles programs, and has no `load` for them")
+
+    def cache_key(self) -> bytes:
+        """All besides a program's text that decides what ``compile`` gives, and whether ``load`` takes it.
+
+        The compiler and its version, its options, the device and its own driver's version. Asked for once, before the
+        first program is built. Nothing, as long as a driver does not say it: then no program is kept on disk.
+        """
+        return b""
 
     @abc.abstractmethod
     def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
