@@ -32,9 +32,10 @@ from portax.runtime.programs import Options, prepare
 from portax.transforms.stage import stage_closed
 from portax_conformance import extremes, laws, lengths, oracles, program_laws
 from portax_conformance.cases import ALL, Case, cases_of
+from portax_conformance.rows import may_begin, wanted
 
-#: Samples of a primitive at one dtype that are asked, of each kind there is; all of them in a full run.
-SAMPLES = 2
+#: Samples of a primitive at each dtype that are asked, of each kind there is; all of them in a full run.
+SAMPLES = 1
 #: Questions that are compiled together.
 TOGETHER = 24
 VERSION = 1
@@ -122,26 +123,26 @@ def _sampled(primitive: Primitive, full: bool) -> Iterator[Case]:
 
 
 def questions(
-    only: Callable[[str], bool] = lambda name: True, full: bool = False, programs: bool = True, primitives: bool = True
+    only: Sequence[str] = (), full: bool = False, programs: bool = True, primitives: bool = True
 ) -> Iterator[list[Question]]:
     """All that is asked, in groups that are compiled together.
 
     Parameters
     ----------
-    only : callable
-        Which of the names are wanted.
+    only : sequence of str
+        Patterns of the names that are wanted, as `rows.wanted` takes them.
     full : bool
         Every sample of each primitive.
     """
     if programs:
         for run in program_laws.runs():
-            if only(run.name):
+            if wanted(run.name, only):
                 yield [_program(run)]
     if primitives:
         for primitive in registry:
-            if primitive.reference is None:
+            if primitive.reference is None or not may_begin(primitive.name, only):
                 continue
-            group = [_case(case) for case in _sampled(primitive, full) if only(case.id)]
+            group = [_case(case) for case in _sampled(primitive, full) if wanted(case.id, only)]
             for i in range(0, len(group), TOGETHER):
                 yield group[i : i + TOGETHER]
 

@@ -23,7 +23,6 @@ from portax.errors import ArgumentError
 from portax.runtime import plugins
 from portax_conformance import bits
 from portax_conformance.bits import Answers, Comparison
-from portax_conformance.rows import wanted
 
 #: Differences of a pair that are printed.
 SHOWN = 10
@@ -63,8 +62,7 @@ def _computed(backend: str, only: Sequence[str], full: bool, programs: bool) -> 
             wrong=f"{backend} has no device here", fix="See what portax doctor says of it, or name another backend"
         )
     with px.enable_x64(True):
-        asked = bits.questions(lambda name: wanted(name, only), full, primitives=not programs)
-        return bits.answers(devices[0], asked)
+        return bits.answers(devices[0], bits.questions(only, full, primitives=not programs))
 
 
 def _elsewhere(at: Place, file: str, asked: Sequence[str]) -> Answers:

@@ -375,7 +375,7 @@ def _named(id: str, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(part, pattern) for part in (id, id.partition(":")[0]))
 
 
-def _may_begin(first: str, only: Sequence[str]) -> bool:
+def may_begin(first: str, only: Sequence[str]) -> bool:
     """Whether ids of a family can be among those wanted, by what their patterns begin with."""
     for pattern in only:
         plain = re.split(r"[*?[]", pattern)[0]
@@ -390,7 +390,7 @@ def rows(backends: Sequence[str], level: str, full: bool = False, only: Sequence
     return [
         row
         for first in families()
-        if _may_begin(first, only)
+        if may_begin(first, only)
         for row in family(first, given)
         if (full or row.plain) and LEVELS.index(row.level) <= most and wanted(row.id, only)
     ]
