@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -77,6 +82,53 @@ def test_its_bits_are_those_of_plain_c(device, x):
 def test_what_the_compiler_refuses_is_an_error_in_words(device):
     with pytest.raises(px.errors.CompileError, match="refused a program"):
         device.launcher.build("__kernel void portax_stage(int stage) { this is no C }")
+
+
+STARTED = """
+import sys
+import numpy as np, portax as px, portax.numpy as pnp
+from portax.runtime.cache import disk_cache
+for device in px.devices("opencl"):
+    if sys.argv[1:]:
+        device.launcher._compiled = None  # nothing can be compiled now
+    y = px.jit(lambda x: pnp.sort(pnp.sin(x) * 2))(px.device_put(np.linspace(0, 9, 50, dtype=np.float32), device))
+    print(np.asarray(y).tobytes().hex())
+stats = disk_cache() and disk_cache().stats
+print("said", stats and (stats.hits, stats.written, stats.damaged, stats.problem))
+"""
+
+
+def started(folder, *arguments, **settings):
+    """What a new process prints: the results of a program on each device, and what the cache did."""
+    places = {"PORTAX_CACHE_DIR": str(folder), "POCL_CACHE_DIR": str(folder / "pocl")}
+    environment = {**os.environ, "PORTAX_CACHE": "1", **places, **settings}
+    (folder / "pocl").mkdir(exist_ok=True)
+    command = [sys.executable, "-c", STARTED, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    results, _, said = done.stdout.partition("said ")
+    shutil.rmtree(folder / "pocl")  # what the implementation kept by itself
+    return results, said.strip()
+
+
+def test_a_second_process_compiles_nothing_and_its_bits_are_the_same(device, tmp_path):
+    plain, said = started(tmp_path, PORTAX_CACHE="0")
+    assert said == "None" and not (tmp_path / "compiled").exists()
+    assert started(tmp_path) == (plain, "(0, 1, 0, '')")
+    assert started(tmp_path, "compile nothing") == (plain, "(1, 0, 0, '')")
+    [entry] = (tmp_path / "compiled").iterdir()
+    entry.write_bytes(entry.read_bytes()[:-5000] + bytes(5000))
+    assert started(tmp_path) == (plain, "(0, 1, 1, '')")
+    assert started(tmp_path, PYOPENCL_BUILD_OPTIONS="-DANOTHER") == (plain, "(0, 1, 0, '')")
+    parts, said = started(tmp_path, PORTAX_OPENCL_DEVICES="2")
+    assert set(parts.split()) == set(plain.split()) and said in ("(1, 1, 0, '')", "(2, 0, 0, '')")
+
+
+def test_what_is_no_binary_of_its_is_not_taken(device):
+    import pyopencl as cl
+
+    with pytest.raises(cl.Error):
+        device.launcher.load(b"something else altogether")
 
 
 def test_an_array_larger_than_the_device_allows_is_refused_and_others_live_on(device):

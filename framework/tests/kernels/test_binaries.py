@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from portax.backend import CompileError
-from portax.backend.kernels import Dialect, KernelBackend, Launcher
+from portax.backend.kernels import Dialect, KernelBackend, Launcher, binaries
 from portax.cli import doctor
 from portax.core.config import override
 from portax.runtime.cache import disk_cache, entry_key, opened
@@ -117,6 +118,21 @@ def test_what_was_kept_for_another_is_not_used(folder, backend, settings, text):
     assert asked(started(backend, **settings), text) == (0, 1, 0)
     assert asked(started()) == (0, 1, 0)
     assert len(disk_cache()) == 2
+
+
+def test_what_was_kept_on_a_machine_with_another_processor_is_not_used(folder, monkeypatch):
+    asked(started())
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(binaries, "processor", lambda: "another")
+        assert asked(started()) == (1, 1, 0)
+    assert asked(started()) == (0, 1, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the words of Linux")
+def test_a_processor_is_told_by_what_it_can_do_and_not_by_how_it_is():
+    told = binaries.processor()
+    assert told == binaries.processor.__wrapped__() and "MHz" not in told
+    assert "flags" in told or "Features" in told or platform.machine() not in ("x86_64", "aarch64")
 
 
 def cut(data):

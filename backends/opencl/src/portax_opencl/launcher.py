@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from portax_opencl.dialect import OpenCLDialect
 
 #: Bytes from which an array is copied through mapped memory, which on processors costs half of a copy by command.
 _MAPPED = 1 << 16
+#: How variables begin that compilers read: PoCL's, Intel's, Oclgrind's, and what pyopencl adds to the options.
+_READ_BY_COMPILERS = ("POCL_", "CL_CONFIG_", "IGC_", "OCLGRIND_BUILD_OPTIONS", "PYOPENCL_BUILD_OPTIONS")
 _NO_ROOM = frozenset({cl.status_code.MEM_OBJECT_ALLOCATION_FAILURE, cl.status_code.OUT_OF_RESOURCES})
 
 
@@ -88,9 +91,30 @@ class OpenCLLauncher(Launcher):
         with self._told("an array could not be copied on the device"):
             cl.enqueue_copy(self.queue, target, source, byte_count=size, src_offset=start, dst_offset=at)
 
+    def cache_key(self) -> bytes:
+        device, platform = self.device, self.device.platform
+        read = {name: value for name, value in os.environ.items() if name.startswith(_READ_BY_COMPILERS)}
+        read.pop("POCL_CACHE_DIR", None)
+        return repr((
+            platform.name, platform.version, device.name, device.vendor, device.version, device.driver_version,
+            cl.VERSION_TEXT, self.options, sorted(read.items()),
+        )).encode()  # fmt: skip
+
     def build(self, text: str) -> Any:
+        return _Program(self._compiled(text))
+
+    def compile(self, text: str) -> bytes | None:
+        # One for each device of the context, and empty for those that it was not built for.
+        made = [binary for binary in self._compiled(text).binaries if binary]
+        return made[0] if len(made) == 1 else None
+
+    def load(self, binary: bytes) -> Any:
+        return _Program(cl.Program(self.context, [self.device], [binary]).build(self.options, devices=[self.device]))
+
+    def _compiled(self, text: str) -> Any:
         try:
-            return _Program(cl.Program(self.context, text).build(self.options, devices=[self.device]))
+            # What is kept between processes portax keeps.
+            return cl.Program(self.context, text).build(self.options, devices=[self.device], cache_dir=False)
         except cl.RuntimeError as error:
             raise CompileError(
                 wrong=f"{self.kind} refused a program: {str(error)[:2000]}",

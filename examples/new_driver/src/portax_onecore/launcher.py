@@ -57,8 +57,7 @@ class OneCoreLauncher(Launcher):
         target[at : at + size] = source[start : start + size]
 
     def cache_key(self) -> bytes:
-        # This tells its version, and what it takes the processor to be: CC="gcc -march=native".
-        return repr((self.compiler, FLAGS, self._run("-x", "c", "-E", "-v", os.devnull).stderr)).encode()
+        return repr((self.compiler, FLAGS, self._run("-v").stderr)).encode()
 
     def compile(self, text: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="portax-onecore-") as folder:
