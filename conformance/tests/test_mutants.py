@@ -19,7 +19,7 @@ from portax_conformance.cli import main
 from portax_conformance.laws import Trial
 from portax_conformance.mutants import command, drivers, pages, trial, work, zoo
 from portax_conformance.mutants.driver import NAME, opened
-from portax_conformance.mutants.fault import Fault, Mutant
+from portax_conformance.mutants.fault import Call, Fault, Mutant
 from portax_conformance.outcomes import Result
 from portax_conformance.worker import PRELOAD
 from portax_conformance.workers import Pool
@@ -106,18 +106,13 @@ def test_the_list_is_what_was_seen_to_differ():
     some = [(p, name, fault) for p in registry for name, fault in zoo.candidates(p)][::149]
     assert len(some) > 10
     for primitive, name, fault in some:
-        assert zoo.shows(primitive, fault) == (name in listed), name
+        assert zoo.seen(primitive, fault) == (name in listed), name
 
 
 def test_an_empty_grid_is_told_of_as_a_launcher_does():
-    class Kernel:
-        name = "add"
-
-        def __call__(self):
-            return [np.zeros(0)]
-
+    call = Call("add", [np.zeros(0), np.zeros(0)], {}, lambda operands, params: [np.add(*operands)], {})
     with pytest.raises(DeviceError, match="a kernel of add was launched on a grid of 0 blocks"):
-        work.empty(Kernel())
+        work.empty(call)
 
 
 def test_a_mutant_that_ends_its_process_costs_itself_and_is_caught():
@@ -128,7 +123,7 @@ def test_a_mutant_that_ends_its_process_costs_itself_and_is_caught():
     finally:
         pool.close()
     assert found[names[0]].outcome == outcomes.CRASHED
-    said = {name: command.verdict(found[name]) for name in names}
+    said = {name: command.verdict(found[name], "quick") for name in names}
     assert all(v["killed"] for v in said.values()), said
     assert said[names[0]]["case"] == "crashed" and said[names[1]]["case"].startswith("neg/")
 
@@ -138,14 +133,15 @@ def test_a_report_counts_and_a_survivor_is_named_in_it(tmp_path):
         {"mutant": "max.nan-dropped", "primitive": "max", "fault": "lost", "public": ["a/b#1"], "killed": True,
          "case": "max/extreme/float32/L1/extreme:mutant", "words": "", "tried": 1, "seconds": 0.1},
         {"mutant": "max.least", "primitive": "max", "fault": "the lesser", "public": [], "killed": False, "case": "",
-         "words": "", "tried": 0, "seconds": 0.1},
+         "words": "nobody can tell", "tried": 0, "seconds": 0.1},
     ]  # fmt: skip
     figures = command.figures(table)
     assert (figures["count"], figures["killed"], figures["share"], figures["public"]) == (2, 1, 0.5, 1)
     assert figures["primitives"] == {"max": (1, 2)} and figures["laws"] == {"extreme": 1}
     page = pages.page({"effort": "quick", "mutants": table, **figures})
     assert "1 of 2 mutants are killed (50.00 %)" in page
-    assert "## Survivors\n\n| mutant | what goes wrong |\n|---|---|\n| `max.least` | the lesser |" in page
+    assert "## Survivors\n\n| mutant | what goes wrong | why it survives |\n" in page
+    assert "| `max.least` | the lesser | nobody can tell |" in page
     places = command.write(str(tmp_path), {"effort": "quick", "mutants": table, **figures})
     assert [os.path.basename(place) for place in places] == ["mutants.json", "mutants.md", "mutants.tsv"]
     assert json.loads((tmp_path / "mutants.json").read_text())["killed"] == 1
@@ -168,16 +164,16 @@ def test_what_a_worker_says_is_read():
         0.2,
         f"portax_conformance.x.Killed: {death.text()}\n  trial.py:1",
     )
-    assert command.verdict(said) == {
+    assert command.verdict(said, "quick") == {
         "seconds": 0.2,
         "killed": True,
         "case": death.case,
         "words": "Off: by far",
         "tried": 3,
     }
-    alive = command.verdict(Result(said.id, outcomes.PASS, 0.2))
-    assert not alive["killed"]
-    broken = command.verdict(Result(said.id, outcomes.FAIL, 0.2, "KeyError: 'x'"))
+    alive = command.verdict(Result(said.id, outcomes.PASS, 0.2), "quick")
+    assert not alive["killed"] and "none of the first 120 cases that touch it tells" in alive["words"]
+    broken = command.verdict(Result(said.id, outcomes.FAIL, 0.2, "KeyError: 'x'"), "quick")
     assert not broken["killed"] and broken["words"] == "KeyError: 'x'"
 
 

@@ -95,7 +95,7 @@ def _sign(x: Any) -> Any:
 #: The one list of exact meanings.
 ORACLES: dict[str, Oracle] = {
     "abs": Oracle(abs, complex=True),
-    "acos": Oracle(mp.acos, ((-1, 1),), True),
+    "acos": Oracle(mp.acos, ((-1, 1), (0.98, 1)), True),
     "acosh": Oracle(mp.acosh, ((1, 2), POSITIVE), True),
     "add": Oracle(lambda x, y: x + y, (EVERYWHERE, EVERYWHERE), True),
     "add_any": Oracle(lambda x, y: x + y, (EVERYWHERE, EVERYWHERE), True),

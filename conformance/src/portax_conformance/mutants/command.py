@@ -30,11 +30,16 @@ from portax_conformance.workers import Pool
 FILE, PAGE, TABLE = "mutants.json", "mutants.md", "mutants.tsv"
 #: Of a quick run, what share must be killed; a whole one kills all.
 SHARE = 0.99
+#: Why a mutant survives, by effort.
+REASONS = {
+    "quick": f"none of the first {trial.QUICK_CASES} cases that touch it tells, and a quick run tries no more",
+    "full": "no case that touches it tells it from the correct driver",
+}
 #: Seconds that a mutant may take in all.
 LIMITS = {"quick": 300.0, "full": 1800.0}
 
 
-def verdict(result: Result) -> dict[str, Any]:
+def verdict(result: Result, effort: str) -> dict[str, Any]:
     """What became of a mutant, by what a worker said of its row."""
     found: dict[str, Any] = {"seconds": round(result.seconds, 3)}
     if result.outcome in (outcomes.CRASHED, outcomes.TIMED_OUT):
@@ -43,7 +48,7 @@ def verdict(result: Result) -> dict[str, Any]:
     if result.outcome == outcomes.FAIL and said and "\n" not in head:
         death = Death.read(said.splitlines()[0])
         return {**found, "killed": True, "case": death.case, "words": death.words, "tried": death.tried}
-    return {**found, "killed": False, "case": "", "words": result.words, "tried": 0}
+    return {**found, "killed": False, "case": "", "words": result.words or REASONS[effort], "tried": 0}
 
 
 def chosen(effort: str, only: Sequence[str]) -> list[Mutant]:
@@ -77,7 +82,7 @@ def run(found: Sequence[Mutant], effort: str, workers: int, console: Console) ->
     try:
         for result in pool.run(batches):
             mutant = by_id[result.id]
-            said[mutant.name] = verdict(result)
+            said[mutant.name] = verdict(result, effort)
             if not said[mutant.name]["killed"]:
                 console.print(f"survives: {mutant.name}: {mutant.words}", highlight=False, soft_wrap=True)
             elif len(said) % 100 == 0:
@@ -177,7 +182,7 @@ def command(context: click.Context, effort: str, only: Sequence[str], folder: st
         highlight=False, soft_wrap=True,
     )
     for row in survivors:
-        said = f"survivor: {row['mutant']}: {row['fault']} {row['words']}"
+        said = f"survivor: {row['mutant']} ({row['fault']}): {row['words']}"
         console.print(said, highlight=False, soft_wrap=True, markup=False)
     if folder:
         for place in write(folder, content):

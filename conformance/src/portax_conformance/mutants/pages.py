@@ -85,6 +85,7 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     survivors = [row for row in content["mutants"] if not row["killed"]]
     yield "\n## Survivors\n"
     if survivors:
-        yield from table(("mutant", "what goes wrong"), [(f"`{r['mutant']}`", r["fault"]) for r in survivors])
+        rows = [(f"`{r['mutant']}`", r["fault"], r["words"]) for r in survivors]
+        yield from table(("mutant", "what goes wrong", "why it survives"), rows)
     else:
         yield "None."
