@@ -234,7 +234,7 @@ def shows(primitive: Primitive, fault: Fault) -> bool:
     return any(differs(primitive, fault, case) for case in tried_on(primitive, fault))
 
 
-def seen(primitive: Primitive, fault: Fault, say: Callable[[str], Any] = lambda words: None) -> bool:
+def seen(primitive: Primitive, fault: Fault, say: Callable[[str], object] = lambda words: None) -> bool:
     """The same; a fault that cannot be made in this primitive is none, and why is said."""
     try:
         return shows(primitive, fault)
