@@ -6,6 +6,7 @@
     python -m benchmarks --framework jax --peer jax      the harness against itself: every ratio should be near 1
     python -m benchmarks api --peer jax        sixty compiled functions instead (`benchmarks.functions`)
     python -m benchmarks devices --peer jax    steps divided over virtual devices (`benchmarks.devices`)
+    python -m benchmarks opencl                kernels on an OpenCL device, beside XLA's (`benchmarks.kernels`)
 
 Ends with status 1 where a measurement failed, and with --strict also where a ratio is over its must.
 """
@@ -24,7 +25,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import devices, functions
+from benchmarks import devices, functions, kernels
 from benchmarks.race import ChildFailed, Result, race, versions
 from benchmarks.rows import MEASUREMENTS, Line
 
@@ -128,6 +129,8 @@ def main() -> int:
         return functions.main(sys.argv[2:])
     if sys.argv[1:2] == ["devices"]:
         return devices.main(sys.argv[2:])
+    if sys.argv[1:2] == ["opencl"]:
+        return kernels.main(sys.argv[2:])
     args = arguments()
     console = Console(width=None if sys.stdout.isatty() else 130)
     sides = (args.framework, args.peer) if args.peer else (args.framework,)

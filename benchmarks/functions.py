@@ -11,13 +11,13 @@ time that all threads of a process worked is beside it: what waits for a process
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -71,11 +71,12 @@ class Side:
     def close(self) -> None:
         """End the process."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended by itself, which was said already
+            self.process.stdin.close()
         self.process.wait()
 
 
-@contextmanager
+@contextlib.contextmanager
 def sides_of(names: list[str], *how: Any) -> Iterator[list[Side]]:
     """A new process for each library, while the context lasts; ``how`` are the other arguments of `Side`."""
     sides = [Side(name, *how) for name in names]

@@ -14,13 +14,13 @@ import numpy as np
 from benchmarks.clock import Outcome, once, per_call
 from benchmarks.framework import Framework
 
-__all__ = ["lowering", "run_step", "tracing"]
+__all__ = ["arguments", "drawn", "lowering", "make_step", "run_step", "tracing"]
 
 LAYERS, WIDTH, HEADS, VOCABULARY, LENGTH, BATCH = 12, 128, 4, 96, 64, 4
 
 
-def arguments(fw: Framework) -> tuple[Any, Any, Any, Any]:
-    """Parameters, Adam's state, tokens and targets; drawn by NumPy, so alike on both sides."""
+def drawn(layers: int = LAYERS) -> tuple[dict[str, Any], np.ndarray]:
+    """Parameters and text, drawn by NumPy, so alike on all sides."""
     draw = np.random.default_rng(0)
     weight = lambda *shape: (draw.standard_normal(shape) * 0.05).astype(np.float32)
     ones, zeros = np.ones(WIDTH, np.float32), lambda n: np.zeros(n, np.float32)
@@ -30,7 +30,7 @@ def arguments(fw: Framework) -> tuple[Any, Any, Any, Any]:
         "last_norm": {"scale": ones, "shift": zeros(WIDTH)},
         "head": weight(WIDTH, VOCABULARY),
     }
-    for layer in range(LAYERS):
+    for layer in range(layers):
         params[f"layer_{layer:02}"] = {
             "norm_1": {"scale": ones, "shift": zeros(WIDTH)},
             "qkv": {"w": weight(WIDTH, 3 * WIDTH), "b": zeros(3 * WIDTH)},
@@ -39,7 +39,12 @@ def arguments(fw: Framework) -> tuple[Any, Any, Any, Any]:
             "up": {"w": weight(WIDTH, 4 * WIDTH), "b": zeros(4 * WIDTH)},
             "down": {"w": weight(4 * WIDTH, WIDTH), "b": zeros(WIDTH)},
         }
-    text = draw.integers(0, VOCABULARY, (BATCH, LENGTH + 1)).astype(np.int32)
+    return params, draw.integers(0, VOCABULARY, (BATCH, LENGTH + 1)).astype(np.int32)
+
+
+def arguments(fw: Framework, layers: int = LAYERS) -> tuple[Any, Any, Any, Any]:
+    """Parameters, Adam's state, tokens and targets."""
+    params, text = drawn(layers)
     jnp, tree = fw.numpy, fw.tree
     params = tree.map(jnp.asarray, params)
     state = {
@@ -50,7 +55,7 @@ def arguments(fw: Framework) -> tuple[Any, Any, Any, Any]:
     return params, state, jnp.asarray(text[:, :-1]), jnp.asarray(text[:, 1:])
 
 
-def make_step(fw: Framework) -> Callable[..., Any]:
+def make_step(fw: Framework, layers: int = LAYERS) -> Callable[..., Any]:
     """A new step function: none of its parts has been seen by a cache that goes by function."""
     px, jnp, nn, lax, tree = fw.px, fw.numpy, fw.nn, fw.lax, fw.tree
 
@@ -75,7 +80,7 @@ def make_step(fw: Framework) -> Callable[..., Any]:
         length = tokens.shape[1]
         x = params["embedding"][tokens] + params["position"][:length]
         mask = jnp.tril(jnp.ones((length, length), dtype=bool))
-        for layer in range(LAYERS):
+        for layer in range(layers):
             p = params[f"layer_{layer:02}"]
             x = x + attention(p, norm(p["norm_1"], x), mask)
             x = x + dense(p["down"], nn.gelu(dense(p["up"], norm(p["norm_2"], x))))
