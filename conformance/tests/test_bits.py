@@ -39,12 +39,14 @@ def test_a_difference_names_its_place_and_both_patterns():
 
 def test_zeros_of_two_signs_differ():
     (difference,) = bits.compare(answered(np.float64(0)), answered(np.float64(-0.0))).differences
+    assert isinstance(difference, bits.Difference)
     assert difference.patterns == ("0x0000000000000000", "0x8000000000000000")
 
 
 def test_a_part_of_a_complex_number_is_named():
     x = np.array([1 + 2j], np.complex64)
     (difference,) = bits.compare(answered(x), answered(x.conj())).differences
+    assert isinstance(difference, bits.Difference)
     assert difference.index == (0, 1) and difference.values == ("2.0", "-2.0")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 import mpmath as mp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import portax as px
 from portax.core.primitive import registry
+from portax.primitives.elementwise import Elementwise
 from portax_conformance import exhaustive, measures, oracles, rows
 from portax_conformance.devices import Declared
 from portax_conformance.exhaustive import WIDE, exact, functions, judge, numbers, off
@@ -26,6 +29,12 @@ def wide():
         yield
 
 
+def elementwise(name: str) -> Elementwise:
+    found = registry[name]
+    assert isinstance(found, Elementwise)
+    return found
+
+
 def everywhere(name):
     """Finite float32 numbers of all sizes, half of them where functions bend."""
     draw = np.random.default_rng(sum(map(ord, name)))
@@ -37,8 +46,8 @@ def everywhere(name):
 @pytest.mark.parametrize("name", sorted(WIDE))
 def test_float64_is_exact_enough_to_judge_float32(name):
     x = everywhere(name)
-    for params in registry[name].sample_params:
-        found = exact(registry[name], x, params)
+    for params in elementwise(name).sample_params:
+        found = exact(elementwise(name), x, params)
         function = oracles.ORACLES[name].exact
         with mp.workdps(60):
             for v, wide_value in zip(x.tolist(), found.tolist(), strict=True):
@@ -64,7 +73,7 @@ def test_every_number_is_in_one_stretch_of_every_function():
         seen.setdefault((function, dtype), []).append(int(first, 16))
     for (_, dtype), firsts in seen.items():
         assert firsts == list(range(0, 1 << exhaustive.BITS[dtype], exhaustive.STRETCH[dtype]))
-    expected = {p.name for p in registry if oracles.judges(p) and p.arity == 1}
+    expected = {p.name for p in registry if isinstance(p, Elementwise) and oracles.judges(p) and p.arity == 1}
     for dtype in ("float16", "bfloat16"):
         assert {p.name for p in functions(dtype)} == expected
     assert {p.name for p in functions("float32")} == set(WIDE)
@@ -77,7 +86,7 @@ def test_numbers_are_those_with_the_bits_named():
 
 
 def test_distances_are_counted_in_units_of_the_exact_value():
-    def one(got, value, dtype=np.float32):
+    def one(got, value, dtype: Any = np.float32):
         return off(np.array([got], dtype), np.array([value])).item()
 
     assert one(1.0, 1.0) == 0 and one(np.nextafter(np.float32(1), np.float32(2)), 1.0) == 1
@@ -89,7 +98,7 @@ def test_distances_are_counted_in_units_of_the_exact_value():
 
 
 def spoiled(name, place, change, dtype="float16", denormals=True):
-    primitive, x = registry[name], numbers(dtype, 0x3800, 512)
+    primitive, x = elementwise(name), numbers(dtype, 0x3800, 512)
     got = np.array(primitive.reference(x, **primitive.sample_params[0]))
     got[place] = change(got[place])
     return judge(primitive, primitive.sample_params[0], x, got, 4.0, denormals), x
@@ -112,7 +121,7 @@ def test_what_is_right_is_counted():
 
 
 def test_numbers_below_the_least_normal_one_may_be_zeros_where_the_driver_says_so():
-    primitive, x = registry["log"], numbers("float32", 1, 64)
+    primitive, x = elementwise("log"), numbers("float32", 1, 64)
     flushed = np.full(64, -np.inf, np.float32)
     judge(primitive, {}, x, flushed, 4.0, denormals=False)
     with pytest.raises(measures.Off):
@@ -122,7 +131,7 @@ def test_numbers_below_the_least_normal_one_may_be_zeros_where_the_driver_says_s
 
 
 def test_where_there_is_no_value_the_meaning_says_what_comes():
-    primitive, x = registry["log"], numbers("float16", 0xBC00, 4)  # negative
+    primitive, x = elementwise("log"), numbers("float16", 0xBC00, 4)  # negative
     nothing = np.full(4, np.nan, np.float16)
     judge(primitive, {}, x, nothing, 4.0, denormals=True)
     with pytest.raises(measures.Off, match="4 of 4 numbers"):

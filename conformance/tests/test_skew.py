@@ -135,6 +135,7 @@ def versions(monkeypatch, version, number, **bindings):
         monkeypatch.setitem(sys.modules, f"jaxlib.{name}", module)
     file = Path(spec.origin).with_name("jaxlib") / "versions.py"
     made = importlib.util.spec_from_file_location("versions_beside_another_jaxlib", file)
+    assert made is not None and made.loader is not None
     module = importlib.util.module_from_spec(made)
     made.loader.exec_module(module)
     return module

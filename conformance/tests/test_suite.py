@@ -144,17 +144,14 @@ def test_a_compiled_derivative_that_differs_is_caught():
         BY_NAME["adjoint.jitted"].check(Trial(case, Bent(lambda x: x * (1 + 1e-6) if x.shape == (5,) else x)))
 
 
-class Compiler:
-    """A device, and its backend, whose compiler reads the same results in any program."""
-
-    compiles, way = True, "compiler"
-    capabilities = Capabilities()
+class Compiler(Bent):
+    """A device whose backend's compiler reads the same results in any program."""
 
     def __init__(self, results: Any) -> None:
-        self.backend, self.results = self, results
-
-    def compile(self, *_: Any) -> Any:
-        return types.SimpleNamespace(results=self.results)
+        super().__init__(lambda x: x)
+        backend: Any = types.SimpleNamespace(compiles=True, way="compiler", capabilities=Capabilities())
+        backend.compile = lambda *_: types.SimpleNamespace(results=results)
+        self.backend = backend
 
 
 def test_a_program_that_says_other_results_is_caught():
@@ -203,7 +200,8 @@ def test_exact_values_are_there_for_most_numbers_and_agree_with_the_meaning(name
     case = next(c for c in oracles.cases(registry[name]) if c.dtype == "float64")
     values = oracles.exact(case)
     assert len(values) >= oracles.NEAR and sum(v is None for v in values) < len(values) / 3
-    assert max(oracles.errors(case, *laws.reference(case))) <= laws.budget_of(case)
+    (got,) = laws.reference(case)
+    assert max(oracles.errors(case, got)) <= laws.budget_of(case)
 
 
 @pytest.mark.parametrize("dtype", oracles.FULL)
@@ -222,7 +220,7 @@ def test_exact_values_are_measured_in_units_of_theirs():
     assert oracles.errors(case, np.array([1 + 3 * 2.0**-52, 1e308, 2.0**-1024])) == pytest.approx([3, np.inf, 2.0**50])
     assert oracles.errors(case, np.array([np.nan, -np.inf, np.nan])) == [np.inf] * 3
     small = Case(registry["exp"], Sample(np.array([-740.0])), "float64", "exp/small/float64", many=True)
-    assert oracles.errors(small, np.zeros(1), denormals=False) == [0] and oracles.errors(small, np.zeros(1)) > [50]
+    assert oracles.errors(small, np.zeros(1), denormals=False) == [0] and oracles.errors(small, np.zeros(1))[0] > 50
 
 
 # -- distances --------------------------------------------------------------------------------------------------------

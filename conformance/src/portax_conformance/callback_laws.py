@@ -34,7 +34,7 @@ def missing(device: Device) -> str:
     return "" if device.backend.capabilities.callbacks else "callbacks are not declared"
 
 
-def _same(got: Any, expected: np.ndarray, what: str) -> None:
+def _same(got: Any, expected: np.ndarray | np.generic, what: str) -> None:
     got = np.asarray(got)
     assert got.shape == expected.shape and got.dtype == expected.dtype, f"{what}: {got.dtype}{got.shape}"
     same = np.ascontiguousarray(got).tobytes() == np.ascontiguousarray(expected).tobytes()
@@ -80,7 +80,7 @@ def ordered(device: Device) -> None:
     seen: list[tuple[str, float]] = []
 
     def note(tag: str) -> Callable[..., Any]:
-        def called(x: Any) -> np.ndarray:
+        def called(x: Any) -> np.float32:
             seen.append((tag, float(x)))
             return np.float32(len(seen))
 
