@@ -42,7 +42,7 @@ def _most(plan: Plan) -> int:
     """Of the blocks that a run takes, how many bytes are held at once."""
     frame: dict[int, int] = {}
     most = 0
-    for step, ends in zip(plan.schedule.steps, plan.ends, strict=True):
+    for step, ends in zip(plan.steps, plan.ends, strict=True):
         if step.operation is None:
             frame.update({v.number: rounded(bytes_of(v)) for v in step.writes})
         else:
@@ -95,7 +95,7 @@ def costs_of(plan: Plan, functions: Sequence[nest.Function]) -> Mapping[str, flo
 
 def _costs(plan: Plan, functions: Mapping[str, int]) -> tuple[int, int]:
     done = moved = 0
-    for step in plan.schedule.steps:
+    for step in plan.steps:
         if step.operation is not None:
             found = [_costs(inner, functions) for inner in plan.inside[id(step)]]
             if step.operation.name == "cond":
@@ -125,6 +125,8 @@ def operations(body: Sequence[nest.Statement], functions: Mapping[str, int]) -> 
                     shares[name] = int(share[1])
             case nest.Loop():
                 done += _turns(statement, shares) * operations(statement.body, functions)
+            case nest.Run(kernel=kernel):
+                done += operations(kernel.body, functions)
             case nest.If() | nest.Forever():
                 done += operations(statement.body, functions)
             case _:

@@ -188,12 +188,13 @@ class KernelExecutable(Executable):
         def run(buffers: list[Buffer]) -> list[Buffer]:
             held: list[Block] = []
             try:
-                for buffer in buffers:
-                    held.append(buffer.hold())
+                with pool.lock:
+                    for buffer in buffers:
+                        held.append(buffer.held())
+                        held[-1].holders += 1
                 outs = plan.run(runner, held)
             finally:
-                for block in held:
-                    pool.drop(block)
+                pool.drop_all(held)
             for i in donated:
                 buffers[i].release()
             return [KernelBuffer(b, s, d, n, device) for b, (s, d, n) in zip(outs, results, strict=True)]

@@ -94,6 +94,9 @@ class Dialect:
         Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
     unroll : str
         The line before a loop that tells the compiler to write it out.
+    serial : str
+        The line before a loop whose turns add to the same floats: it tells a compiler that would add in another order,
+        whatever it was told of floats, to make no vectors of the turns.
     """
 
     types: dict[str, str] = {**_INTEGERS, "float32": "float", "float64": "double"}
@@ -107,6 +110,7 @@ class Dialect:
     worth = 32768
     strided = False
     unroll = ""
+    serial = ""
     preamble = """\
 #include <math.h>
 #include <string.h>
@@ -347,6 +351,8 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
             elif type(s) is nest.Loop:
                 if s.unrolled and self.unroll:
                     out.append(self.unroll)
+                if s.serial and self.serial:
+                    out.append(self.serial)
                 step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
                 out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
                 self.write(s.body, depth + 1, out)
@@ -367,6 +373,8 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
                 out.append(pad + "for (;;) {")
                 self.write(s.body, depth + 1, out)
                 out.append(pad + "}")
+            elif type(s) is nest.Run:
+                out.append(f"{pad}{s.kernel.name}({', '.join(['0', '1', *s.buffers])});")
             else:
                 assert type(s) is nest.Leave
                 out.append(f"{pad}if (!({s.condition})) break;")
@@ -385,6 +393,10 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
 
     def stage_text(self, kernel: nest.Kernel) -> str:
         """One stage, as a function of its buffers and of which work-item it is, of how many."""
+        return self.part_text(kernel)
+
+    def part_text(self, kernel: nest.Kernel) -> str:
+        """The same, of a kernel that a stage runs among others."""
         arguments = ", ".join(
             [f"const {self.index} w", f"const {self.index} n", *map(self.pointer_to, kernel.parameters)]
         )
@@ -398,7 +410,9 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         short = {"u16": "uint16", "u32": "uint32", "i32": "int32", "i64": "int64", "f32": "float32", "f64": "float64"}
         spelled = {k: self.types[v] for k, v in short.items() if v in self.types}
         shared = (_SHARED + _SHARED64 if "f64" in spelled else _SHARED).format(function=self.function, **spelled)
-        parts = [self.preamble, shared, *map(self.function_text, functions), *map(self.stage_text, kernels)]
+        parts = [self.preamble, shared, *map(self.function_text, functions)]
+        for kernel in kernels:
+            parts += [*map(self.part_text, kernel.parts), self.stage_text(kernel)]
         return "\n".join([*parts, self.entry(kernels)])
 
     def entry(self, kernels: Sequence[nest.Kernel]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from portax.backend.kernels.launcher import Launcher
@@ -67,17 +68,27 @@ class Pool:
         OutOfDeviceMemory
             There is no room, even after all that was kept has been given back.
         """
-        size = rounded(size)
+        return self.take_all([rounded(size)])[0]
+
+    def take_all(self, sizes: Sequence[int]) -> list[Block]:
+        """A block of each size, which `rounded` gave, held once."""
+        blocks: list[Block] = []
         with self.lock:
-            waiting = self._free.get(size)
-            if waiting:
-                memory = waiting.pop()
-                self.kept -= size
-            else:
-                memory = self._fresh(size)
-            self.in_use += size
+            for size in sizes:
+                waiting = self._free.get(size)
+                if waiting:
+                    memory = waiting.pop()
+                    self.kept -= size
+                else:
+                    try:
+                        memory = self._fresh(size)
+                    except BaseException:
+                        self.drop_all(blocks)
+                        raise
+                self.in_use += size
+                blocks.append(Block(memory, size))
             self.most = max(self.most, self.in_use)
-        return Block(memory, size)
+        return blocks
 
     def _fresh(self, size: int) -> Any:
         if size > self.launcher.limit:
@@ -98,14 +109,25 @@ class Pool:
             block.holders += 1
         return block
 
+    def hold_all(self, blocks: Iterable[Block]) -> None:
+        """One holder more of each."""
+        with self.lock:
+            for block in blocks:
+                block.holders += 1
+
     def drop(self, block: Block) -> None:
         """One holder less."""
+        self.drop_all((block,))
+
+    def drop_all(self, blocks: Iterable[Block]) -> None:
+        """One holder less of each."""
         with self.lock:
-            block.holders -= 1
-            if not block.holders:
-                self._free[block.size].append(block.memory)
-                self.in_use -= block.size
-                self.kept += block.size
+            for block in blocks:
+                block.holders -= 1
+                if not block.holders:
+                    self._free[block.size].append(block.memory)
+                    self.in_use -= block.size
+                    self.kept += block.size
 
     def trim(self) -> None:
         """Give back all that waits."""

@@ -136,7 +136,8 @@ class Loop:
     """``for name = start; name < stop; name += step``.
 
     ``turns``, where it is not 0, says how often at most, of a loop whose bounds are not numbers. An ``unrolled`` one is
-    to be written out by the compiler, so that what it indexes can stay in registers.
+    to be written out by the compiler, so that what it indexes can stay in registers. The turns of a ``serial`` one add
+    to the same floats, one after the other: lanes that took turns at once would round otherwise.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Loop:
     step: str = "1"
     turns: int = 0
     unrolled: bool = False
+    serial: bool = False
 
 
 @dataclasses.dataclass(slots=True)
@@ -170,7 +172,15 @@ class Leave:
     condition: str
 
 
-Statement = Let | Whole | Counter | Load | Store | Variable | Assign | Loop | If | Forever | Leave
+@dataclasses.dataclass(slots=True)
+class Run:
+    """Another kernel, done by one work-item on some of this one's buffers."""
+
+    kernel: Kernel
+    buffers: list[str]
+
+
+Statement = Let | Whole | Counter | Load | Store | Variable | Assign | Loop | If | Forever | Leave | Run
 
 
 @dataclasses.dataclass(slots=True)
@@ -211,6 +221,11 @@ class Kernel:
     body: list[Statement]
     items: int
     note: str = ""
+
+    @property
+    def parts(self) -> list[Kernel]:
+        """The kernels that it runs in turn."""
+        return [s.kernel for s in self.body if type(s) is Run]
 
 
 @dataclasses.dataclass(slots=True)

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from portax.backend.kernels.emit import Functions, numbers_of
-from portax.backend.kernels.memory import Block, Pool
+from portax.backend.kernels.joining import joined
+from portax.backend.kernels.memory import Block, Pool, rounded
 from portax.backend.kernels.program import Operation, Program, Value
 from portax.backend.kernels.schedule import Schedule, Step
 from portax.core.dtypes import KeyDtype
@@ -38,38 +39,52 @@ class Plan:
     inputs, outputs : list of int
         Places in the frame.
     constants : list of (place, ndarray)
-    kernels : list of Kernel
-        Of this plan and of those inside it.
+    steps : list of Step
+    inside : dict of step to list of Plan
+        The programs of control flow.
     """
 
     def __init__(self, program: Program, functions: Functions, kernels: list[Any]) -> None:
         self.program = program
-        self.schedule = Schedule(program, functions)
-        for step in self.schedule.steps:
+        self.steps = joined(Schedule(program, functions).steps)
+        for step in self.steps:
             if step.kernel is not None:
                 step.stage = len(kernels)
                 step.kernel.name = f"stage{step.stage}"
+                for i, part in enumerate(step.kernel.parts):
+                    part.name = f"stage{step.stage}_{i}"
                 kernels.append(step.kernel)
         self.inside = {
             id(step): [Plan(p, functions, kernels) for p in step.operation.programs]
-            for step in self.schedule.steps
+            for step in self.steps
             if step.operation is not None
         }
         self.constants: list[tuple[int, np.ndarray]] = []
-        read = {v.number for s in self.schedule.steps for v in s.reads} | {v.number for v in program.outputs}
+        read = {v.number for s in self.steps for v in s.reads} | {v.number for v in program.outputs}
         for v in program.values:
             if v.constant is not None and v.number in read:
                 self.constants.append((v.number, np.ascontiguousarray(v.constant)))
         self.last: dict[int, int] = {}
-        for i, step in enumerate(self.schedule.steps):
+        for i, step in enumerate(self.steps):
             for v in (*step.reads, *step.writes):
                 self.last[v.number] = i
         for v in program.outputs:
-            self.last[v.number] = len(self.schedule.steps)
-        self.ends: list[list[int]] = [[] for _ in self.schedule.steps]
+            self.last[v.number] = len(self.steps)
+        self.ends: list[list[int]] = [[] for _ in self.steps]
         for number, i in self.last.items():
-            if i < len(self.schedule.steps):
+            if i < len(self.steps):
                 self.ends[i].append(number)
+        #: For each step, what is made for it, as numbers and sizes, what it is launched on, and what ends with it.
+        self.turns: list[tuple[Step, list[int], list[int], list[int], list[int]]] = [
+            (
+                step,
+                [] if step.operation is not None else [v.number for v in step.writes],
+                [] if step.operation is not None else [rounded(bytes_of(v)) for v in step.writes],
+                [v.number for v in (*step.reads, *step.writes)],
+                ends,
+            )
+            for step, ends in zip(self.steps, self.ends, strict=True)
+        ]
         self.kept: dict[int, Block] = {}
 
     def place_constants(self, pool: Pool) -> None:
@@ -88,27 +103,25 @@ class Plan:
         for v, block in zip(self.program.inputs, given, strict=True):
             frame[v.number] = block
         pool = runner.pool
-        for block in frame.values():
-            pool.hold(block)
+        pool.hold_all(frame.values())
         try:
             self._steps(runner, frame, pool)
-            return [pool.hold(frame[v.number]) for v in self.program.outputs]
+            outs = [frame[v.number] for v in self.program.outputs]
+            pool.hold_all(outs)
+            return outs
         finally:
-            for block in frame.values():
-                pool.drop(block)
+            pool.drop_all(frame.values())
 
     def _steps(self, runner: Runner, frame: dict[int, Block], pool: Pool) -> None:
-        for step, ends in zip(self.schedule.steps, self.ends, strict=True):
+        for step, made, sizes, given, ends in self.turns:
             if step.operation is not None:
                 runner.by_host(self, step, frame)
             else:
-                for v in step.writes:
-                    frame[v.number] = pool.take(bytes_of(v))
+                frame.update(zip(made, pool.take_all(sizes), strict=True))
                 if step.kernel is not None:
-                    blocks = [frame[v.number].memory for v in (*step.reads, *step.writes)]
-                    runner.launch(step, blocks)
-            for number in ends:
-                pool.drop(frame.pop(number))
+                    runner.launch(step, [frame[number].memory for number in given])
+            if ends:
+                pool.drop_all([frame.pop(number) for number in ends])
 
 
 class Runner:
@@ -129,11 +142,6 @@ class Runner:
         if out.nbytes:
             self.launcher.read(block.memory, out)
         return out
-
-    def drop(self, blocks: Sequence[Block]) -> None:
-        """Let go of blocks."""
-        for block in blocks:
-            self.pool.drop(block)
 
     def by_host(self, plan: Plan, step: Step, frame: dict[int, Block]) -> None:
         """A loop, a branch, or a call of Python."""
@@ -166,9 +174,9 @@ class Runner:
         try:
             while self._goes_on(cond, [*cond_consts, *carry]):
                 before, carry = carry, body.run(self, [*body_consts, *carry])
-                self.drop(before)
+                self.pool.drop_all(before)
         except BaseException:
-            self.drop(carry)
+            self.pool.drop_all(carry)
             raise
         return carry
 
@@ -177,7 +185,7 @@ class Runner:
         try:
             return self.array(told[0], (), np.dtype(bool)).item()
         finally:
-            self.drop(told)
+            self.pool.drop_all(told)
 
     def _cond(self, op: Operation, plans: list[Plan], given: list[Block]) -> list[Block]:
         index, *rest = given
@@ -204,15 +212,15 @@ class Runner:
                             self.launcher.copy(x.memory, part.memory, n, turn * n, 0)
                     outs = body.run(self, [*consts, *carry, *parts])
                 finally:
-                    self.drop(parts)
+                    self.pool.drop_all(parts)
                 before, carry, fresh = carry, outs[: b - a], outs[b - a :]
-                self.drop(before)
+                self.pool.drop_all(before)
                 for y, target, n in zip(fresh, made, sizes, strict=True):
                     if n:
                         self.launcher.copy(y.memory, target.memory, n, 0, turn * n)
-                self.drop(fresh)
+                self.pool.drop_all(fresh)
         except BaseException:
-            self.drop([*carry, *made])
+            self.pool.drop_all([*carry, *made])
             raise
         return [*carry, *made]
 

@@ -33,7 +33,9 @@ ROWS = 4
 #: Rows of tiles that go through all panels together: what they read of the left operand stays near.
 NEAR = 32
 #: Products below so many multiplications, or with sides shorter than these, are not worth the packing.
-LEAST_WORK, LEAST_ROWS, LEAST_COLUMNS, LEAST_SUM = 1 << 19, 16, 8, 16
+LEAST_WORK, LEAST_ROWS, LEAST_COLUMNS, LEAST_SUM = 1 << 13, 16, 8, 16
+#: So many multiplications of a tile, which are done side by side, are as much work as one element of other kernels.
+CHEAP = 16
 #: A left operand of more elements than this is not stored where what it is made from is far smaller: it would be all
 #: windows of a convolution.
 SPREAD = 1 << 24
@@ -187,7 +189,7 @@ def write_tiles(em: Emitter, group: Sequence[Value], product: Value, flat: bool)
     i_body.body.append(j_loop)
     scope.body.append(i_loop)
     em.close_rows()
-    return groups * rows * columns * inner
+    return groups * rows * columns * inner // CHEAP
 
 
 def _sums(
@@ -216,7 +218,7 @@ def _sums(
         (then,) = joined(em, "add", (now,), joined(em, "mul", factor, other))
         l_body.body.append(Assign(name, then.text))
     k_body.body.append(Loop(lane.name, "0", str(width), l_body.body, unrolled=dtypes.is_float(wide)))
-    scope.body.append(Loop(k.name, "0", str(inner), k_body.body))
+    scope.body.append(Loop(k.name, "0", str(inner), k_body.body, serial=dtypes.is_float(wide)))
     return sums
 
 

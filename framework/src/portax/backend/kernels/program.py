@@ -9,6 +9,7 @@ Invariant: values are numbered in the order in which they are computed, and each
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ class Value:
     @property
     def size(self) -> int:
         """How many elements it has."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def aval(self) -> Aval:

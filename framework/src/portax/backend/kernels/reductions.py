@@ -72,7 +72,7 @@ def accumulate(
         if block is not None and lane.scope is scope and max(known, default=0) <= block.depth:
             return _in_block(em, block, lane, indices, extents, start, body, combine)
     accs = [em.variable(scope, x) for x in start]
-    inner, ks, close = _loops(em, scope, extents)
+    inner, ks, close = _loops(em, scope, extents, _rounds(start))
     _step(em, inner, [a.text for a in accs], [a.dtype for a in accs], body(indices, ks), combine)
     close()
     return tuple(em.read(a.text, a.dtype, scope) for a in accs)
@@ -86,7 +86,14 @@ def _step(em: Emitter, inner: Scope, names: list[str], kinds: list[Any], x: Elem
             inner.body.append(Assign(name, new.text))
 
 
-def _loops(em: Emitter, scope: Scope, extents: Sequence[int]) -> tuple[Scope, Indices, Callable[[], None]]:
+def _rounds(start: Element) -> bool:
+    """Whether the order matters in which it is added to."""
+    return any(dtypes.is_float(x.dtype) for x in start)
+
+
+def _loops(
+    em: Emitter, scope: Scope, extents: Sequence[int], serial: bool
+) -> tuple[Scope, Indices, Callable[[], None]]:
     """Nested loops inside a scope: the innermost body, the indices, and what closes them."""
     opened: list[tuple[Scope, Atom, int]] = []
     ks: list[Index] = []
@@ -103,7 +110,7 @@ def _loops(em: Emitter, scope: Scope, extents: Sequence[int]) -> tuple[Scope, In
     def close() -> None:
         for body, atom, n in reversed(opened):
             assert body.parent is not None
-            body.parent.body.append(Loop(atom.name, "0", str(n), body.body))
+            body.parent.body.append(Loop(atom.name, "0", str(n), body.body, serial=serial))
 
     if inner is scope:  # one element: a scope of its own all the same, since variables change in it
         inner = Scope(scope)
@@ -123,7 +130,8 @@ def _in_partials(
     kinds = [x.dtype for x in start]
     for name, x in zip(names, start, strict=True):
         scope.body.append(Variable(name, x.dtype, x.text, lanes))
-    outer, ks, close = _loops(em, scope, extents[:-1])
+    serial = _rounds(start)
+    outer, ks, close = _loops(em, scope, extents[:-1], serial)
     n = extents[-1]
     whole = n // lanes
 
@@ -137,7 +145,7 @@ def _in_partials(
     blocks = Scope(outer, whole)
     block = loop_atom(em.names("k"), whole, blocks)
     turn(blocks, lanes, Index([(block, lanes)]))
-    outer.body.append(Loop(block.name, "0", str(whole), blocks.body))
+    outer.body.append(Loop(block.name, "0", str(whole), blocks.body, serial=serial))
     if n % lanes:
         turn(outer, n % lanes, Index((), whole * lanes))
     close()
@@ -162,7 +170,8 @@ def _in_block(
     kinds = [x.dtype for x in start]
     for name, x in zip(names, start, strict=True):
         block.body.append(Variable(name, x.dtype, x.text, count))
-    outer, ks, close = _loops(em, block, extents[:-1])
+    serial = _rounds(start)
+    outer, ks, close = _loops(em, block, extents[:-1], serial)
     n = extents[-1]
 
     def turn(parent: Scope, steps: Sequence[Index]) -> None:
@@ -180,7 +189,7 @@ def _in_block(
         rows = Scope(outer, whole)
         row = loop_atom(em.names("k"), whole, rows)
         turn(rows, [Index([(row, _AT_ONCE)], i) for i in range(_AT_ONCE)])
-        outer.body.append(Loop(row.name, "0", str(whole), rows.body))
+        outer.body.append(Loop(row.name, "0", str(whole), rows.body, serial=serial))
     if n % _AT_ONCE:
         turn(outer, [Index((), whole * _AT_ONCE + i) for i in range(n % _AT_ONCE)])
     close()

@@ -23,7 +23,7 @@ def report(plan: Any, sizes: Any, depth: int = 0) -> list[str]:
         From a value to its bytes.
     """
     pad, lines = "  " * depth, []
-    for step in plan.schedule.steps:
+    for step in plan.steps:
         read, written = sum(map(sizes, step.reads)), sum(map(sizes, step.writes))
         moved = f"reads {_size(read)}, writes {_size(written)}"
         if step.operation is not None and step.operation.primitive.on_host:
@@ -35,7 +35,10 @@ def report(plan: Any, sizes: Any, depth: int = 0) -> list[str]:
         elif step.kernel is None:
             lines.append(f"{pad}nothing to compute: {', '.join(map(repr, step.writes))}")
         else:
-            lines.append(f"{pad}kernel {step.stage}: {step.kernel.note}; {moved}; {step.kernel.items} work-items")
+            parts = step.kernel.parts
+            what = f"{len(parts)} kernels in one launch" if parts else step.kernel.note
+            lines.append(f"{pad}kernel {step.stage}: {what}; {moved}; {step.kernel.items} work-items")
+            lines += [f"{pad}  {part.note}" for part in parts]
     for name, times in sorted(plan.program.replaced.items()):
         lines.append(f"{pad}taken apart: {name}, {times} time{'s' if times > 1 else ''}")
     return lines
