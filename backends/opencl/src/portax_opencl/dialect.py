@@ -31,6 +31,8 @@ class OpenCLDialect(Dialect):
 
     pointer = "__global "
     unroll = "#pragma unroll"
+    #: Without it Intel's compiler writes short inner loops out, makes lanes of the outer one, and adds up within lanes.
+    serial = "#pragma clang loop vectorize(disable)"
     #: A call that is not put in place keeps a compiler from making vectors of the loop around it.
     function = "static inline __attribute__((always_inline))"
 
