@@ -31,7 +31,7 @@ class CUDADriverError(RuntimeError):
     status = 1
 
 
-class CompileException(Exception):
+class NVRTCError(RuntimeError):
     """As cupy's."""
 
 
@@ -60,6 +60,7 @@ class Device(_Context):
 
     def __init__(self, device: int) -> None:
         self.id = device
+        self.compute_capability = "75"
 
 
 class Stream(_Context):
@@ -121,6 +122,9 @@ class Runtime:
             "maxThreadsPerMultiProcessor": 640,
         }  # fmt: skip
 
+    def driverGetVersion(self) -> int:
+        return 12090
+
     def malloc(self, size: int) -> int:
         Device.now()
         self.said.append("malloc")
@@ -147,20 +151,63 @@ class Runtime:
         return any(at <= ptr and ptr + size <= at + len(block) for at, block in self.memory.items())
 
 
-class RawModule:
-    """A program."""
+class Compiler:
+    """``cupy.cuda.nvrtc``: what it makes of a program is its text, with a word before it."""
 
-    def __init__(self, double: Cupy, code: str, options: tuple[str, ...], backend: str) -> None:
-        assert options == ("--fmad=false",) and backend == "nvrtc"
-        self.double, self.code, self.program = double, code, None
+    NVRTCError = NVRTCError
 
-    def compile(self) -> None:
-        Device.now()
-        self.double.said.append("compile")
+    def __init__(self, double: Cupy) -> None:
+        self.double = double
+        self.archs = (75, 80, 90)
+        self.held: dict[int, tuple[str, str]] = {}  # the text of each program, and what was said of it
+
+    def getSupportedArchs(self) -> tuple[int, ...]:
+        return self.archs
+
+    def createProgram(self, src: str, name: str, headers: tuple[()], include_names: tuple[()]) -> int:
+        number = 1 + len(self.double.said)
+        self.double.said.append("createProgram")
+        self.held[number] = (src, "")
+        return number
+
+    def compileProgram(self, prog: int, options: tuple[str, ...]) -> None:
+        text, _ = self.held[prog]
+        known, asked = options
+        assert known == "--fmad=false" and asked.startswith("--gpu-architecture=")
+        self.double.said.append(f"compile {asked.partition('=')[2]}")
         try:
-            self.program = self.double.shim.build(self.code)
+            if text:
+                self.double.shim.build(text)
         except Exception as error:
-            raise CompileException(str(error)) from error
+            self.held[prog] = (text, str(error))
+            raise NVRTCError("NVRTC_ERROR_COMPILATION") from error
+
+    def getCUBIN(self, prog: int) -> bytes:
+        return b"cubin" + self.held[prog][0].encode()
+
+    def getPTX(self, prog: int) -> bytes:
+        return b"ptx  " + self.held[prog][0].encode()
+
+    def getProgramLog(self, prog: int) -> str:
+        return self.held[prog][1]
+
+    def destroyProgram(self, prog: int) -> None:
+        del self.held[prog]
+
+
+class Module:
+    """A program on a GPU."""
+
+    def __init__(self, double: Cupy) -> None:
+        self.double, self.code, self.program = double, "", None
+
+    def load(self, cubin: bytes) -> None:
+        Device.now()
+        self.double.said.append("load")
+        if cubin[:5] not in (b"cubin", b"ptx  "):
+            raise CUDADriverError
+        self.code = cubin[5:].decode()
+        self.program = self.double.shim.build(self.code)
 
     def get_function(self, name: str) -> Callable[..., None]:
         assert f"__global__ void {name}(" in self.code, "there is no such kernel"
@@ -200,11 +247,8 @@ class Cupy:
         self.shim = ShimLauncher(folder)
         self.cuda = _Namespace(
             runtime=Runtime(self.said), driver=_Namespace(CUDADriverError=CUDADriverError),
-            compiler=_Namespace(CompileException=CompileException), Device=Device, Stream=Stream,
+            nvrtc=Compiler(self), Module=lambda: Module(self), Device=Device, Stream=Stream,
         )  # fmt: skip
-
-    def RawModule(self, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> RawModule:
-        return RawModule(self, code, options, backend)
 
 
 class _Namespace:

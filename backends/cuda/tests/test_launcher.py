@@ -11,6 +11,7 @@ import pytest
 
 import portax as px
 import portax.numpy as pnp
+from portax.core.config import override
 
 pytest.importorskip("portax_cuda", reason="the driver of NVIDIA's GPUs is not installed: pip install portax-cuda")
 
@@ -161,6 +162,47 @@ def test_what_the_compiler_refuses_is_an_error_in_words(gpu):
         gpu.launcher.build("no_such_word")
 
 
+def test_a_program_is_compiled_for_the_gpu_there_is_or_for_one_whose_text_it_takes(cupy):
+    launcher = opened().devices()[0].launcher
+    launcher.build(COUNTS)
+    assert cupy.said[-3:] == ["createProgram", "compile sm_75", "load"]
+    newer = opened().devices()[0].launcher
+    newer.device.compute_capability = "120"
+    program = newer.build(COUNTS)
+    assert cupy.said[-2:] == ["compile compute_90", "load"] and program.module.code == COUNTS
+    older = opened().devices()[0].launcher
+    older.device.compute_capability = "30"
+    assert older.target == "compute_30"  # which the compiler then refuses in its own words
+    assert len({launcher.cache_key(), newer.cache_key(), older.cache_key()}) == 3
+    assert not cupy.cuda.nvrtc.held
+
+
+def test_a_second_process_loads_what_the_first_compiled(cupy, monkeypatch, tmp_path):
+    monkeypatch.delenv("PORTAX_CACHE", raising=False)
+
+    def asked():
+        del cupy.said[:]
+        [gpu] = opened().devices()  # as another process has it
+        on(gpu, lambda x: x * 2 + 1, X)
+        return [call for call in cupy.said if call.startswith(("compile sm", "load"))]
+
+    with override("compilation_cache_dir", str(tmp_path)):
+        of_nothing, *first = asked()  # what tells the compiler's version
+        assert first == ["compile sm_75", "load"] and asked() == [of_nothing, "load"]
+        [entry] = tmp_path.iterdir()
+        entry.write_bytes(entry.read_bytes()[:-10])
+        assert asked() == [of_nothing, *first]
+        monkeypatch.setattr(cupy.cuda.runtime, "driverGetVersion", lambda: 13000)
+        assert asked() == [of_nothing, *first] and len(list(tmp_path.iterdir())) == 2
+    with override("enable_compilation_cache", False):
+        assert asked() == first
+
+
+def test_what_is_no_program_is_an_error_of_the_device(gpu):
+    with pytest.raises(px.errors.DeviceError, match="a program could not be loaded"):
+        gpu.launcher.load(b"something else altogether")
+
+
 def test_what_cuda_refuses_is_an_error_of_the_device(gpu):
     launcher = gpu.launcher
     block = launcher.allocate(256)
@@ -200,10 +242,16 @@ CALLS = {
     "cuda.Device": "(device=None)",
     "cuda.Stream.__init__": "(self, null=False, non_blocking=False",
     "cuda.Stream.synchronize": "(self)",
-    "RawModule": "(str code=None, *, str path=None, tuple options=(), str backend='nvrtc'",
-    "RawModule.compile": "(self, log_stream=None)",
-    "RawModule.get_function": "(self, str name)",
-    "RawKernel.__call__": "(self, grid, block, args, **kwargs)",
+    "cuda.runtime.driverGetVersion": "()",
+    "cuda.nvrtc.getSupportedArchs": "() -> tuple",
+    "cuda.nvrtc.createProgram": "(str src, str name, headers, include_names)",
+    "cuda.nvrtc.compileProgram": "(intptr_t prog, options)",
+    "cuda.nvrtc.getCUBIN": "(intptr_t prog)",
+    "cuda.nvrtc.getPTX": "(intptr_t prog)",
+    "cuda.nvrtc.getProgramLog": "(intptr_t prog)",
+    "cuda.nvrtc.destroyProgram": "(intptr_t prog)",
+    "cuda.Module.load": "(self, bytes cubin)",
+    "cuda.Module.get_function": "(self, name)",
 }
 
 
@@ -220,6 +268,21 @@ def test_cupy_has_what_is_called_and_takes_the_same(real, name):
     assert found.__doc__.split("\n")[0].partition("(")[2].startswith(CALLS[name][1:].rstrip(")")), found.__doc__
 
 
+def test_cupys_compiler_makes_machine_code_in_which_nothing_is_approximate(real, folder, device):
+    from portax_cuda.launcher import CUDALauncher
+
+    double = cupy_double.Cupy(folder)
+    double.cuda.nvrtc = real.cuda.nvrtc
+    launcher = CUDALauncher(double, 0)
+    text = 'extern "C" __global__ void stage0(float *y) { y[0] = (y[0] * y[1] + y[2]) / sqrtf(y[3]); }'
+    assert launcher.target == "sm_75" and launcher.compile(text).startswith(b"\x7fELF")
+    ptx = launcher._made(text, "PTX").decode()
+    assert "mul.rn.f32" in ptx and not re.search(r"\bfma\.|\.ftz|\.approx", ptx)
+    assert "Cuda compilation tools, release" in launcher.cache_key().decode()
+    with pytest.raises(px.errors.CompileError, match=r'refused a program: program.cu\(1\): error: .*"no_such_word"'):
+        launcher.compile("__device__ void f() { no_such_word; }")
+
+
 def test_cupy_has_the_errors_and_numbers_that_are_relied_upon(real):
     runtime = real.cuda.runtime
     assert (runtime.memcpyHostToDevice, runtime.memcpyDeviceToHost, runtime.memcpyDeviceToDevice) == (1, 2, 3)
@@ -228,5 +291,6 @@ def test_cupy_has_the_errors_and_numbers_that_are_relied_upon(real):
         runtime.CUDARuntimeError(100)
     )
     assert issubclass(real.cuda.driver.CUDADriverError, RuntimeError)
-    assert issubclass(real.cuda.compiler.CompileException, Exception)
+    assert issubclass(real.cuda.nvrtc.NVRTCError, RuntimeError) and callable(real.cuda.Module().get_function)
+    assert "represented by a string" in real.cuda.Device.compute_capability.__doc__
     assert isinstance(real.cuda.Stream.null.ptr, int) and type(real.cuda.Stream.null).done

@@ -105,6 +105,19 @@ def test_a_program_is_compiled_once_and_again_for_another_shim(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.suffix not in (".so", ".cu", ".cpp")]
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:3000], lambda data: b"", lambda data: data[:-40] + bytes(40)])
+def test_a_damaged_program_is_compiled_again(tmp_path, damage):
+    from portax_cuda.shim import ShimLauncher
+
+    ShimLauncher(str(tmp_path)).build(ADDS)
+    [made] = tmp_path.glob("*.so")
+    whole = made.read_bytes()
+    made.unlink()  # what this process has mapped stays as it was
+    made.write_bytes(damage(whole))
+    ShimLauncher(str(tmp_path)).build(ADDS)
+    assert made.read_bytes() == whole
+
+
 @pytest.mark.parametrize("word", ["__shared__ int s[32];", "__syncthreads();", "atomicAdd(&y[0], 1);"])
 def test_what_the_shim_cannot_do_is_refused(device, word):
     with pytest.raises(px.errors.CompileError, match="refused a program"):

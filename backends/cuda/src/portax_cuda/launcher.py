@@ -6,6 +6,7 @@ cupy is handed in and not imported: it takes a second to load, and is asked for 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -82,16 +83,42 @@ class CUDALauncher(Launcher):
     def _copied(self, target: int, source: int, size: int, kind: int) -> None:
         self.runtime.memcpyAsync(target, source, size, kind, self.stream.ptr)
 
-    def build(self, text: str) -> Any:
+    @functools.cached_property
+    def target(self) -> str:
+        """What is compiled for: this GPU, or where the compiler is older than the GPU, one whose PTX it takes."""
+        number = int(self.device.compute_capability)
+        known = self.cupy.cuda.nvrtc.getSupportedArchs()
+        if number in known:
+            return f"sm_{number}"
+        return f"compute_{max((older for older in known if older < number), default=number)}"
+
+    def cache_key(self) -> bytes:
+        # Above the text that the compiler makes of nothing stands which build of it this is.
+        versions = self.cupy.__version__, self.runtime.driverGetVersion(), self._made("", "PTX")
+        return repr((self.target, OPTIONS, versions)).encode()
+
+    def compile(self, text: str) -> bytes:
+        return self._made(text, "CUBIN" if self.target.startswith("sm_") else "PTX")
+
+    def _made(self, text: str, what: str) -> bytes:
+        # Not by `cupy.RawModule`, which has numbers of float32 that are too small for its exponent taken for 0.
+        nvrtc = self.cupy.cuda.nvrtc
+        program = nvrtc.createProgram(text, "program.cu", (), ())
+        try:
+            nvrtc.compileProgram(program, (*OPTIONS, f"--gpu-architecture={self.target}"))
+            return getattr(nvrtc, f"get{what}")(program)
+        except nvrtc.NVRTCError as error:
+            raise CompileError(
+                wrong=f"{self.kind} refused a program: {(nvrtc.getProgramLog(program) or str(error))[:2000]}",
+                fix="Report it with the program: the toolkit wrote what CUDA's compiler does not understand",
+            ) from error
+        finally:
+            nvrtc.destroyProgram(program)
+
+    def load(self, binary: bytes) -> Any:
         with self._told("a program could not be loaded"), self.device:
-            module = self.cupy.RawModule(code=text, options=OPTIONS, backend="nvrtc")
-            try:
-                module.compile()
-            except self.cupy.cuda.compiler.CompileException as error:
-                raise CompileError(
-                    wrong=f"{self.kind} refused a program: {str(error)[:2000]}",
-                    fix="Report it with the program: the toolkit wrote what CUDA's compiler does not understand",
-                ) from error
+            module = self.cupy.cuda.Module()
+            module.load(binary)
             return _Program(module)
 
     def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:

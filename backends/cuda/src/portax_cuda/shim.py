@@ -60,7 +60,8 @@ class ShimLauncher(Launcher):
         os.makedirs(folder, exist_ok=True)
         with open(_HEADER) as file:
             self.header = file.read()
-        self.how = hashlib.sha256("\0".join([self.header, self.compiler, *FLAGS]).encode()).hexdigest()[:8]
+        version = subprocess.run([self.compiler, "-v"], capture_output=True, text=True).stderr
+        self.how = hashlib.sha256("\0".join([self.header, self.compiler, version, *FLAGS]).encode()).hexdigest()[:8]
 
     def allocate(self, size: int) -> Any:
         return np.full(size, 0xFF, np.uint8)  # what is read before it was written shows as NaN
@@ -80,7 +81,7 @@ class ShimLauncher(Launcher):
     def build(self, text: str) -> Any:
         stem = os.path.join(self.folder, hashlib.sha256(text.encode()).hexdigest()[:32])
         library = f"{stem}-{self.how}.so"
-        if not os.path.exists(library):
+        if not _whole(library):
             _write(stem + ".cu", text)
             entries = "".join(f"PX_KERNEL({name})\n" for name in _KERNEL.findall(text))
             _write(stem + ".cpp", self.header + text + entries)
@@ -93,6 +94,8 @@ class ShimLauncher(Launcher):
                     wrong=f"{self.compiler} refused a program: {done.stderr[:2000]}",
                     fix="Report it with the program: the toolkit wrote what is no CUDA, or what the shim lacks",
                 )
+            with open(fresh, "rb+") as file:
+                file.write(hashlib.sha256(file.read()).digest())
             os.replace(fresh, library)
         return ctypes.CDLL(library)
 
@@ -104,6 +107,16 @@ class ShimLauncher(Launcher):
 
     def wait(self) -> None:
         pass
+
+
+def _whole(library: str) -> bool:
+    """Whether a library is there as it was written: its checksum stands behind it, where no loader looks."""
+    try:
+        with open(library, "rb") as file:
+            data = file.read()
+    except OSError:
+        return False
+    return hashlib.sha256(data[:-32]).digest() == data[-32:]
 
 
 def _write(path: str, text: str) -> None:
