@@ -52,8 +52,7 @@ class Axis(NamedTuple):
     @property
     def count(self) -> int:
         """How many windows there are."""
-        free = self.length - reach(self.size, self.spread)
-        return 0 if free < 0 or self.length <= 0 else free // self.stride + 1
+        return count_of(self.length, self.size, self.stride, self.spread)
 
     @property
     def trivial(self) -> bool:
@@ -76,6 +75,12 @@ class Axis(NamedTuple):
 def reach(n: int, spread: int) -> int:
     """How far ``n`` places extend that lie ``spread`` apart."""
     return (n - 1) * spread + 1 if n else 0
+
+
+def count_of(length: int, size: int, stride: int, spread: int) -> int:
+    """How many windows of ``size`` places there are along an axis, spread and padded to ``length``."""
+    free = length - reach(size, spread)
+    return free // stride + 1 if length > 0 and free >= 0 else 0
 
 
 def axes_of(
@@ -132,8 +137,7 @@ def counts_of(name: str, axes: Sequence[Axis]) -> Shape:
                 wrong=f"{name} with padding ({low}, {high}) cuts more off than the {reach(n, base)} places of an axis",
                 fix="Give a padding that leaves no axis a negative length",
             )
-        free = length - reach(size, spread)
-        counts.append(free // stride + 1 if length and free >= 0 else 0)
+        counts.append(count_of(length, size, stride, spread))
     return tuple(counts)
 
 
