@@ -16,19 +16,21 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 import portax as px
-from portax.backend.kernels import memory
+from portax.backend.kernels import memory, plan
 from portax_conformance import bits, rows, worker
 from portax_conformance.outcomes import PASS, UNSUPPORTED
 from portax_conformance.selection import rank
 
 #: Families that ask for thousands of calls, or for devices that Oclgrind does not have.
 LEFT_OUT = ("memory", "declared", "open")
+#: Laws that several threads try at once: Oclgrind is made for one.
+ALONE = ("threads",)
 
 #: Faults that a kernel can have, each in a program as the launcher takes it, and what the checker says of each.
 HEAD = """
@@ -63,21 +65,28 @@ class Log:
 
 
 class Poisoned(memory.Pool):
-    """Memory that is given out once, filled with ones, and no larger than what was asked for."""
+    """Memory that is given out once, filled with ones."""
 
-    def take(self, size: int) -> memory.Block:
-        block = memory.Block(self._fresh(max(size, 1)), max(size, 1))
-        self.launcher.write(block.memory, np.full(block.size, 0xFF, np.uint8))
+    def take_all(self, sizes: Sequence[int]) -> list[memory.Block]:
+        blocks = [memory.Block(self._fresh(size), size) for size in sizes]
+        for block in blocks:
+            self.launcher.write(block.memory, np.full(block.size, 0xFF, np.uint8))
         with self.lock:
-            self.in_use += block.size
-        return block
+            self.in_use += sum(sizes)
+        return blocks
 
-    def drop(self, block: memory.Block) -> None:
+    def drop_all(self, blocks: Iterable[memory.Block]) -> None:
         with self.lock:
-            block.holders -= 1
-            if not block.holders:
-                self.in_use -= block.size
-                self.launcher.release(block.memory)
+            for block in blocks:
+                block.holders -= 1
+                if not block.holders:
+                    self.in_use -= block.size
+                    self.launcher.release(block.memory)
+
+
+def exact(size: int) -> int:
+    """The size of the block for so many bytes: no larger, for a place beyond the end to be nobody's."""
+    return max(size, 1)
 
 
 class Counting:
@@ -116,7 +125,7 @@ def chosen() -> Iterator[str]:
     of: dict[str, list[str]] = {}
     for row in sorted(found, key=lambda row: rank(0, row.id)):
         family = row.id.partition("/")[0]
-        if row.backend and row.gap is None and family not in LEFT_OUT:
+        if row.backend and row.gap is None and row.law not in ALONE and family not in LEFT_OUT:
             of.setdefault(family, []).append(row.id)
     for turn in range(max(map(len, of.values()))):
         for ids in of.values():
@@ -130,6 +139,7 @@ def cases(log: Log, turns: Iterator[bool], device: Any, kernels: Counting, count
     for id in chosen():
         if not left:
             break
+        tell(begun=id)
         device.launcher.dialect.strided, before = next(turns), kernels.count
         with px.enable_x64(True):
             told = worker.attempt(id)
@@ -172,6 +182,7 @@ def main(path: str, count: str) -> None:
     planted(log, device)
     device.pool, kernels, turns = Poisoned(device.launcher), Counting(device.launcher), itertools.cycle((True, False))
     device.launcher.copy = by_host(device.launcher)
+    memory.rounded = plan.rounded = exact
     device.launcher.dialect.worth, device.launcher.dialect.items = 1, 64
     programs(log, turns, device, kernels)
     cases(log, turns, device, kernels, int(count))
