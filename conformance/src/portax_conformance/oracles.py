@@ -121,7 +121,7 @@ ORACLES: dict[str, Oracle] = {
     "igamma_grad_a": Oracle(_lower_slope),
     "igammac": Oracle(_upper),
     "integer_pow": Oracle(lambda x, y: x**y, (EVERYWHERE,), True),
-    "lgamma": Oracle(mp.loggamma),
+    "lgamma": Oracle(lambda x: mp.re(mp.loggamma(x))),
     "log": Oracle(mp.log, (POSITIVE,), True),
     "log1p": Oracle(mp.log1p, (EVERYWHERE,), True),
     "logistic": Oracle(lambda x: 1 / (1 + mp.exp(-x)), (EVERYWHERE,), True),
