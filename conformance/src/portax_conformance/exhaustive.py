@@ -2,7 +2,7 @@
 
 The exact value at each number is NumPy's in float64 where NumPy has the function: a test holds that to 2^-20 units in
 the last place of a float32 beside mpmath, at numbers of all sizes. Of other functions it is mpmath's, rounded once to
-float64, and they are tried at the narrow dtypes alone, since mpmath would take days for float32. Where a function has no
+float64; they are tried at the narrow dtypes alone, since mpmath would take days for float32. Where a function has no
 value, or an infinite one, the primitive's NumPy meaning says what comes.
 
 A case is a stretch of numbers by their bits: ``exhaustive/<primitive>-<first bits>/<dtype>/L1/all:backend``.

@@ -19,6 +19,7 @@ import ml_dtypes
 import numpy as np
 
 from portax.errors import DtypeError
+from portax.runtime.dlpack_tensor import Tensor, pointer
 
 CPU = 1
 _HOST_KINDS = (1, 3, 11)  # the host's memory: plain, pinned by CUDA, pinned by ROCm
@@ -26,27 +27,11 @@ _READ_ONLY, _COPIED = 1, 2
 _CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
 _BFLOAT = 4
 
-
-class _Tensor(ctypes.Structure):
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    )
-
-
 _Deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class _Managed(ctypes.Structure):
-    _fields_ = (("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", _Deleter))
+    _fields_ = (("tensor", Tensor), ("context", ctypes.c_void_p), ("deleter", _Deleter))
 
 
 class _Versioned(ctypes.Structure):
@@ -56,15 +41,13 @@ class _Versioned(ctypes.Structure):
         ("context", ctypes.c_void_p),
         ("deleter", _Deleter),
         ("flags", ctypes.c_uint64),
-        ("tensor", _Tensor),
+        ("tensor", Tensor),
     )
 
 
 _python = ctypes.pythonapi
 _new = _python.PyCapsule_New
 _new.restype, _new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
-_pointer = _python.PyCapsule_GetPointer
-_pointer.restype, _pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
 _valid = _python.PyCapsule_IsValid
 _valid.restype, _valid.argtypes = ctypes.c_int, (ctypes.py_object, ctypes.c_char_p)
 _rename = _python.PyCapsule_SetName
@@ -116,7 +99,7 @@ def lend(value: np.ndarray, max_version: tuple[int, int] | None = None, copied: 
     shape = (ctypes.c_int64 * value.ndim)(*value.shape)
     strides = (ctypes.c_int64 * value.ndim)(*(s // value.itemsize for s in value.strides))
     code = _BFLOAT if value.dtype == ml_dtypes.bfloat16 else _CODES[value.dtype.kind]
-    tensor = _Tensor(value.ctypes.data, CPU, 0, value.ndim, code, value.itemsize * 8, 1, shape, strides, 0)
+    tensor = Tensor(value.ctypes.data, CPU, 0, value.ndim, code, value.itemsize * 8, 1, shape, strides, 0)
     new = max_version is not None and max_version[0] >= 1
     managed: _Managed | _Versioned
     if new:
@@ -142,7 +125,7 @@ def borrow(capsule: Any) -> np.ndarray:
     name = next((n for n in (_NEW, _OLD) if _valid(capsule, n)), None)
     if name is None:
         raise BufferError("the DLPack capsule was consumed before, or is none")
-    address = _pointer(capsule, name)
+    address = pointer(capsule, name)
     managed = _LAYOUTS[name].from_address(address)
     tensor = managed.tensor
     if tensor.device_type not in _HOST_KINDS:
@@ -172,7 +155,7 @@ def _give_back(address: int, name: bytes) -> None:
         deleter(address)
 
 
-def _dtype_of(tensor: _Tensor) -> np.dtype[Any]:
+def _dtype_of(tensor: Tensor) -> np.dtype[Any]:
     code, bits = tensor.code, tensor.bits
     if tensor.lanes == 1 and bits % 8 == 0:
         if code == _BFLOAT and bits == 16:

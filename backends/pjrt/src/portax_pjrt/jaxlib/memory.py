@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 
+from portax.backend.dlpack import address
 from portax_pjrt.jaxlib.versions import bindings
 
 
@@ -24,7 +24,7 @@ class _Memory:
             "version": 3,
             "shape": array.aval.shape,
             "typestr": f"|V{array.aval.dtype.itemsize}",
-            "data": (_capsule_address(self._capsule), True),
+            "data": (address(self._capsule), True),
         }
 
     def __del__(self) -> None:
@@ -44,29 +44,3 @@ def frozen(values: np.ndarray) -> np.ndarray:
     """The same array, which nobody may write to."""
     values.flags.writeable = False
     return values
-
-
-class _DLTensor(ctypes.Structure):
-    # The head of DLPack's DLTensor; more follows.
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.c_void_p),
-        ("strides", ctypes.c_void_p),
-        ("byte_offset", ctypes.c_uint64),
-    )
-
-
-_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.restype = ctypes.c_void_p
-_capsule_pointer.argtypes = (ctypes.py_object, ctypes.c_char_p)
-
-
-def _capsule_address(capsule: Any) -> int:
-    tensor = _DLTensor.from_address(_capsule_pointer(capsule, b"dltensor"))
-    return (tensor.data or 0) + tensor.byte_offset
