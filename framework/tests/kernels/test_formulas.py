@@ -17,8 +17,9 @@ FLOATS = (np.float32, np.float64)
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.0, 3.0, np.inf, -np.inf, np.nan, 1e-30, -1e30, 1e-40, 16384.0]
 #: Arguments of each function: from where to where its size goes, as powers of 2, and whether they have signs.
 RANGES = {
-    "exp": (-30, 6, True), "expm1": (-30, 6, True), "log": (-100, 100, False), "sin": (-20, 100, True),
-    "cos": (-20, 100, True), "tan": (-20, 100, True), "atan2": (-40, 40, True), "pow": (-3, 3, False),
+    "exp": (-30, 6, True), "expm1": (-30, 6, True), "tanh": (-30, 6, True), "log": (-100, 100, False),
+    "sin": (-20, 100, True), "cos": (-20, 100, True), "tan": (-20, 100, True), "atan2": (-40, 40, True),
+    "pow": (-3, 3, False),
 }  # fmt: skip
 
 

@@ -16,17 +16,19 @@ from typing import Any
 
 from portax.backend.kernels import angles, powers
 from portax.backend.kernels.layouts import Layout, exponent_and_fraction, fitted, power_of_two, reduced, scaled
-from portax.primitives.arithmetic import add, div, max_, min_, mul, sub
+from portax.primitives.arithmetic import add, div, max_, min_, mul, neg, sub
+from portax.primitives.bits import and_, not_, or_, pattern
 from portax.primitives.comparison import eq, lt
-from portax.primitives.conversion import convert
+from portax.primitives.conversion import bitcast_convert_type
 from portax.primitives.decomposing import where
 from portax.primitives.elementwise import like
 
 
 def _bounded(x: Any) -> Any:
-    """``x`` where its exponential neither overflows nor vanishes, else where it first does; 0 for NaN."""
+    """``x`` where its exponential neither overflows nor vanishes, else where it first does; any such number for NaN."""
     most = Layout(x.dtype).most
-    return where(eq(x, x), max_(min_(x, like(x, most)), like(x, -most)), like(x, 0))
+    above = where(lt(x, like(x, most)), x, like(x, most))
+    return where(lt(like(x, -most), above), above, like(x, -most))
 
 
 def exp(x: Any) -> Any:
@@ -38,12 +40,25 @@ def exp(x: Any) -> Any:
 def expm1(x: Any) -> Any:
     """``2^n (e^r - 1) + (2^n - 1)``, where no digits cancel; from ``|n| = 60`` on, one of the terms hardly counts."""
     n, less = reduced(_bounded(x))
-    whole = convert(max_(min_(n, like(x, 60)), like(x, -60)), Layout(x.dtype).words)
-    scale = power_of_two(whole, x.dtype)
+    most = pattern(60, n.dtype)
+    scale = power_of_two(max_(min_(n, most), neg(most)), x.dtype)
     out = add(mul(scale, less), sub(scale, like(x, 1)))
-    out = where(lt(n, like(x, 60)), out, scaled(add(less, like(x, 1)), n))
+    out = where(lt(n, most), out, scaled(add(less, like(x, 1)), n))
     out = where(eq(x, like(x, 0)), x, out)  # and its sign
     return where(eq(x, x), out, x)
+
+
+def tanh(x: Any) -> Any:
+    """``k / (2 - k)`` with ``k = 1 - e^(-2|x|)``: the half of it that neither overflows nor has two branches."""
+    words, far = Layout(x.dtype).words, like(x, Layout(x.dtype).flat)
+    sign = pattern(1 << (8 * x.dtype.itemsize - 1), words)
+    bits = bitcast_convert_type(x, new_dtype=words)
+    size = bitcast_convert_type(and_(bits, not_(sign)), new_dtype=x.dtype)
+    n, less = reduced(mul(where(lt(size, far), size, far), like(x, -2)))
+    scale = power_of_two(n, x.dtype)
+    k = sub(sub(like(x, 1), scale), mul(scale, less))
+    out = bitcast_convert_type(div(k, sub(like(x, 2), k)), new_dtype=words)
+    return where(eq(x, x), bitcast_convert_type(or_(out, and_(bits, sign)), new_dtype=x.dtype), x)
 
 
 def log(x: Any) -> Any:
@@ -66,6 +81,6 @@ def log(x: Any) -> Any:
 
 #: By primitive, a function of portax scalars of 32 or 64 bits.
 RULES: dict[str, Callable[..., Any]] = {
-    "exp": exp, "expm1": expm1, "log": log, "pow": powers.pow_,
+    "exp": exp, "expm1": expm1, "tanh": tanh, "log": log, "pow": powers.pow_,
     "sin": angles.sin, "cos": angles.cos, "tan": angles.tan, "atan2": angles.atan2,
 }  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 
 from portax.backend.kernels.coefficients import FITTED, PAIRS
 from portax.core import dtypes
-from portax.primitives.arithmetic import add, floor, mul, neg, sub
+from portax.primitives.arithmetic import add, mul, neg, sub
 from portax.primitives.bits import pattern, shift_left, shift_right_arithmetic
 from portax.primitives.comparison import lt
 from portax.primitives.conversion import bitcast_convert_type, convert
@@ -41,6 +41,8 @@ class Layout:
         self.mantissa, self.bias = (52, 1023) if self.double else (23, 127)
         #: exp overflows or vanishes beyond these, and half their power of two is still a number.
         self.most = 1400.0 if self.double else 150.0
+        #: From here on tanh is 1.
+        self.flat = 20.0 if self.double else 10.0
         # A whole number up to 2100 (220) times the head has no more bits than the dtype.
         self.ln2 = _split_ln2(40 if self.double else 14)
 
@@ -89,11 +91,22 @@ def power_of_two(n: Any, dtype: Any) -> Any:
 
 
 def scaled(x: Any, n: Any) -> Any:
-    """``x 2^n``, in two steps: neither factor leaves the exponent's range where the result is denormal or infinite."""
-    words = Layout(x.dtype).words
-    whole = convert(n, words)
-    first = shift_right_arithmetic(whole, pattern(1, words))
-    return mul(mul(x, power_of_two(first, x.dtype)), power_of_two(sub(whole, first), x.dtype))
+    """``x 2^n`` of an integer, in two steps: no factor leaves the exponent's range though the result may."""
+    first = shift_right_arithmetic(n, pattern(1, Layout(x.dtype).words))
+    return mul(mul(x, power_of_two(first, x.dtype)), power_of_two(sub(n, first), x.dtype))
+
+
+def nearest(x: Any) -> tuple[Any, Any]:
+    """The whole number nearest to ``x``, as a float and as an integer; of sizes up to 2^21.
+
+    Beside a number so great that its last place counts units, the sum is rounded to it, and its bits count on from
+    that number's.
+    """
+    layout = Layout(x.dtype)
+    great = np.asarray(math.ldexp(1.5, layout.mantissa), x.dtype)
+    sum_ = add(x, like(x, float(great)))
+    bits = pattern(great.view(layout.words).item(), layout.words)
+    return sub(sum_, like(x, float(great))), sub(bitcast_convert_type(sum_, new_dtype=layout.words), bits)
 
 
 def exponent_and_fraction(x: Any) -> tuple[Any, Any]:
@@ -110,10 +123,10 @@ def exponent_and_fraction(x: Any) -> tuple[Any, Any]:
 
 
 def reduced(x: Any, rest: Any = None) -> tuple[Any, Any]:
-    """``(n, e^r - 1)`` with ``x + rest = n ln 2 + r``, ``n`` whole and ``|r| <= ln 2 / 2``."""
-    n = floor(add(mul(x, like(x, 1 / _LN2)), like(x, 0.5)))
+    """``(n, e^r - 1)`` with ``x + rest = n ln 2 + r``, ``n`` an integer and ``|r| <= ln 2 / 2``."""
+    n, whole = nearest(mul(x, like(x, 1 / _LN2)))
     head, tail = Layout(x.dtype).ln2
     r = sub(sub(x, mul(n, like(x, head))), mul(n, like(x, tail)))
     if rest is not None:
         r = add(r, rest)
-    return n, add(mul(mul(r, r), fitted("EXP", r)), r)
+    return whole, add(mul(mul(r, r), fitted("EXP", r)), r)
