@@ -261,6 +261,14 @@ def _clz_steps(x: Any) -> Any:
     return population_count(not_(x))
 
 
+def _clz_lowering(b: Any, x: Any) -> Any:
+    """Of unsigned bits: where XLA computes it of a negative constant in advance, it counts wrongly."""
+    if not dtypes.is_signed(x.dtype):
+        return b.unary("count_leading_zeros", x)
+    bits = b.bitcast(x, x.shape, np.dtype(f"uint{dtypes.bits(x.dtype)}"))
+    return b.bitcast(b.unary("count_leading_zeros", bits), x.shape, x.dtype)
+
+
 clz = _row(
     "clz",
     _clz_reference,
@@ -272,7 +280,7 @@ Warren, Hacker's Delight, 5-3.
 """,
     kinds=INTEGERS,
     decompose=_clz_steps,
-    stablehlo="count_leading_zeros",
+    stablehlo=_clz_lowering,
 )
 
 
