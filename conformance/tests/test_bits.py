@@ -112,6 +112,7 @@ def test_a_device_answers_samples_together_and_is_the_same_as_itself():
 def test_a_backend_comes_with_an_environment():
     found = place("opencl@OCL_ICD_VENDORS=/a/b=c.so@X=")
     assert (found.backend, found.environment) == ("opencl", {"OCL_ICD_VENDORS": "/a/b=c.so", "X": ""})
+    assert [(p.name, p.backend) for p in map(place, ("cpu", "a b=cpu@X=1"))] == [("cpu", "cpu"), ("a b", "cpu")]
     with pytest.raises(ArgumentError, match=r"(?s)'opencl@X' is no backend with settings.*after a @"):
         place("opencl@X")
 

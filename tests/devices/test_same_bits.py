@@ -30,7 +30,7 @@ def compared(tmp_path_factory):
             print(f"\n{name} is absent: {ABSENT[name]}")
     lacking = [f"{name}: {ABSENT[name]}" for name in MUST if not there[name]]
     assert not lacking, f"what must be installed is not: {lacking}"
-    said = [word for at in there.values() if at for word in ("--backend", at)]
+    said = [f"--backend={name}={at}" for name, at in there.items() if at]
     report = folder / "report.json"
     order = [sys.executable, "-W", "ignore", "-m", "portax_conformance", "bits", *said, "--json", str(report)]
     done = subprocess.run([*order, "--workers", "2"], capture_output=True, text=True)

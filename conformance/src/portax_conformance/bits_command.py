@@ -30,28 +30,29 @@ SHOWN = 10
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A backend, and the environment that it is opened in."""
+    """A backend, what it is called here, and the environment that it is opened in."""
 
-    said: str
+    name: str
     backend: str
     environment: dict[str, str]
 
 
 def place(said: str) -> Place:
-    """What ``BACKEND@VARIABLE=VALUE@...`` means.
+    """What ``LABEL=BACKEND@VARIABLE=VALUE@...`` means; the label, and what stands after the backend, may be left out.
 
     Raises
     ------
     ArgumentError
     """
-    backend, *settings = said.split("@")
+    head, *settings = said.split("@")
+    label, _, backend = head.rpartition("=")
     pairs = [setting.partition("=") for setting in settings]
     if not backend or any(not name or not equal for name, equal, _ in pairs):
         raise ArgumentError(
             wrong=f"{said!r} is no backend with settings",
             fix="Write its name, and each variable of its environment after a @: opencl@OCL_ICD_VENDORS=/a/library.so",
         )
-    return Place(said, backend, {name: value for name, _, value in pairs})
+    return Place(label or said, backend, {name: value for name, _, value in pairs})
 
 
 def _computed(backend: str, only: Sequence[str], full: bool, programs: bool) -> Answers:
@@ -71,13 +72,13 @@ def _elsewhere(at: Place, file: str, asked: Sequence[str]) -> Answers:
     done = subprocess.run(order, env={**os.environ, **at.environment}, capture_output=True, text=True, errors="replace")
     if not os.path.exists(file):
         said = (done.stderr or done.stdout).strip()[-4000:]
-        raise click.ClickException(f"{at.said}: its process ended with status {done.returncode}\n{said}")
+        raise click.ClickException(f"{at.name}: its process ended with status {done.returncode}\n{said}")
     return bits.load(file)
 
 
-def _told(answers: Answers) -> str:
+def _told(name: str, answers: Answers) -> str:
     count = len({a.name for a in answers.arrays})
-    said = f"{answers.device}: {len(answers.arrays):,} arrays of {count:,} cases"
+    said = f"{name} ({answers.device}): {len(answers.arrays):,} arrays of {count:,} cases"
     if answers.left_out:
         said += f", {len(answers.left_out):,} not declared"
     if answers.failed:
@@ -98,7 +99,8 @@ def _show(names: Sequence[str], found: Comparison) -> None:
 
 # fmt: off
 @click.command("bits")
-@click.option("--backend", "backends", multiple=True, required=True, metavar="NAME[@VARIABLE=VALUE]...",
+@click.option("--backend", "backends", multiple=True, required=True,
+              metavar="[LABEL=]NAME[@VARIABLE=VALUE]...",
               help="A backend, and what to set in the environment for it. May be repeated: all pairs are compared.")
 @click.option("--only", multiple=True, metavar="PATTERN",
               help="What is asked, by its name: add/*/float32. May be repeated.")
@@ -127,7 +129,7 @@ def command(context: click.Context, backends: Sequence[str], only: Sequence[str]
         raise click.UsageError("--save keeps the results of one backend")
     asked = [f"--only={pattern}" for pattern in only] + ["--programs"] * programs + ["--full"] * full
     kept = [bits.load(file) for file in files]
-    names = [*[at.said for at in places], *files]
+    names = [*[at.name for at in places], *files]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         if len(places) == 1 and not places[0].environment:
             found = [_computed(places[0].backend, only, full, programs)]
@@ -137,10 +139,10 @@ def command(context: click.Context, backends: Sequence[str], only: Sequence[str]
     if save:
         bits.save(found[0], save)
     everyone = [*found, *kept]
-    for answers in everyone:
-        click.echo(_told(answers))
-        for name, words in answers.failed.items():
-            click.echo(f"  {name}: {words}")
+    for name, answers in zip(names, everyone, strict=True):
+        click.echo(_told(name, answers))
+        for question, words in answers.failed.items():
+            click.echo(f"  {question}: {words}")
     pairs = [(i, j, bits.compare(everyone[i], everyone[j])) for i, j in itertools.combinations(range(len(everyone)), 2)]
     for i, j, pair in pairs:
         _show((names[i], names[j]), pair)
