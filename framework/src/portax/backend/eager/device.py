@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from portax.backend import refusals
 from portax.backend.eager.keys import stored
 from portax.backend.eager.library import Library
 from portax.backend.eager.program import Program, RaisedByCallback, check_dtypes
 from portax.core.jaxpr import ClosedJaxpr
 from portax.core.primitive import registry
-from portax.errors import BackendError, CompileError, DeletedArrayError
+from portax.errors import BackendError
 from portax.runtime.contract import Backend, Buffer, Capabilities, CompileOptions, Device, Executable, ShapeDtype
 from portax.runtime.eager import quietly
 
@@ -46,10 +47,7 @@ class EagerBuffer:
         """
         array = self.array
         if array is None:
-            raise DeletedArrayError(
-                wrong=f"an array of {self.dtype}{list(self.shape)} on {self.device} was deleted or donated",
-                fix="Keep a copy, or do not donate it",
-            )
+            raise refusals.deleted(self)
         return array
 
 
@@ -173,18 +171,10 @@ class EagerBackend(Backend):
         )
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        raise CompileError(
-            wrong=f"{self.name} is driven by functions and takes no StableHLO",
-            fix="Give the program to portax.jit, which hands it over as a jaxpr",
-        )
+        raise refusals.stablehlo(self.name, "functions")
 
     def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        if len(devices) != 1:
-            raise CompileError(
-                wrong=f"{self.name} runs a program on one device at a time",
-                fix="Run this part on another device",
-            )
-        (device,) = devices
+        device = refusals.the_one(devices, self.name)
         assert isinstance(device, EagerDevice)
         given = [stored(a)[1] for a in (*program.in_avals, *program.out_avals)]
         check_dtypes(given, device.library.dtypes, self.name, "the program has")

@@ -19,6 +19,7 @@ import numpy as np
 from portax.backend.eager import control, products
 from portax.backend.eager.keys import is_wide, longer, stored
 from portax.backend.eager.library import Library
+from portax.backend.refusals import ANOTHER_DTYPE
 from portax.core.aval import Aval
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
@@ -321,10 +322,7 @@ def check_dtypes(given: Sequence[Any], declared: Collection[str], name: str, wha
     """Refuse dtypes that a driver does not declare."""
     for dtype in given:
         if dtype.name not in declared:
-            raise GapError(
-                wrong=f"{name!r} has no {dtype.name}, which {what}",
-                fix="Use another dtype there, or another device",
-            )
+            raise GapError(wrong=f"{name!r} has no {dtype.name}, which {what}", fix=ANOTHER_DTYPE)
 
 
 class _Asking:

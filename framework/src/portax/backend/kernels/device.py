@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from portax.backend.kernels import maps, partials, products, reductions, scatters, sorts
+from portax.backend import refusals
+from portax.backend.kernels import maps, partials, products, reductions, running, scatters, sorts
 from portax.backend.kernels.analysis import costs_of, memory_of
 from portax.backend.kernels.binaries import built
 from portax.backend.kernels.emit import RULES, Functions
@@ -25,7 +26,7 @@ from portax.backend.kernels.report import report
 from portax.backend.kernels.schedule import CUSTOM
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr
-from portax.errors import CompileError, DeletedArrayError, GapError
+from portax.errors import GapError
 from portax.runtime.contract import (
     Backend,
     Buffer,
@@ -37,7 +38,7 @@ from portax.runtime.contract import (
     ShapeDtype,
 )
 
-assert maps and partials and products and reductions and scatters and sorts  # their rules are registered
+assert maps and partials and products and reductions and running and scatters and sorts  # they register rules
 
 NATIVE = frozenset(RULES) | frozenset(CUSTOM)
 
@@ -72,10 +73,7 @@ class KernelBuffer:
             It was deleted or donated.
         """
         if self.block is None:
-            raise DeletedArrayError(
-                wrong=f"an array of {self.dtype}{list(self.shape)} on {self.device} was deleted or donated",
-                fix="Keep a copy, or do not donate it",
-            )
+            raise refusals.deleted(self)
         return self.block
 
     def hold(self) -> Block:
@@ -254,22 +252,12 @@ class KernelBackend(Backend):
         return known
 
     def compile(self, program: str, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        raise CompileError(
-            wrong=f"{self.name} is driven by kernels and takes no StableHLO",
-            fix="Give the program to portax.jit, which hands it over as a jaxpr",
-        )
+        raise refusals.stablehlo(self.name, "kernels")
 
     def compile_program(self, program: Any, options: CompileOptions, devices: Sequence[Device]) -> Executable:
-        if len(devices) != 1:
-            raise CompileError(
-                wrong=f"{self.name} runs a program on one device at a time",
-                fix="Run this part on another device",
-            )
+        device = refusals.the_one(devices, self.name)
         for aval in (*program.in_avals, *program.out_avals):
             if not isinstance(aval.dtype, KeyDtype) and aval.dtype.name not in self.capabilities.dtypes:
-                raise GapError(
-                    wrong=f"{self.name} has no {aval.dtype.name}", fix="Use another dtype there, or another device"
-                )
-        (device,) = devices
+                raise GapError(wrong=f"{self.name} has no {aval.dtype.name}", fix=refusals.ANOTHER_DTYPE)
         assert isinstance(device, KernelDevice)
         return KernelExecutable(program, options, device)
