@@ -1,4 +1,4 @@
-"""How the device's library does ten things: five with memory, and what it takes to run a program."""
+"""How the device's library keeps memory and runs programs."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ WAYS: dict[str, tuple[list[str], dict[str, str], str]] = {
         ["portax", "numpy>=2.0"],
         {
             "backend.py": "finds devices",
-            "launcher.py": "how the kernel language is spelled, and how the library does ten things",
+            "launcher.py": "how the kernel language is spelled, and how the library keeps memory and runs programs",
         },
         "It runs on plain C, on one core. Say in `launcher.py` where your language differs from C, and how your\n"
         "library does the rest; the kernels are portax's.",

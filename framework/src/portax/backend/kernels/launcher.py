@@ -1,4 +1,4 @@
-"""What a driver of the kernel-language kind writes beside its dialect: how its library does ten things.
+"""What a driver of the kernel-language kind writes beside its dialect: how its library keeps memory and runs programs.
 
 Everything is asked for in order on one queue per device: a launch may return before it has run, and whatever is asked
 for later sees what it wrote. Memory is plain bytes; the toolkit keeps freed blocks for the next array of their size.
