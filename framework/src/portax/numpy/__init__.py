@@ -309,18 +309,13 @@ from portax.numpy.shaping import (
     broadcast_shapes,
     broadcast_to,
     expand_dims,
-    flip,
-    fliplr,
-    flipud,
     matrix_transpose,
     moveaxis,
     ndim,
     permute_dims,
     ravel,
     reshape,
-    roll,
     rollaxis,
-    rot90,
     shape,
     size,
     squeeze,
@@ -388,6 +383,7 @@ from portax.numpy.transcendental import (
     tan,
     tanh,
 )
+from portax.numpy.turning import flip, fliplr, flipud, roll, rot90
 from portax.numpy.ufunc_methods import (
     frompyfunc,
     ufunc,

@@ -14,7 +14,8 @@ from portax.core import dtypes
 from portax.core.array import Array
 from portax.errors import ShapeError
 from portax.numpy.joining import stack
-from portax.numpy.shaping import flip, reshape
+from portax.numpy.shaping import reshape
+from portax.numpy.turning import flip
 from portax.primitives import complex_parts
 from portax.primitives.comparison import ne
 from portax.primitives.conversion import bitcast_convert_type, convert

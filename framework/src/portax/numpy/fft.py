@@ -23,7 +23,7 @@ from portax.numpy.axes import normalize_axis
 from portax.numpy.creation import array
 from portax.numpy.promotion import as_array
 from portax.numpy.rounding import conjugate
-from portax.numpy.shaping import roll
+from portax.numpy.turning import roll
 from portax.numpy.ufuncs import multiply
 
 _NORMS = ("backward", "ortho", "forward")

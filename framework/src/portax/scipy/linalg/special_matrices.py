@@ -23,7 +23,8 @@ from portax.errors import ArgumentError, ShapeError
 from portax.numpy.creation import asarray, zeros
 from portax.numpy.joining import concatenate
 from portax.numpy.promotion import as_array, common_shape, promote_dtypes, promote_dtypes_inexact, spread
-from portax.numpy.shaping import atleast_1d, expand_dims, flip
+from portax.numpy.shaping import atleast_1d, expand_dims
+from portax.numpy.turning import flip
 
 
 def _vector(name: str, x: Any) -> Array:
