@@ -124,6 +124,20 @@ def test_one_backend_alone_is_refused():
     assert done.exit_code == 2 and "--save keeps the results of one backend" in done.output
 
 
+def test_a_backend_without_a_device_is_refused_in_words(monkeypatch, tmp_path):
+    class Nothing:
+        def open(self, name):
+            return self
+
+        def devices(self):
+            return ()
+
+    monkeypatch.setattr(plugins, "installed", Nothing)
+    done = CliRunner().invoke(main, ["bits", "--backend", "opencl", "--save", str(tmp_path / "x")])
+    assert done.exit_code == 2 and "opencl has no device here" in done.output
+    assert "See what portax doctor says of it" in done.output
+
+
 def test_the_command_compares_with_what_was_kept(tmp_path):
     """What a process of its own gives is kept, compared, spoiled by a bit, and compared again."""
     kept, report = str(tmp_path / "kept.npz"), tmp_path / "report.json"
