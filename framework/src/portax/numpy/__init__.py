@@ -44,22 +44,14 @@ from portax.numpy.creation import (
     astype,
     copy,
     e,
-    empty,
-    empty_like,
     euler_gamma,
     from_dlpack,
     frombuffer,
     fromstring,
-    full,
-    full_like,
     inf,
     nan,
     newaxis,
-    ones,
-    ones_like,
     pi,
-    zeros,
-    zeros_like,
 )
 from portax.numpy.diagonals import (
     diag,
@@ -84,6 +76,7 @@ from portax.numpy.editing import (
     trim_zeros,
 )
 from portax.numpy.einsums import einsum, einsum_path
+from portax.numpy.filling import empty, empty_like, full, full_like, ones, ones_like, zeros, zeros_like
 from portax.numpy.fitting import polyfit, roots
 from portax.numpy.grids import (
     arange,

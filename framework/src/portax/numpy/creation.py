@@ -1,13 +1,12 @@
-"""Making arrays: from values of Python and NumPy, filled, counted, and as grids.
+"""Making arrays from values of Python, of NumPy and of other libraries.
 
-Values from outside become concrete arrays at once, also while tracing. What a program can compute by itself (zeros,
-counting) is an operation, so that a traced program holds the recipe and not the data.
+They become concrete arrays at once, also while tracing. What a program can compute by itself (`filling`, `grids`) is an
+operation instead.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -16,14 +15,12 @@ import numpy as np
 from portax.core import dtypes, promotion
 from portax.core.array import Array
 from portax.core.aval import Aval
-from portax.core.config import config
 from portax.core.lazy import lazy
-from portax.core.trace import Tracer
-from portax.errors import ArgumentError, ConcretizationError, DtypeError, ShapeError
-from portax.numpy.promotion import PYTHON_NUMBERS, as_array, converted, not_an_array
+from portax.errors import ArgumentError, DtypeError, ShapeError
+from portax.numpy.promotion import PYTHON_NUMBERS, as_array, not_an_array
 from portax.primitives.barriers import copy as copy_p
 from portax.primitives.broadcasting import broadcast_in_dim
-from portax.primitives.conversion import bitcast_convert_type, convert_element_type
+from portax.primitives.conversion import convert_element_type
 from portax.primitives.slicing import concatenate
 from portax.runtime import devices
 from portax.runtime.array import ConcreteArray
@@ -47,9 +44,6 @@ def placed(x: Array, device: Any) -> Array:
         return x
     target = devices.as_device(device)
     return ConcreteArray(x.aval, None, x.buffer_on(target), target, True)
-
-
-# From values.
 
 
 def array(
@@ -100,7 +94,7 @@ def array(
         return laying.laid(array(object, dtype, copy, order, ndmin, device=device), out_sharding)
     if order not in (None, "K", "C", "A"):
         raise ArgumentError(wrong=f"arrays are in row-major order, not {order!r}", fix="Leave order out")
-    out = _from_object(object, None if dtype is None else dtypes.user_dtype(dtype, "array"), bool(copy))
+    out = from_object(object, None if dtype is None else dtypes.user_dtype(dtype, "array"), bool(copy))
     if ndmin > out.ndim:
         shape = (1,) * (ndmin - out.ndim) + out.shape
         out = broadcast_in_dim(
@@ -170,19 +164,20 @@ def _described(x: Any) -> str:
     return f"a {type(x).__name__}" + ("" if dtype is None else f" of {dtype}")
 
 
-def _from_object(x: Any, dtype: Any, copy: bool) -> Array:
+def from_object(x: Any, dtype: Any, copy: bool) -> Array:
+    """An array from whatever stands for one, of a dtype that is given, or of its own."""
     if isinstance(x, Array):
         return _from_array(x, dtype, copy)
     if type(x) in PYTHON_NUMBERS:
         if dtype is None:
             return as_array(x, "array")
-        return _from_host(_exact(x, dtype), dtype)
+        return from_host(_exact(x, dtype), dtype)
     if isinstance(x, (np.ndarray, np.generic)):
         return _from_numpy(x, dtype, copy)
     if isinstance(x, (list, tuple)):
         return _from_nested(x, dtype)
     if hasattr(x, "__jax_array__"):
-        return _from_object(x.__jax_array__(), dtype, copy)
+        return from_object(x.__jax_array__(), dtype, copy)
     if x is None or isinstance(x, (str, bytes, dict, set)):
         raise not_an_array(x, "array")
     if hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
@@ -210,7 +205,8 @@ def _from_array(x: Array, dtype: Any, copy: bool) -> Array:
     return copy_p(x)
 
 
-def _from_host(value: np.ndarray, dtype: Any) -> ConcreteArray:
+def from_host(value: np.ndarray, dtype: Any) -> ConcreteArray:
+    """A concrete array that holds a NumPy array of the host."""
     return ConcreteArray(Aval(value.shape, dtype), value)
 
 
@@ -223,10 +219,10 @@ def _from_numpy(x: Any, dtype: Any, copy: bool) -> Array:
         )
     own = dtypes.canonicalize_dtype(x.dtype)
     if own != wanted:
-        source = _from_host(np.asarray(x, own), own)
+        source = from_host(np.asarray(x, own), own)
         return convert_element_type(source, new_dtype=wanted, weak_type=False, sharding=None)
     value = np.array(x, wanted, order="C") if copy else np.asarray(x, wanted)
-    return _from_host(value, wanted)
+    return from_host(value, wanted)
 
 
 def _exact(x: Any, dtype: Any) -> np.ndarray:
@@ -259,15 +255,15 @@ def _from_nested(x: Any, dtype: Any) -> Array:
         if dtype is None:
             widest = next((k for k in (complex, float, int, bool) if k in kinds), float)
             dtype = dtypes.dtype_of_python_scalar(widest)
-        return _from_host(_nested_host(x, dtype), dtype)
-    parts = [_from_object(v, None, False) for v in found]
+        return from_host(_nested_host(x, dtype), dtype)
+    parts = [from_object(v, None, False) for v in found]
     if dtype is None:
         weak = [(dtypes.dtype_of_python_scalar(k), k is not bool) for k in kinds]
         dtype = promotion.settled(*promotion.result_type([*((p.dtype, p.weak_type) for p in parts), *weak]))
     if all(isinstance(p, ConcreteArray) for p in parts):
         values = iter(parts)
-        return _from_host(_nested_host(_with_values(x, values), dtype), dtype)
-    return _stacked([_from_object(item, dtype, False) for item in x])
+        return from_host(_nested_host(_with_values(x, values), dtype), dtype)
+    return _stacked([from_object(item, dtype, False) for item in x])
 
 
 def _with_values(x: Any, values: Any) -> Any:
@@ -404,243 +400,3 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = False, device: Any = None) -> 
     if x.dtype == wanted and not x.weak_type:
         return placed(array(x) if copy else x, device)
     return placed(convert_element_type(x, new_dtype=wanted, weak_type=False, sharding=None), device)
-
-
-# Filled.
-
-
-def as_shape(shape: Any) -> tuple[int, ...]:
-    """A shape from an integer or a sequence of them.
-
-    Raises
-    ------
-    ShapeError
-        A length is negative or not an integer.
-    ConcretizationError
-        A length is a traced array.
-    """
-    if type(shape) is tuple and all(type(n) is int and n >= 0 for n in shape):
-        return shape
-    alone = hasattr(shape, "__index__") and getattr(shape, "ndim", 0) == 0
-    lengths: tuple[Any, ...] = (shape,) if alone else tuple(shape)
-    out = []
-    for n in lengths:
-        if isinstance(n, Array) and not isinstance(n, ConcreteArray):
-            raise ConcretizationError(
-                wrong=f"a shape was given a traced array ({n.aval}) as a length",
-                fix="Make the argument static, so that its value is known while tracing",
-            )
-        try:
-            length = operator.index(n)
-        except TypeError:
-            raise ShapeError(wrong=f"a shape has integer lengths, not {n!r}", fix="Give integers") from None
-        if length < 0:
-            raise ShapeError(wrong=f"a shape has no negative lengths: {tuple(lengths)}", fix="Give 0 or more")
-        out.append(length)
-    return tuple(out)
-
-
-#: Scalars to fill arrays with, by value, dtype as given, and settings.
-_SCALARS: dict[Any, ConcreteArray] = {}
-
-
-def _scalar(value: int, dtype: Any, name: str) -> ConcreteArray:
-    try:
-        known = _SCALARS.get((value, dtype, config.epoch))
-    except TypeError:  # a dtype described by a list
-        known = None
-    # As with literals: one that was moved to a device would draw others there.
-    if known is not None and known._device is None:  # pyright: ignore[reportPrivateUsage]
-        return known
-    wanted = dtypes.user_dtype(float if dtype is None else dtype, name)
-    made = _from_host(np.asarray(value, wanted), wanted)
-    if wanted is dtype or dtype is None or isinstance(dtype, type):
-        _SCALARS[value, dtype, config.epoch] = made
-    return made
-
-
-def _filled(shape: Any, value: int, dtype: Any, name: str, device: Any) -> Array:
-    if dtypes.is_key(dtype) and not value:
-        scalar = bitcast_convert_type(np.zeros(dtype.words, np.uint32), new_dtype=dtype)
-    else:
-        scalar = _scalar(value, dtype, name)
-    return placed(broadcast_in_dim(scalar, shape=as_shape(shape), broadcast_dimensions=(), sharding=None), device)
-
-
-def zeros(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array of zeros.
-
-    Parameters
-    ----------
-    shape : int or sequence of int
-    dtype : dtype, optional
-        The default floating dtype if left out.
-
-    Examples
-    --------
-    >>> pnp.zeros((2, 3))
-    Array([[0., 0., 0.],
-           [0., 0., 0.]], dtype=float32)
-    """
-    if out_sharding is not None:
-        return laying.laid(zeros(shape, dtype, device=device), out_sharding)
-    return _filled(shape, 0, dtype, "zeros", device)
-
-
-def ones(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array of ones.
-
-    Parameters
-    ----------
-    shape : int or sequence of int
-    dtype : dtype, optional
-        The default floating dtype if left out.
-
-    Examples
-    --------
-    >>> pnp.ones(3, dtype=int)
-    Array([1, 1, 1], dtype=int32)
-    """
-    if out_sharding is not None:
-        return laying.laid(ones(shape, dtype, device=device), out_sharding)
-    return _filled(shape, 1, dtype, "ones", device)
-
-
-def empty(shape: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array of a shape; its elements are zeros, since no array here is ever unset.
-
-    Examples
-    --------
-    >>> pnp.empty(2)
-    Array([0., 0.], dtype=float32)
-    """
-    if out_sharding is not None:
-        return laying.laid(empty(shape, dtype, device=device), out_sharding)
-    return _filled(shape, 0, dtype, "empty", device)
-
-
-def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """An array filled with a value.
-
-    Parameters
-    ----------
-    shape : int or sequence of int
-    fill_value : number, or Array that broadcasts to ``shape``
-    dtype : dtype, optional
-        That of ``fill_value`` if left out.
-
-    Examples
-    --------
-    >>> pnp.full((2,), 7)
-    Array([7, 7], dtype=int32, weak_type=True)
-    """
-    if out_sharding is not None:
-        return laying.laid(full(shape, fill_value, dtype, device=device), out_sharding)
-    return _full(as_shape(shape), _from_object(fill_value, None, False), dtype, "full", device)
-
-
-def _full(shape: tuple[int, ...], value: Array, dtype: Any, name: str, device: Any, weak: bool | None = None) -> Array:
-    if dtype is not None:
-        wanted = dtypes.user_dtype(dtype, name)
-        if value.dtype != wanted or value.weak_type:
-            value = convert_element_type(value, new_dtype=wanted, weak_type=bool(weak), sharding=None)
-    lead = len(shape) - value.ndim
-    if lead < 0:
-        raise ShapeError(wrong=f"{name} cannot spread a value of shape {value.shape} to {shape}", fix="Give a scalar")
-    if value.shape != shape:
-        dims = tuple(range(lead, len(shape)))
-        value = broadcast_in_dim(value, shape=shape, broadcast_dimensions=dims, sharding=None)
-    return placed(value, device)
-
-
-def _like(a: Any, dtype: Any, shape: Any, name: str) -> tuple[tuple[int, ...], Any, bool]:
-    """Shape, dtype and weakness of a new array that is to be like ``a``, which may be anything with a shape."""
-    if not isinstance(a, Array) and not (hasattr(a, "shape") and hasattr(a, "dtype")):
-        a = as_array(a, name)
-    weak = bool(getattr(a, "weak_type", False)) and dtype is None
-    wanted = dtypes.canonicalize_dtype(a.dtype) if dtype is None else dtypes.user_dtype(dtype, name)
-    return tuple(a.shape) if shape is None else as_shape(shape), wanted, weak
-
-
-def full_like(
-    a: Any, fill_value: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
-) -> Array:
-    """An array filled with a value, of the shape and dtype of another.
-
-    Parameters
-    ----------
-    a : Array, or anything with ``shape`` and ``dtype``
-    fill_value : number or Array
-    dtype, shape : optional
-        Instead of those of ``a``.
-
-    Examples
-    --------
-    >>> pnp.full_like(pnp.array([1.0, 2.0]), 7)
-    Array([7., 7.], dtype=float32)
-    """
-    if out_sharding is not None:
-        return laying.laid(full_like(a, fill_value, dtype, shape, device=device), out_sharding)
-    shape, dtype, weak = _like(a, dtype, shape, "full_like")
-    value = _from_object(fill_value, None, False)
-    if value.dtype != dtype or value.weak_type != weak:
-        value = convert_element_type(value, new_dtype=dtype, weak_type=weak, sharding=None)
-    out = _full(shape, value, None, "full_like", device)
-    return _beside(out, a, device)
-
-
-def _filled_like(a: Any, value: int, dtype: Any, shape: Any, name: str, device: Any) -> Array:
-    shape, dtype, weak = _like(a, dtype, shape, name)
-    if weak:
-        out = _full(shape, converted(value, dtype, True), None, name, device)
-    else:
-        out = _filled(shape, value, dtype, name, device)
-    return _beside(out, a, device)
-
-
-def _beside(out: Array, like: Any, device: Any) -> Array:
-    """What was made like an array: where that one was told to be, if nothing else is said."""
-    if device is None and ((type(like) is ConcreteArray and like.committed) or isinstance(like, Tracer)):
-        return constraint.beside(out, like)
-    return out
-
-
-def zeros_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """Zeros of the shape and dtype of another array.
-
-    Examples
-    --------
-    >>> pnp.zeros_like(pnp.array([1, 2]))
-    Array([0, 0], dtype=int32)
-    """
-    if out_sharding is not None:
-        return laying.laid(zeros_like(a, dtype, shape, device=device), out_sharding)
-    return _filled_like(a, 0, dtype, shape, "zeros_like", device)
-
-
-def ones_like(a: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None) -> Array:
-    """Ones of the shape and dtype of another array.
-
-    Examples
-    --------
-    >>> pnp.ones_like(pnp.array([5, 6]))
-    Array([1, 1], dtype=int32)
-    """
-    if out_sharding is not None:
-        return laying.laid(ones_like(a, dtype, shape, device=device), out_sharding)
-    return _filled_like(a, 1, dtype, shape, "ones_like", device)
-
-
-def empty_like(
-    prototype: Any, dtype: Any = None, shape: Any = None, *, device: Any = None, out_sharding: Any = None
-) -> Array:
-    """An array of the shape and dtype of another; its elements are zeros.
-
-    Examples
-    --------
-    >>> pnp.empty_like(pnp.array([5, 6]))
-    Array([0, 0], dtype=int32)
-    """
-    if out_sharding is not None:
-        return laying.laid(empty_like(prototype, dtype, shape, device=device), out_sharding)
-    return _filled_like(prototype, 0, dtype, shape, "empty_like", device)

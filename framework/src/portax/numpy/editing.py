@@ -19,7 +19,7 @@ from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, ConcretizationTypeError, IndexingError, ShapeError
 from portax.numpy.axes import normalize_axis
-from portax.numpy.creation import as_shape
+from portax.numpy.filling import as_shape
 from portax.numpy.index_entries import host_value, run_of
 from portax.numpy.index_updates import IndexUpdate
 from portax.numpy.indexing import index

@@ -13,8 +13,8 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationError, ShapeError
 from portax.numpy import reductions
 from portax.numpy.choosing import where as choose
-from portax.numpy.creation import zeros
 from portax.numpy.diagonals import diag
+from portax.numpy.filling import zeros
 from portax.numpy.grids import arange
 from portax.numpy.joining import concatenate
 from portax.numpy.polynomials import vander

@@ -14,7 +14,8 @@ from portax.core.aval import aval_of
 from portax.core.lazy import lazy
 from portax.errors import ArgumentError, ConcretizationError, ShapeError
 from portax.numpy import ufuncs
-from portax.numpy.creation import array, as_shape, asarray, placed
+from portax.numpy.creation import array, asarray, placed
+from portax.numpy.filling import as_shape
 from portax.numpy.promotion import as_array, promote_args, promote_dtypes_inexact, spread
 from portax.primitives import arithmetic, comparison, exponential
 from portax.primitives.broadcasting import broadcast_in_dim, reshape, transpose

@@ -19,7 +19,8 @@ from portax.numpy import reductions
 from portax.numpy.calculus import diff
 from portax.numpy.choosing import clip
 from portax.numpy.choosing import where as choose
-from portax.numpy.creation import asarray, ones_like, zeros
+from portax.numpy.creation import asarray
+from portax.numpy.filling import ones_like, zeros
 from portax.numpy.grids import linspace
 from portax.numpy.promotion import as_array, promote_dtypes_inexact, spread
 from portax.numpy.reductions import converted

@@ -9,8 +9,9 @@ import numpy as np
 
 from portax.errors import ArgumentError, ShapeError
 from portax.numpy.convolving import convolve
-from portax.numpy.creation import asarray, ones, zeros
+from portax.numpy.creation import asarray
 from portax.numpy.editing import trim_zeros
+from portax.numpy.filling import ones, zeros
 from portax.numpy.joining import concatenate
 from portax.numpy.promotion import as_array, promote_dtypes, promote_dtypes_inexact
 from portax.numpy.ufuncs import power

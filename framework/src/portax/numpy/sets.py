@@ -22,7 +22,7 @@ from portax.numpy import reductions
 from portax.numpy.axes import normalize_axis
 from portax.numpy.choosing import clip, isnan, nonzero
 from portax.numpy.choosing import where as choose
-from portax.numpy.creation import full
+from portax.numpy.filling import full
 from portax.numpy.joining import concatenate
 from portax.numpy.promotion import as_array, promote_dtypes
 from portax.numpy.reductions import converted

@@ -18,7 +18,7 @@ from portax.core.lazy import lazy
 from portax.core.trace import Tracer
 from portax.errors import ArgumentError, AxisError, ConcretizationError, ShapeError
 from portax.numpy.axes import normalize_axes, normalize_axis
-from portax.numpy.creation import as_shape
+from portax.numpy.filling import as_shape
 from portax.numpy.promotion import as_array
 from portax.primitives import broadcasting
 from portax.primitives.broadcasting import broadcast_in_dim

@@ -17,7 +17,7 @@ from portax.core.trace import Tracer
 from portax.errors import ArgumentError, ConcretizationTypeError, DtypeError, GapError, IndexingError, ShapeError
 from portax.numpy.axes import normalize_axis
 from portax.numpy.choosing import nonzero
-from portax.numpy.creation import as_shape
+from portax.numpy.filling import as_shape
 from portax.numpy.index_entries import host_value
 from portax.numpy.index_plans import VectorPlan, counted_from_front
 from portax.numpy.indexing import fill_number, index, take_vectors

@@ -14,7 +14,8 @@ from portax.errors import ArgumentError
 from portax.higher_order import scan
 from portax.numpy import reductions, transcendental, ufuncs
 from portax.numpy.choosing import where as choose
-from portax.numpy.creation import asarray, full
+from portax.numpy.creation import asarray
+from portax.numpy.filling import full
 from portax.numpy.grids import arange
 from portax.numpy.index_updates import IndexUpdater
 from portax.numpy.joining import concatenate

@@ -18,8 +18,8 @@ from portax.errors import ArgumentError, DtypeError, ShapeError
 from portax.higher_order import custom_jvp
 from portax.lax import linalg as lax_linalg
 from portax.numpy.choosing import where
-from portax.numpy.creation import ones, zeros
 from portax.numpy.diagonals import diagonal
+from portax.numpy.filling import ones, zeros
 from portax.numpy.grids import eye, triu
 from portax.numpy.linalg.factors import inexact, matrices
 from portax.numpy.promotion import as_array, common_shape, promote_dtypes_inexact, spread

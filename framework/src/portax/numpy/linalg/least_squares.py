@@ -11,7 +11,7 @@ from portax.core.array import Array
 from portax.errors import ArgumentError, ShapeError
 from portax.higher_order import custom_jvp
 from portax.numpy.choosing import isnan, where
-from portax.numpy.creation import zeros
+from portax.numpy.filling import zeros
 from portax.numpy.grids import eye
 from portax.numpy.linalg.equations import inv
 from portax.numpy.linalg.factors import eigvalsh, inexact, matrices, svd, svdvals

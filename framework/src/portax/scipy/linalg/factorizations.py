@@ -13,7 +13,7 @@ from portax.errors import ArgumentError, GapError, ShapeError
 from portax.higher_order import fori_loop
 from portax.lax import linalg as lax_linalg
 from portax.numpy.choosing import where
-from portax.numpy.creation import zeros
+from portax.numpy.filling import zeros
 from portax.numpy.grids import eye, tril, triu
 from portax.numpy.joining import concatenate
 from portax.numpy.linalg.factors import inexact, matrices

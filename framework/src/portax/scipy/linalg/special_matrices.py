@@ -20,7 +20,8 @@ import numpy as np
 from portax.core import dtypes
 from portax.core.array import Array
 from portax.errors import ArgumentError, ShapeError
-from portax.numpy.creation import asarray, zeros
+from portax.numpy.creation import asarray
+from portax.numpy.filling import zeros
 from portax.numpy.joining import concatenate
 from portax.numpy.promotion import as_array, common_shape, promote_dtypes, promote_dtypes_inexact, spread
 from portax.numpy.shaping import atleast_1d, expand_dims

@@ -20,7 +20,7 @@ from portax.errors import ArgumentError, ShapeError
 from portax.numpy import fft
 from portax.numpy.axes import normalize_axis
 from portax.numpy.choosing import where
-from portax.numpy.creation import zeros
+from portax.numpy.filling import zeros
 from portax.numpy.grids import arange
 from portax.numpy.padding import pad
 from portax.numpy.promotion import as_array, promote_dtypes_inexact
