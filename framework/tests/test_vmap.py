@@ -183,3 +183,12 @@ def test_rows_of_keys_are_padded_each_with_a_key_of_its_own(count):
     assert out.shape == (count, 4)
     for i in range(count):
         assert (out[i] == lax.pad(rows[i], fill[i], [(1, 0, 1)])).all()
+
+
+def test_bounds_alone_may_be_batched():
+    bounds, one, two = np.arange(3, dtype=np.float32), np.float32(1), np.float32(2)
+    for run in (px.jit, lambda f: f):
+        assert run(px.vmap(lambda low: lax.clamp(low, one, two)))(bounds).tolist() == [1.0, 1.0, 2.0]
+        assert run(px.vmap(lambda high: lax.clamp(np.float32(0), one, high)))(bounds).tolist() == [0.0, 1.0, 1.0]
+        grads = run(px.vmap(px.grad(lambda low: lax.clamp(low, np.float32(0.5), two))))(bounds)
+        assert grads.tolist() == [0.0, 1.0, 0.0]

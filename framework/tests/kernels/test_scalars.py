@@ -101,3 +101,9 @@ def test_of_complex_numbers_one_with_a_nan_part_wins_and_of_two_the_first(device
     x, y = np.repeat(numbers, len(numbers)), np.tile(numbers, len(numbers))
     got, expected = on(device, f, x, y), by_numpy(x, y)
     np.testing.assert_array_equal(got.view(np.float32), expected.view(np.float32))
+
+
+def test_the_negative_of_a_negative_constant_is_written_as_two_signs(device):
+    for x in (np.float32(-1.5), np.complex64(-1.5 + 2j), np.float16(-3), np.int32(-7)):
+        with px.default_device(device):
+            assert np.asarray(px.jit(lambda x=x: -px.numpy.asarray(x))()) == -x

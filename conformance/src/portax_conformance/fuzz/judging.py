@@ -77,9 +77,10 @@ def _measured(x: np.ndarray) -> bool:
 
 
 def _parts(x: np.ndarray) -> np.ndarray:
-    """Real numbers in float64."""
+    """Real numbers in float64. Which part of a complex number it is that is not finite, is not settled."""
     if dtypes.is_complex(x.dtype):
-        return np.stack([np.real(x), np.imag(x)]).astype(np.float64)
+        parts = np.stack([np.real(x), np.imag(x)]).astype(np.float64)
+        return np.where(np.isfinite(parts).all(0), parts, np.nan)
     return x.astype(np.float64)
 
 

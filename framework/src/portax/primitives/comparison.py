@@ -190,8 +190,8 @@ def _inside(low: Any, x: Any, high: Any) -> Any:
 
 def _clamp_term(which: int) -> Any:
     def term(t: Any, out: Any, low: Any, x: Any, high: Any) -> Any:
-        shape = aval_of(x).shape
-        t, zero = broadcast_to(t, shape), zeros(aval_of(x).strip_weak_type())
+        shape = aval_of(out).shape
+        t, x, zero = broadcast_to(t, shape), broadcast_to(x, shape), zeros(aval_of(out).strip_weak_type())
         if which == 1:
             return select_n(_inside(low, x, high), zero, t)
         if which == 0:
@@ -213,7 +213,7 @@ clamp = registry.add(
 
 Parameters
 ----------
-low, x, high : Arrays of one dtype; ``low`` and ``high`` scalars or of the shape of ``x``
+low, x, high : Arrays of one dtype, of one shape but for scalars
 
 Notes
 -----

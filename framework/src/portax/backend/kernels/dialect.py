@@ -151,11 +151,12 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         if kind in ("int", "uint"):
             return self._whole(int(value), dtype)
         x = float(value)
-        if dtype.name == "float64":
-            bits = struct.unpack("<Q", struct.pack("<d", x))[0]
-            return repr(x) if math.isfinite(x) else f"px_float64({bits:#x}ul)"
+        wide = dtype.name == "float64"
         if math.isfinite(x):
-            return repr(x) + "f"
+            text = repr(x) + ("" if wide else "f")
+            return f"({text})" if text[0] == "-" else text  # a sign before it would make another operator of both
+        if wide:
+            return f"px_float64({struct.unpack('<Q', struct.pack('<d', x))[0]:#x}ul)"
         return f"px_float32({int(np.float32(x).view(np.uint32)):#x}u)"
 
     def _whole(self, value: int, dtype: Any) -> str:

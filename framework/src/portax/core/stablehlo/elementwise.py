@@ -178,7 +178,8 @@ class Elementwise(Emitter):
         )
 
     def clamp(self, low: Value, x: Value, high: Value) -> Value:
-        """Append ``min(max(x, low), high)``; the bounds may be of rank 0, each for itself."""
+        """Append ``min(max(x, low), high)``; any of them may be of rank 0, each for itself."""
+        x = self.scalar_to(x, low.aval.shape or high.aval.shape)
         if low.aval.shape != high.aval.shape:
             low, high = self.scalar_to(low, x.aval.shape), self.scalar_to(high, x.aval.shape)
         return self.emit(
