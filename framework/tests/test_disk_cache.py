@@ -215,7 +215,7 @@ def test_a_folder_of_somebody_else_is_not_used(environment, tmp_path):
     assert disk_cache() is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the rule of other systems")
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is that of Linux; other systems have another")
 def test_without_settings_it_is_in_the_users_cache_folder(environment):
     environment.setenv("HOME", "/home/somebody")
     assert cache_folder() == Path("/home/somebody/.cache/portax")

@@ -16,7 +16,7 @@ from portax import errors, lax
 from portax.backend import CompileOptions, ForeignFunction
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler here")
 
 F32 = np.dtype(np.float32)
 

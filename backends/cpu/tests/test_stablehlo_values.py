@@ -187,7 +187,7 @@ def test_unary(name):
 
 @pytest.mark.parametrize("name", ["log", "log_plus_one", "rsqrt", "sqrt", "lgamma", "digamma", "acosh", "bessel_i1e"])
 def test_unary_on_positive_numbers(name):
-    mpmath = pytest.importorskip("mpmath")
+    mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed: pip install mpmath")
     truth = {
         "log": mpmath.log,
         "log_plus_one": mpmath.log1p,
@@ -280,7 +280,7 @@ def test_binary_on_integers_and_booleans():
 
 
 def test_zeta_and_polygamma():
-    mpmath = pytest.importorskip("mpmath")
+    mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed: pip install mpmath")
     x, q = np.float32([2, 3, 4]), np.float32([1, 2.5, 3])
     n = np.float32([1, 2, 3])
     zeta, poly = run(lambda b, x, q, n: [b.binary("zeta", x, q), b.chlo("polygamma", n, q)], x, q, n)

@@ -205,7 +205,7 @@ def test_an_entry_without_a_path_is_refused(of_variable):
         of_variable(abacus="").open("abacus" + os.pathsep)
 
 
-@pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
+@pytest.mark.skipif(COMPILER is None, reason="there is no C compiler here")
 def test_a_library_that_ends_the_process_is_refused_by_one_that_lives(of_variable, tmp_path):
     backends = of_variable(abacus=library(tmp_path, 0, 90))
     with pytest.raises(BackendError, match="it ended the process while loading"):

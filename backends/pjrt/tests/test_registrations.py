@@ -215,7 +215,7 @@ def test_a_file_that_is_no_library(tmp_path):
         plugins.load("text", str(tmp_path / "text.so"))
 
 
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler here")
 
 
 @needs_compiler

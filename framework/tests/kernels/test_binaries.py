@@ -128,7 +128,7 @@ def test_what_was_kept_on_a_machine_with_another_processor_is_not_used(folder, m
     assert asked(started()) == (0, 1, 0)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the words of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a processor can do")
 def test_a_processor_is_told_by_what_it_can_do_and_not_by_how_it_is():
     told = binaries.processor()
     assert told == binaries.processor.__wrapped__() and "MHz" not in told

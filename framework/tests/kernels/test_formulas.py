@@ -108,7 +108,7 @@ def test_of_the_language_only_what_rounds_once_is_asked(device):
 
 
 def test_the_table_of_coefficients_is_what_the_tool_fits():
-    pytest.importorskip("mpmath")
+    pytest.importorskip("mpmath", reason="mpmath is not installed: pip install mpmath")
     tool = runpy.run_path(str(pathlib.Path(__file__).parents[3] / "tools" / "fit_formulas.py"))
     for name in ("EXP", "COS"):
         assert tuple(tool["fitted"](name, "float32")) == coefficients.FITTED[name]["float32"]
