@@ -88,22 +88,26 @@ STARTED = """
 import sys
 import numpy as np, portax as px, portax.numpy as pnp
 from portax.runtime.cache import disk_cache
+from portax_opencl import launcher
+if sys.argv[1] == "kept by portax":
+    launcher.has_src_build_cache = lambda device: False
 for device in px.devices("opencl"):
-    if sys.argv[1:]:
+    if sys.argv[2:]:
         device.launcher._compiled = None  # nothing can be compiled now
     y = px.jit(lambda x: pnp.sort(pnp.sin(x) * 2))(px.device_put(np.linspace(0, 9, 50, dtype=np.float32), device))
     print(np.asarray(y).tobytes().hex())
-stats = disk_cache() and disk_cache().stats
-print("said", stats and (stats.hits, stats.written, stats.damaged, stats.problem))
+cache = disk_cache()
+did = None if cache is None else cache.stats
+print("said", did and (did.hits, did.written, did.damaged, did.problem))
 """
 
 
-def started(folder, *arguments, **settings):
+def started(folder, *arguments, by="kept by portax", **settings):
     """What a new process prints: the results of a program on each device, and what the cache did."""
     places = {"PORTAX_CACHE_DIR": str(folder), "POCL_CACHE_DIR": str(folder / "pocl")}
     environment = {**os.environ, "PORTAX_CACHE": "1", **places, **settings}
     (folder / "pocl").mkdir(exist_ok=True)
-    command = [sys.executable, "-c", STARTED, *arguments]
+    command = [sys.executable, "-c", STARTED, by, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results, _, said = done.stdout.partition("said ")
@@ -122,6 +126,14 @@ def test_a_second_process_compiles_nothing_and_its_bits_are_the_same(device, tmp
     assert started(tmp_path, PYOPENCL_BUILD_OPTIONS="-DANOTHER") == (plain, "(0, 1, 0, '')")
     parts, said = started(tmp_path, PORTAX_OPENCL_DEVICES="2")
     assert set(parts.split()) == set(plain.split()) and said in ("(1, 1, 0, '')", "(2, 0, 0, '')")
+
+
+def test_an_implementation_that_keeps_programs_is_left_to_it(device, tmp_path):
+    from pyopencl.characterize import has_src_build_cache
+
+    _, said = started(tmp_path, by="kept by itself")
+    kept = bool(has_src_build_cache(device.launcher.device))
+    assert said == ("(0, 0, 0, '')" if kept else "(0, 1, 0, '')") and (tmp_path / "compiled").exists() != kept
 
 
 def test_what_is_no_binary_of_its_is_not_taken(device):

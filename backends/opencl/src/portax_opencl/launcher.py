@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyopencl as cl
+from pyopencl.characterize import has_src_build_cache
 
 from portax.backend import CompileError, DeviceError, OutOfDeviceMemory
 from portax.backend.kernels import Launcher
@@ -92,6 +93,10 @@ class OpenCLLauncher(Launcher):
             cl.enqueue_copy(self.queue, target, source, byte_count=size, src_offset=start, dst_offset=at)
 
     def cache_key(self) -> bytes:
+        # PoCL and NVIDIA keep what they build from source. To ask PoCL for binaries doubles what a first launch costs,
+        # and kernels that come from them it compiles anew for the size of their work-groups.
+        if has_src_build_cache(self.device):
+            return b""
         device, platform = self.device, self.device.platform
         read = {name: value for name, value in os.environ.items() if name.startswith(_READ_BY_COMPILERS)}
         read.pop("POCL_CACHE_DIR", None)
