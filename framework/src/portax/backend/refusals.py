@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portax.errors import CompileError, DeletedArrayError, PortaxError
-
-#: What to do about a dtype that a driver does not declare.
-ANOTHER_DTYPE = "Use another dtype there, or another device"
+from portax.errors import CompileError, DeletedArrayError, GapError, PortaxError
 
 
 def deleted(buffer: Any) -> PortaxError:
@@ -21,6 +18,11 @@ def deleted(buffer: Any) -> PortaxError:
         wrong=f"an array of {buffer.dtype}{list(buffer.shape)} on {buffer.device} was deleted or donated",
         fix="Keep a copy, or do not donate it",
     )
+
+
+def dtype(name: str, lacking: str) -> PortaxError:
+    """The error of who gives a program with a dtype to a backend of that name, which does not declare it."""
+    return GapError(wrong=f"{name} has no {lacking}", fix="Use another dtype there, or another device")
 
 
 def stablehlo(name: str, driven_by: str) -> PortaxError:

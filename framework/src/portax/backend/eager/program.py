@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from portax.backend import refusals
 from portax.backend.eager import control, products
 from portax.backend.eager.keys import is_wide, longer, stored
 from portax.backend.eager.library import Library
-from portax.backend.refusals import ANOTHER_DTYPE
 from portax.core.aval import Aval
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
@@ -322,7 +322,7 @@ def check_dtypes(given: Sequence[Any], declared: Collection[str], name: str, wha
     """Refuse dtypes that a driver does not declare."""
     for dtype in given:
         if dtype.name not in declared:
-            raise GapError(wrong=f"{name!r} has no {dtype.name}, which {what}", fix=ANOTHER_DTYPE)
+            raise refusals.dtype(repr(name), f"{dtype.name}, which {what}")
 
 
 class _Asking:

@@ -26,7 +26,6 @@ from portax.backend.kernels.report import report
 from portax.backend.kernels.schedule import CUSTOM
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr
-from portax.errors import GapError
 from portax.runtime.contract import (
     Backend,
     Buffer,
@@ -258,6 +257,6 @@ class KernelBackend(Backend):
         device = refusals.the_one(devices, self.name)
         for aval in (*program.in_avals, *program.out_avals):
             if not isinstance(aval.dtype, KeyDtype) and aval.dtype.name not in self.capabilities.dtypes:
-                raise GapError(wrong=f"{self.name} has no {aval.dtype.name}", fix=refusals.ANOTHER_DTYPE)
+                raise refusals.dtype(self.name, aval.dtype.name)
         assert isinstance(device, KernelDevice)
         return KernelExecutable(program, options, device)
