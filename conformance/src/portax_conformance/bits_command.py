@@ -50,7 +50,7 @@ def place(said: str) -> Place:
     if not backend or any(not name or not equal for name, equal, _ in pairs):
         raise ArgumentError(
             wrong=f"{said!r} is no backend with settings",
-            fix="Write its name, and each variable of its environment after a @: opencl@OCL_ICD_VENDORS=/a/library.so",
+            fix="Write its name, and each variable of its environment after a @: NAME@VARIABLE=value",
         )
     return Place(label or said, backend, {name: value for name, _, value in pairs})
 
