@@ -12,7 +12,7 @@ import pytest
 import portax as px
 import portax.numpy as pnp
 from portax.errors import DtypeError
-from portax.runtime import dlpack
+from portax.runtime import dlpack, dlpack_tensor
 from portax.runtime.dlpack import borrow, lend
 
 DTYPES = [
@@ -124,7 +124,7 @@ class Elsewhere:
     def __dlpack__(self):
         value = np.ones(3)
         capsule = lend(value)
-        address = dlpack._pointer(capsule, b"dltensor")
+        address = dlpack_tensor.pointer(capsule, b"dltensor")
         for name, x in self.fields.items():
             setattr(dlpack._Managed.from_address(address).tensor, name, x)
         return capsule
