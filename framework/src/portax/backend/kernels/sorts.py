@@ -1,8 +1,12 @@
 """Sorting: short runs by insertion, then merged two by two.
 
-In a merge every element finds its own place: its place in its run, and the number of elements of the other run that
-come before it, found by bisection. So all elements move at once, none of them waits, and since those of the left run
-come before equal ones of the right the sort is stable. Any number of operands is carried along.
+The result of a merge is made in chunks, each by whoever is free: how many of the elements before a chunk are of the
+left run is found by bisection, and from there on the lesser of two goes next. Those of the left run go before equal
+ones of the right, so the sort is stable. Any number of operands is carried along.
+
+References
+----------
+Green, McColl and Bader, GPU Merge Path: A GPU Merging Algorithm, ICS 2012.
 """
 
 from __future__ import annotations
@@ -14,14 +18,14 @@ from typing import Any
 from portax.backend.kernels import scalars
 from portax.backend.kernels.emit import Emitter
 from portax.backend.kernels.indexes import Atom, Index, Indices
-from portax.backend.kernels.nest import Assign, Counter, Element, Forever, If, Leave, Scalar, Scope, loop_atom
+from portax.backend.kernels.nest import Assign, Counter, Element, Forever, Leave, Scalar, Scope, loop_atom
 from portax.backend.kernels.program import STEPS, Operation, Value
 from portax.backend.kernels.schedule import custom
 from portax.core import dtypes
 from portax.core.primitive import Primitive
 
-#: Elements that are sorted by insertion.
-RUN = 16
+#: Elements that are sorted by insertion, and those of a chunk of a merge.
+RUN, CHUNK = 16, 256
 
 
 class _SortRuns(Primitive):
@@ -129,35 +133,55 @@ def _write_sort_runs(em: Emitter, op: Operation) -> int:
 def _write_merge_runs(em: Emitter, op: Operation) -> int:
     d, keys, width = op.params["dimension"], op.params["num_keys"], op.params["width"]
     n = op.operands[0].shape[d]
-    scope, place, at = _rows(em, op, n)
-    x = [em.element(v, at(place)) for v in op.operands]
-    pair, _ = em.divmod(place, 2 * width)
-    start = (pair * (2 * width)).text()
-    low, high, left = em.names("s"), em.names("s"), em.names("s")
-    mine = place.text()
+    chunk = min(CHUNK, 2 * width)
+    scope, piece, at = _rows(em, op, -(-n // chunk))
+    start = piece * chunk
+    pair, _ = em.divmod(start, 2 * width)
+    base = (pair * (2 * width)).text()
     body = scope.body
-    body.append(Counter(left, f"{mine} - ({start}) < {width}"))
-    # The other run: of a left element the right one, cut off where the row ends.
-    body.append(Counter(low, f"{left} ? {start} + {width} : {start}"))
-    body.append(Counter(high, f"{left} ? {start} + {2 * width} : {start} + {width}"))
-    for name in (low, high):
-        body.append(If(f"{name} > {n}", [Assign(name, str(n))]))
-    first = em.names("s")
-    body.append(Counter(first, low))
+
+    def counter(within: Scope, text: str) -> str:
+        name = em.names("s")
+        within.body.append(Counter(name, text))
+        return name
+
+    def loaded(name: str, within: Scope, values: Sequence[Value]) -> list[Element]:
+        place = Index([(Atom(name, 0, n - 1, within), 1)])
+        return [em.load(v, at(place), within) for v in values]
+
+    # Where the runs end; the right one may be cut off, or not be there.
+    middle = counter(scope, f"{base} + {width} < {n} ? {base} + {width} : {n}")
+    end = counter(scope, f"{base} + {2 * width} < {n} ? {base} + {2 * width} : {n}")
+    before = counter(scope, f"{start.text()} - ({base})")
+    # Of the elements before the chunk, the left run has ``low``: the fewest such that the next of it is not passed over
+    # by the last of the right run's.
+    low = counter(scope, f"{before} > {end} - {middle} ? {before} - ({end} - {middle}) : 0")
+    high = counter(scope, f"{before} < {middle} - ({base}) ? {before} : {middle} - ({base})")
     search = Scope(scope)
     search.body.append(Leave(f"{low} < {high}"))
-    middle = Atom(em.names("m"), 0, n - 1, search)
-    search.body.append(Counter(middle.name, f"({low} + {high}) / 2"))
-    other = [em.load(v, at(Index([(middle, 1)])), search) for v in op.operands[:keys]]
-    ahead, behind = comes_before(em, other, x[:keys]), comes_before(em, x[:keys], other)
-    passed = em.names("s")
-    search.body.append(Counter(passed, f"{left} ? {ahead.text} : !{behind.text}"))
-    search.body.append(Assign(low, f"{passed} ? {middle.name} + 1 : {low}"))
-    search.body.append(Assign(high, f"{passed} ? {high} : {middle.name}"))
+    half = counter(search, f"({low} + {high}) / 2")
+    mine = loaded(counter(search, f"{base} + {half}"), search, op.operands[:keys])
+    other = loaded(counter(search, f"{middle} + {before} - 1 - {half}"), search, op.operands[:keys])
+    passed = comes_before(em, other, mine).text
+    search.body.append(Assign(high, f"{passed} ? {half} : {high}"))
+    search.body.append(Assign(low, f"{passed} ? {low} : {half} + 1"))
     body.append(Forever(search.body))
-    target = Atom(em.names("s"), 0, n - 1, scope)
-    body.append(Counter(target.name, f"{mine} + {low} - {first} - ({left} ? 0 : {width})"))
-    for out, e in zip(op.results, x, strict=True):
-        em.store(out, at(Index([(target, 1)])), e, scope)
+    left, right = counter(scope, f"{base} + {low}"), counter(scope, f"{middle} + {before} - {low}")
+    turn = Scope(scope, chunk)
+    here = loop_atom(em.names("k"), chunk, turn)
+    place = start + Index([(here, 1)])
+    if n % chunk:
+        turn.body.append(Leave(f"{place.text()} < {n}"))
+    mine = loaded(counter(turn, f"{left} < {middle} ? {left} : {middle} - 1"), turn, op.operands[:keys])
+    other = loaded(counter(turn, f"{right} < {end} ? {right} : {end} - 1"), turn, op.operands[:keys])
+    later = comes_before(em, other, mine).text
+    taken = counter(turn, f"{left} >= {middle} || ({right} < {end} && {later})")
+    source = counter(turn, f"{taken} ? {right} : {left}")
+    target = em.clamped(place, 0, n - 1) if place.high >= n else place
+    for out, e in zip(op.results, loaded(source, turn, op.operands), strict=True):
+        em.store(out, at(target), e, turn)
+    turn.body.append(Assign(left, f"{taken} ? {left} : {left} + 1"))
+    turn.body.append(Assign(right, f"{taken} ? {right} + 1 : {right}"))
+    body.append(em.loop(here, turn))
     em.close_rows()
-    return op.operands[0].size * 8
+    return op.operands[0].size * 2
