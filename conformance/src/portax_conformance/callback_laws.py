@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,11 +21,12 @@ from portax.experimental import io_callback
 from portax.runtime.contract import Device
 from portax.sharding import PartitionSpec
 from portax_conformance.constants import DTYPES, special
+from portax_conformance.device_laws import at_once
 from portax_conformance.grids import grid, lay
 
 SHAPES = ((), (0,), (7,), (2, 3, 4), (1030,))
 NUMBER = px.ShapeDtypeStruct((), "float32")
-THREADS, TURNS = 8, 5
+TURNS = 5
 
 
 def missing(device: Device) -> str:
@@ -226,22 +226,13 @@ def inside(device: Device) -> None:
 def threads(device: Device) -> None:
     """Threads that run one program at once are each given the numbers of their own."""
     f = _jit(lambda x: px.pure_callback(lambda a: np.asarray(a) * 3, px.ShapeDtypeStruct((64,), "float32"), x) + x)
-    wrong: list[str] = []
 
     def work(k: int) -> None:
         x = np.arange(k, k + 64, dtype=np.float32)
-        try:
-            for _ in range(TURNS):
-                _same(f(px.device_put(x, device)), x * 4, f"thread {k}")
-        except BaseException as error:
-            wrong.append(f"thread {k}: {error}")
+        for _ in range(TURNS):
+            _same(f(px.device_put(x, device)), x * 4, f"thread {k}")
 
-    running = [threading.Thread(target=work, args=(k,)) for k in range(THREADS)]
-    for t in running:
-        t.start()
-    for t in running:
-        t.join()
-    assert not wrong, "\n".join(wrong)
+    at_once(work)
 
 
 # -- on several devices -----------------------------------------------------------------------------------------------

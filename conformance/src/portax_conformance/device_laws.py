@@ -214,29 +214,38 @@ def ordered(device: Device) -> None:
     _same(np.asarray(y), expected, "after forty programs")
 
 
-def threads(device: Device) -> None:
-    """Eight threads at once get each its own results, of one program and of programs of their own."""
-    shared = px.jit(lambda x, k: pnp.cumsum(x) * k, effort="fast")
+def at_once(work: Callable[[int], None]) -> None:
+    """Call ``work`` in several threads, each with its number; raises what was raised, of all of them."""
     wrong: list[str] = []
 
-    def work(k: int) -> None:
+    def guarded(k: int) -> None:
         try:
-            with px.enable_x64(True):
-                own = px.jit(lambda x: x * x + k, effort="fast")
-                x = np.arange(k, k + 333, dtype=np.float32)
-                for _ in range(TURNS):
-                    y = px.device_put(x, device)
-                    _same(np.asarray(shared(y, np.float32(k))), np.cumsum(x) * np.float32(k), f"thread {k}")
-                    _same(np.asarray(own(y)), x * x + k, f"thread {k}, its own program")
+            work(k)
         except BaseException as error:
             wrong.append(f"thread {k}: {error}")
 
-    running = [threading.Thread(target=work, args=(k,)) for k in range(THREADS)]
+    running = [threading.Thread(target=guarded, args=(k,)) for k in range(THREADS)]
     for t in running:
         t.start()
     for t in running:
         t.join()
     assert not wrong, "\n".join(wrong)
+
+
+def threads(device: Device) -> None:
+    """Eight threads at once get each its own results, of one program and of programs of their own."""
+    shared = px.jit(lambda x, k: pnp.cumsum(x) * k, effort="fast")
+
+    def work(k: int) -> None:
+        with px.enable_x64(True):
+            own = px.jit(lambda x: x * x + k, effort="fast")
+            x = np.arange(k, k + 333, dtype=np.float32)
+            for _ in range(TURNS):
+                y = px.device_put(x, device)
+                _same(np.asarray(shared(y, np.float32(k))), np.cumsum(x) * np.float32(k), f"thread {k}")
+                _same(np.asarray(own(y)), x * x + k, f"thread {k}, its own program")
+
+    at_once(work)
 
 
 def constants_in_use(device: Device) -> None:

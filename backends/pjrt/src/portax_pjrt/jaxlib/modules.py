@@ -8,15 +8,16 @@ from typing import Any
 
 from portax.backend import CALLBACK_TARGET, CompileError
 
-_lock = threading.Lock()
+#: All modules share a context, which bears one thread at a time: while they are parsed, compiled, and let go.
+lock = threading.RLock()
 _context: Any = None
 
 
 def parsed(program: str) -> Any:
     """The module that StableHLO text says."""
     global _context
-    ir = importlib.import_module("jaxlib.mlir.ir")
-    with _lock:
+    with lock:
+        ir = importlib.import_module("jaxlib.mlir.ir")
         if _context is None:
             _context = _mlir_context(ir)
         try:

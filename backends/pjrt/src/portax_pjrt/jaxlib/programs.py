@@ -11,7 +11,7 @@ from portax.backend import HostCallback, ShapeDtype, Tiling
 from portax_pjrt.jaxlib import callbacks as python
 from portax_pjrt.jaxlib.errors import refusal, translate
 from portax_pjrt.jaxlib.lifetime import delete
-from portax_pjrt.jaxlib.modules import calling_python
+from portax_pjrt.jaxlib.modules import calling_python, lock
 from portax_pjrt.jaxlib.shardings import Aval, sharding_on, sharding_over, span
 from portax_pjrt.jaxlib.versions import XLAError, bindings, handler_checks, xc
 
@@ -44,8 +44,9 @@ def compile_program(
     try:
         if not callbacks:
             return client.compile_and_load(artifact or program.encode(), device_list, options)
-        module = calling_python(program)
-        return client.compile_and_load(module, device_list, options, [python.checked(c) for c in callbacks])
+        with lock:
+            called = [python.checked(c) for c in callbacks]
+            return client.compile_and_load(calling_python(program), device_list, options, called)
     except XLAError as error:
         raise refusal(error, program, where) from None
 
