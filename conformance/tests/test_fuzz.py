@@ -227,6 +227,34 @@ def test_two_equations_that_fail_together_stay_together():
     assert [e.primitive.name for e in small.jaxpr.eqns] == ["sin", "tanh"] and len(small.jaxpr.outvars) == 2
 
 
+def test_what_was_found_when_time_is_up_is_taken():
+    def f(x):
+        return [px.lax.scan(lambda c, _: (px.lax.sin(px.lax.exp(c)), ()), x, None, length=3)[0], px.lax.cos(x)]
+
+    one, asked = made(f, np.ones(5)), []
+
+    def fails(several):
+        asked.append(len(several))
+        return wrong_where("sin")(several)
+
+    assert reducing.reduced(one, fails, seconds=-1) is one and not asked
+    late = reducing._Asked(one, fails, 1000)
+    assert late(list(reducing.insides(one))) == [True] * 3 and late.last.equations == 2
+
+
+def test_a_candidate_whose_loop_does_not_end_is_none(monkeypatch):
+    monkeypatch.setattr(reducing, "TURNS", 50)
+
+    def f(x):  # in steps of two to the sum of ones: odd numbers of elements are stepped over
+        total = px.lax.reduce_sum_p.bind(x, axes=(0,))
+        return [px.lax.while_loop(lambda i: i != total, lambda i: i + 2, np.int32(0))]
+
+    one = made(f, np.ones(6, np.int32))
+    assert one.reference()[0] == 6
+    assert not list(reducing.resized(one, 6, 1))
+    assert next(s.reference()[0] for s in reducing.resized(one, 6, 2)) == 2
+
+
 def test_a_flat_program_means_the_same():
     for number in SOME:
         one = draw_specimen(number)

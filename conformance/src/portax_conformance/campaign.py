@@ -32,8 +32,8 @@ from portax_conformance.workers import Pool
 
 #: Specimens given out at once, seconds that one may take, and bytes that a worker may hold.
 BATCH, LIMIT, MOST = 16, 300.0, 6 << 30
-#: Seconds between lines that say how it goes.
-TELL = 30.0
+#: Seconds between lines that say how it goes, and those for which a failing program is made smaller.
+TELL, REDUCE = 30.0, 180.0
 
 
 @dataclasses.dataclass
@@ -138,7 +138,8 @@ class Campaign:
         # What takes too long is kept as it is: each step of making it small would take as long again.
         if specimen is not None and result.outcome != outcomes.TIMED_OUT:
             with px.enable_x64(True):
-                specimen = reduced(specimen, Question(small, candidates, self.backend, effort, result.outcome))
+                question = Question(small, candidates, self.backend, effort, result.outcome)
+                specimen = reduced(specimen, question, REDUCE)
         known = next((f for f in self.findings if _signature(f.specimen) == _signature(specimen)), None)
         if known is not None and specimen is not None:
             known.count += 1

@@ -6,7 +6,8 @@ An equation with a program inside gives way to that program at what it was run o
 numbers simpler.
 
 ``fails`` is asked of many candidates at once, and gives an answer for each: they are tried in workers, which may die
-of them.
+of them. A search ends: after so many seconds the last program known to fail is taken, and candidates whose loops do
+not end are none.
 
 References
 ----------
@@ -16,6 +17,9 @@ Zeller and Hildebrandt, Simplifying and isolating failure-inducing input, IEEE T
 
 from __future__ import annotations
 
+import itertools
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -35,9 +39,33 @@ Fails = Callable[[Sequence[Specimen]], list[bool]]
 RECORDED, LENGTHS = 6, (0, 1, 2)
 #: Candidates tried for numbers alone.
 SIMPLER = 12
+#: Runs of inner programs after which a candidate is taken to have a loop that does not end.
+TURNS = 10_000
 
 
-def reduced(failing: Specimen, fails: Fails) -> Specimen:
+class _TimeIsUpError(Exception):
+    """No more candidates are tried."""
+
+
+class _EndlessError(Exception):
+    """A candidate has a loop that does not end."""
+
+
+class _Asked:
+    """``fails`` for so many seconds, and the last specimen of which it said yes."""
+
+    def __init__(self, failing: Specimen, fails: Fails, seconds: float) -> None:
+        self.last, self._fails, self._until = failing, fails, time.monotonic() + seconds
+
+    def __call__(self, candidates: Sequence[Specimen]) -> list[bool]:
+        if time.monotonic() > self._until:
+            raise _TimeIsUpError
+        answers = self._fails(candidates)
+        self.last = next((c for c, bad in zip(candidates, answers, strict=True) if bad), self.last)
+        return answers
+
+
+def reduced(failing: Specimen, fails: Fails, seconds: float = math.inf) -> Specimen:
     """The smallest program found that fails as this one does.
 
     Parameters
@@ -45,7 +73,17 @@ def reduced(failing: Specimen, fails: Fails) -> Specimen:
     failing : Specimen
     fails : callable
         For each of several specimens, whether it does.
+    seconds : float
+        How long to search; candidates that are being tried then are waited for.
     """
+    asked = _Asked(failing, fails, seconds)
+    try:
+        return _reduced(failing, asked)
+    except _TimeIsUpError:
+        return asked.last
+
+
+def _reduced(failing: Specimen, fails: Fails) -> Specimen:
     found = flat(failing)
     if found is not failing and not fails([found])[0]:
         return failing
@@ -176,36 +214,42 @@ def _fewest_results(given: Specimen, fails: Fails) -> Specimen:
 
 
 # -- programs inside --------------------------------------------------------------------------------------------------
-class _Recorder:
-    """Stands for a program's only equation, and remembers what that program was run on."""
+class _Run:
+    """Stands for a program's only equation, and says each time what that program is run on."""
 
     multiple_results = True
 
-    def __init__(self, closed: ClosedJaxpr, seen: list[tuple[ClosedJaxpr, list[np.ndarray]]]) -> None:
-        self._closed, self._seen = closed, seen
+    def __init__(self, closed: ClosedJaxpr, said: Callable[[ClosedJaxpr, Sequence[Any]], None]) -> None:
+        self._closed, self._said = closed, said
 
     def reference(self, *values: Any, **_: Any) -> list[np.ndarray]:
-        if len(self._seen) < RECORDED:
-            self._seen.append((self._closed, [np.array(x) for x in values]))
+        self._said(self._closed, values)
         return run_reference(self._closed, *values)
+
+
+def _watched(given: Specimen, said: Callable[[ClosedJaxpr, Sequence[Any]], None]) -> None:
+    """Run a program by the reference, and say what the programs inside its equations are run on."""
+
+    def watching(closed: ClosedJaxpr) -> ClosedJaxpr:
+        jaxpr = closed.jaxpr
+        outs = [Var(a) for a in jaxpr.out_avals]
+        eqn = Eqn(_Run(closed, said), jaxpr.invars, outs, {})  # pyright: ignore[reportArgumentType]
+        return ClosedJaxpr(Jaxpr([], jaxpr.invars, outs, [eqn], name=jaxpr.name))
+
+    jaxpr = given.jaxpr
+    eqns = [e.replace(params={k: inside(v, watching) for k, v in e.params.items()}) for e in jaxpr.eqns]
+    run_reference(ClosedJaxpr(Jaxpr([], jaxpr.invars, jaxpr.outvars, eqns)), *given.inputs)
 
 
 def insides(given: Specimen) -> Iterator[Specimen]:
     """The programs inside a program's equations, at what they are run on."""
     seen: list[tuple[ClosedJaxpr, list[np.ndarray]]] = []
 
-    def recording(closed: ClosedJaxpr) -> ClosedJaxpr:
-        jaxpr = closed.jaxpr
-        outs = [Var(a) for a in jaxpr.out_avals]
-        eqn = Eqn(_Recorder(closed, seen), jaxpr.invars, outs, {})  # pyright: ignore[reportArgumentType]
-        return ClosedJaxpr(Jaxpr([], jaxpr.invars, outs, [eqn], name=jaxpr.name))
+    def said(closed: ClosedJaxpr, values: Sequence[Any]) -> None:
+        if len(seen) < RECORDED:
+            seen.append((closed, [np.array(x) for x in values]))
 
-    eqns = []
-    for eqn in given.jaxpr.eqns:
-        params = {k: inside(v, recording) for k, v in eqn.params.items()}
-        eqns.append(eqn.replace(params=params))
-    jaxpr = given.jaxpr
-    run_reference(ClosedJaxpr(Jaxpr([], jaxpr.invars, jaxpr.outvars, eqns)), *given.inputs)
+    _watched(given, said)
     for closed, values in seen:
         outvars = [a for a in closed.jaxpr.outvars if isinstance(a, Var) and a not in closed.jaxpr.invars]
         if outvars and closed.jaxpr.eqns:
@@ -235,7 +279,9 @@ def resized(given: Specimen, size: int, length: int) -> Iterator[Specimen]:
     for of_params in (lambda x: length if x == size else x, lambda x: x):
         try:
             yield _rebuilt(given, lambda n: length if n == size else n, of_params)
-        except (PortaxError, ValueError, TypeError, AssertionError, IndexError, KeyError, ZeroDivisionError):
+        except (
+            PortaxError, ValueError, TypeError, AssertionError, IndexError, KeyError, ZeroDivisionError, _EndlessError,
+        ):  # fmt: skip
             continue  # there is no such program
 
 
@@ -254,8 +300,13 @@ def _rebuilt(given: Specimen, of_axis: Callable[[int], int], of_params: Callable
         new.update(zip(eqn.outvars, outs, strict=True))
         eqns.append(Eqn(eqn.primitive, atoms, outs, params, eqn.source, eqn.effects))
     made = Jaxpr([], [new[v] for v in jaxpr.invars], [new[v] for v in jaxpr.outvars], eqns, name=jaxpr.name)
-    out = specimen(made, [], inputs)
-    out.reference()
+    out, runs = specimen(made, [], inputs), itertools.count(1)
+
+    def said(_: ClosedJaxpr, values: Sequence[Any]) -> None:
+        if next(runs) > TURNS:
+            raise _EndlessError
+
+    _watched(out, said)
     return out
 
 
