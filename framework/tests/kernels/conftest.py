@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from portax.backend.kernels import products
 from portax.runtime import plugins
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "new_driver"
@@ -22,3 +23,10 @@ def device():
 
     plain_c.register(plugins)
     return plugins.installed().open("plain_c").devices()[0]
+
+
+@pytest.fixture
+def everywhere(monkeypatch):
+    """Small products are worth it too, so that every edge can be tried."""
+    for name in ("LEAST_WORK", "LEAST_ROWS", "LEAST_COLUMNS", "LEAST_SUM"):
+        monkeypatch.setattr(products, name, 1)

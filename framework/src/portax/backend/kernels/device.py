@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portax.backend import refusals
-from portax.backend.kernels import maps, partials, products, reductions, running, scatters, sorts
+from portax.backend.kernels import convolutions, maps, partials, products, reductions, running, scatters, sorts
 from portax.backend.kernels.analysis import costs_of, memory_of
 from portax.backend.kernels.binaries import built
 from portax.backend.kernels.emit import RULES, Functions
@@ -37,7 +37,8 @@ from portax.runtime.contract import (
     ShapeDtype,
 )
 
-assert maps and partials and products and reductions and running and scatters and sorts  # they register rules
+# They register rules.
+assert convolutions and maps and partials and products and reductions and running and scatters and sorts
 
 NATIVE = frozenset(RULES) | frozenset(CUSTOM)
 
@@ -168,7 +169,7 @@ class KernelExecutable(Executable):
         backend = device.backend
         assert isinstance(backend, KernelBackend)
         dialect = device.launcher.dialect
-        functions = Functions(dialect)
+        functions = Functions(dialect, options.reproducible)
         self.program = Reader(NATIVE, backend.name).read(closed)
         self.kernels: list[Any] = []
         self.functions = functions.written

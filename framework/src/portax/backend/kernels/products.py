@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from portax.backend.kernels import scalars
 from portax.backend.kernels.emit import Emitter, rule
-from portax.backend.kernels.indexes import Atom, Index, Indices, Place
+from portax.backend.kernels.indexes import Atom, Index, Indices, Place, place
 from portax.backend.kernels.nest import Assign, Element, Loop, Scope, Variable, loop_atom
-from portax.backend.kernels.program import REWRITTEN, Value
-from portax.backend.kernels.reductions import accumulator, joined, started
+from portax.backend.kernels.program import REWRITTEN, Operation, Value
+from portax.backend.kernels.reductions import accumulator, multiplied, started
 from portax.core import dtypes
 from portax.core.aval import Aval
 from portax.core.primitive import Primitive, registry
@@ -47,19 +47,68 @@ class _Tiles(Primitive):
     Parameters
     ----------
     sides : (batch, rows, columns, sum, width)
-    axes : (axes of the batch, free axes of the left operand)
-        Of the result; those of the right operand come last.
+    layout : Layout
+        Where its elements lie, and those of the left operand.
     """
 
     name = "dot_general_tiles"
 
 
-_tiles = _Tiles()
+TILES = _Tiles()
+
+
+class Layout(Protocol):
+    """What tiles see of a product's left operand and of its result."""
+
+    def steps(self, inner: int) -> Sequence[int]:
+        """The turns of the loops over the sum, the outermost first; their product is ``inner``."""
+        ...
+
+    def factor(self, em: Emitter, x: Value, batch: Index, row: Index, ks: Indices) -> Element:
+        """The element of the left operand in a row, at a step of the sum."""
+        ...
+
+    def places(self, em: Emitter, shape: Sequence[int], batch: Index, row: Index, column: Index) -> Indices:
+        """Where an element of the result lies."""
+        ...
+
+    def to_store(self, left: Value) -> list[Value]:
+        """What of the left operand is stored before the product."""
+        ...
+
+
+class Rows:
+    """A stack of matrices.
+
+    Parameters
+    ----------
+    axes : (axes of the batch, free axes of the left operand)
+        Of the result; those of the right operand come last.
+    """
+
+    def __init__(self, axes: tuple[int, int]) -> None:
+        self.axes = axes
+
+    def steps(self, inner: int) -> Sequence[int]:
+        return (inner,)
+
+    def factor(self, em: Emitter, x: Value, batch: Index, row: Index, ks: Indices) -> Element:
+        return em.element(x, (batch, row, *ks))
+
+    def places(self, em: Emitter, shape: Sequence[int], batch: Index, row: Index, column: Index) -> Indices:
+        a, b = self.axes
+        parts = zip((batch, row, column), (shape[:a], shape[a : a + b], shape[a + b :]), strict=True)
+        return tuple(index for linear, sizes in parts for index in em.indices_of(linear, sizes))
+
+    def to_store(self, left: Value) -> list[Value]:
+        while left.source is not None and left.source.name == "reshape" and not left.source.params.get("dimensions"):
+            left = left.source.operands[0]
+        return [] if left.size > SPREAD and left.size > 2 * _made_from(left) else [left]
 
 
 def is_tiled(value: Value) -> bool:
     """Whether a value is a product in tiles."""
-    return value.source is not None and value.source.primitive is _tiles
+    return value.source is not None and value.source.primitive is TILES
 
 
 # -- as it is read ----------------------------------------------------------------------------------------------------
@@ -77,49 +126,71 @@ def _rewritten(
     groups, inner = [math.prod(x.shape[d] for d in dims) for dims in (x_batch, x_sum)]
     rows, columns = math.prod(x.shape[d] for d in x_free), math.prod(y.shape[d] for d in y_free)
     wide = accumulator(out.dtype)
-    if (
-        isinstance(params.get("precision"), DotAlgorithm | DotAlgorithmPreset)
-        or dtypes.kind(wide) not in ("float", "int", "uint")
-        or rows < LEAST_ROWS
-        or columns < LEAST_COLUMNS
-        or inner < LEAST_SUM
-        or groups * rows * columns * inner < LEAST_WORK
-    ):
+    algorithm = isinstance(params.get("precision"), DotAlgorithm | DotAlgorithmPreset)
+    if algorithm or not is_worth(wide, groups, rows, columns, inner):
         return None
-
-    def reshaped(v: Value, *sizes: int) -> Value:
-        if v.shape == sizes:
-            return v
-        params = {"new_sizes": sizes, "dimensions": None, "sharding": None}
-        return keep(registry["reshape"], [v], params, Aval(sizes, v.dtype))
-
-    def turned(v: Value, order: Sequence[int]) -> Value:
-        if list(order) == sorted(order):
-            return v
-        return keep(
-            registry["transpose"], [v], {"permutation": tuple(order)}, Aval(tuple(v.shape[d] for d in order), v.dtype)
-        )
-
-    def converted(v: Value) -> Value:
-        if v.dtype == wide:
-            return v
-        params = {"new_dtype": wide, "weak_type": False, "sharding": None}
-        return keep(registry["convert_element_type"], [v], params, Aval(v.shape, wide))
-
-    width = width_of(wide, columns)
-    panels = -(-columns // width)
-    left = reshaped(converted(turned(x, [*x_batch, *x_free, *x_sum])), groups, rows, inner)
-    right = reshaped(converted(turned(y, [*y_batch, *y_sum, *y_free])), groups, inner, columns)
-    if columns % width:
-        config = ((0, 0, 0), (0, 0, 0), (0, panels * width - columns, 0))
-        padded = Aval((groups, inner, panels * width), wide)
-        right = keep(registry["pad"], [right, zero(wide)], {"padding_config": config}, padded)
-    packed = turned(reshaped(right, groups, inner, panels, width), (0, 2, 1, 3))
-    said = {"sides": (groups, rows, columns, inner, width), "axes": (len(x_batch), len(x_free))}
-    return keep(_tiles, [left, packed], said, out)
+    moves = Moves(keep, zero)
+    left = moves.converted(moves.turned(x, [*x_batch, *x_free, *x_sum]), wide)
+    left = moves.reshaped(left, groups, rows, inner)
+    right = moves.converted(moves.turned(y, [*y_batch, *y_sum, *y_free]), wide)
+    packed = moves.panels(moves.reshaped(right, groups, inner, columns))
+    sides = groups, rows, columns, inner, packed.shape[-1]
+    return keep(TILES, [left, packed], {"sides": sides, "layout": Rows((len(x_batch), len(x_free)))}, out)
 
 
 REWRITTEN["dot_general"] = _rewritten
+
+
+def is_worth(wide: Any, groups: int, rows: int, columns: int, inner: int) -> bool:
+    """Whether a product with these sides, summed in a dtype, is worth its tiles."""
+    return (
+        dtypes.kind(wide) in ("float", "int", "uint")
+        and rows >= LEAST_ROWS
+        and columns >= LEAST_COLUMNS
+        and inner >= LEAST_SUM
+        and groups * rows * columns * inner >= LEAST_WORK
+    )
+
+
+class Moves:
+    """Operations that move or convert elements, written down where they change anything."""
+
+    def __init__(self, keep: Keep, zero: Callable[[Any], Value]) -> None:
+        self._keep, self._zero = keep, zero
+
+    def reshaped(self, v: Value, *sizes: int) -> Value:
+        if v.shape == sizes:
+            return v
+        params = {"new_sizes": sizes, "dimensions": None, "sharding": None}
+        return self._keep(registry["reshape"], [v], params, Aval(sizes, v.dtype))
+
+    def turned(self, v: Value, order: Sequence[int]) -> Value:
+        if list(order) == sorted(order):
+            return v
+        shape = tuple(v.shape[d] for d in order)
+        return self._keep(registry["transpose"], [v], {"permutation": tuple(order)}, Aval(shape, v.dtype))
+
+    def converted(self, v: Value, dtype: Any) -> Value:
+        if v.dtype == dtype:
+            return v
+        params = {"new_dtype": dtype, "weak_type": False, "sharding": None}
+        return self._keep(registry["convert_element_type"], [v], params, Aval(v.shape, dtype))
+
+    def padded(self, v: Value, config: Sequence[tuple[int, int, int]]) -> Value:
+        """With zeros around and between: of each axis, how many before, after, and between neighbours."""
+        if not any(any(c) for c in config):
+            return v
+        shape = tuple(n + a + b + max(n - 1, 0) * c for n, (a, b, c) in zip(v.shape, config, strict=True))
+        params = {"padding_config": tuple(config)}
+        return self._keep(registry["pad"], [v, self._zero(v.dtype)], params, Aval(shape, v.dtype))
+
+    def panels(self, right: Value) -> Value:
+        """A stack of matrices in panels of columns, the last filled up with zeros."""
+        groups, inner, columns = right.shape
+        width = width_of(right.dtype, columns)
+        count = -(-columns // width)
+        right = self.padded(right, ((0, 0, 0), (0, 0, 0), (0, count * width - columns, 0)))
+        return self.turned(self.reshaped(right, groups, inner, count, width), (0, 2, 1, 3))
 
 
 def width_of(dtype: Any, columns: int) -> int:
@@ -133,10 +204,7 @@ def operands_to_store(value: Value) -> list[Value]:
     """What is stored before a product in tiles: its operands, but for what lies in memory as it is."""
     assert value.source is not None
     left, packed = value.source.operands
-    while left.source is not None and left.source.name == "reshape" and left.source.params.get("dimensions") is None:
-        left = left.source.operands[0]
-    spread = left.size > SPREAD and left.size > 2 * _made_from(left)
-    return [v for v in ([] if spread else [left]) + [packed] if v.source is not None]
+    return [v for v in (*value.source.params["layout"].to_store(left), packed) if v.source is not None]
 
 
 def _made_from(value: Value) -> int:
@@ -167,18 +235,18 @@ def write_tiles(em: Emitter, group: Sequence[Value], product: Value, flat: bool)
     scope, turn = em.divide(groups * above * panels)
     batch, far, panel, along = em.indices_of(Index([(turn, 1)]), [groups, above // near, panels, near])
     top, left = (far * near + along) * ROWS, panel * width
-    sums = _sums(em, op.operands, op.params["sides"], scope, batch, top, panel)
+    sums = _sums(em, op, scope, batch, top, panel)
     # What follows is computed once for each element: the last tiles have fewer rows and columns than their sums.
     i_body = Scope(scope, min(ROWS, rows))
     j_body = Scope(i_body, min(width, columns))
     i, i_loop = _edge(em, scope, i_body, top, ROWS, rows)
     j, j_loop = _edge(em, scope, j_body, left, width, columns)
-    if flat:
+    layout: Layout = op.params["layout"]
+    if flat and type(layout) is Rows:
         indices: Indices = Place((batch * (rows * columns) + i * columns + j,))
     else:
-        a, b = op.params["axes"]
-        parts = zip((batch, i, j), (product.shape[:a], product.shape[a : a + b], product.shape[a + b :]), strict=True)
-        indices = tuple(index for linear, shape in parts for index in em.indices_of(linear, shape))
+        indices = layout.places(em, product.shape, batch, i, j)
+        indices = Place((place(indices, product.shape),)) if flat else indices
     at = ((i + top * -1) * width + j + left * -1).text()
     wide = accumulator(product.dtype)
     total = scalars.convert(em, (em.read(f"{sums}[{at}]", wide, j_body),), product.dtype)
@@ -192,33 +260,40 @@ def write_tiles(em: Emitter, group: Sequence[Value], product: Value, flat: bool)
     return groups * rows * columns * inner // CHEAP
 
 
-def _sums(
-    em: Emitter, operands: Sequence[Value], sides: Sequence[int], scope: Scope, batch: Index, top: Index, panel: Index
-) -> str:
+def _sums(em: Emitter, op: Operation, scope: Scope, batch: Index, top: Index, panel: Index) -> str:
     """The name of a tile's sums, row by row.
 
     Rows beyond the last read it again, and columns beyond the last are zeros of the panel: no test stands in the loop.
     """
-    (x, y), (_, rows, _, inner, width) = operands, sides
+    (x, y), (_, rows, _, inner, width) = op.operands, op.params["sides"]
+    layout: Layout = op.params["layout"]
     wide = y.dtype
     (start,) = started(em, 0, wide)
     sums = em.names("p")
     scope.body.append(Variable(sums, wide, start.text, ROWS * width))
     lines = [em.clamped(top + r, 0, rows - 1) for r in range(ROWS)]
-    k_body = Scope(scope, inner)
-    k = loop_atom(em.names("k"), inner, k_body)
-    step = Index([(k, 1)])
-    factors = [em.element(x, (batch, line, step)) for line in lines]
-    l_body = Scope(k_body, width)
+    bodies, ks = [scope], list[Index]()
+    step = Index()
+    for n in layout.steps(inner):
+        if n == 1:
+            ks.append(Index())
+            continue
+        bodies.append(Scope(bodies[-1], n))
+        ks.append(Index([(loop_atom(em.names("k"), n, bodies[-1]), 1)]))
+        step = step * n + ks[-1]
+    factors = [layout.factor(em, x, batch, line, tuple(ks)) for line in lines]
+    l_body = Scope(bodies[-1], width)
     lane = loop_atom(em.names("l"), width, l_body)
     other = em.element(y, (batch, panel, step, Index([(lane, 1)])))
     for r, factor in enumerate(factors):
         name = f"{sums}[{Index([(lane, 1)], r * width).text()}]"
         now = em.read(name, wide, l_body)
-        (then,) = joined(em, "add", (now,), joined(em, "mul", factor, other))
+        (then,) = multiplied(em, (now,), factor, other)
         l_body.body.append(Assign(name, then.text))
-    k_body.body.append(Loop(lane.name, "0", str(width), l_body.body, unrolled=dtypes.is_float(wide)))
-    scope.body.append(Loop(k.name, "0", str(inner), k_body.body, serial=dtypes.is_float(wide)))
+    bodies[-1].body.append(Loop(lane.name, "0", str(width), l_body.body, unrolled=dtypes.is_float(wide)))
+    loops = [k.terms[0][0] for k in ks if k.terms]
+    for outside, body, k in reversed(list(zip(bodies, bodies[1:], loops, strict=False))):
+        outside.body.append(Loop(k.name, "0", str(k.high + 1), body.body, serial=dtypes.is_float(wide)))
     return sums
 
 
