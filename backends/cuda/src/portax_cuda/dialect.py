@@ -39,6 +39,7 @@ class CUDADialect(Dialect):
     preamble = _PREAMBLE
     worth = 1
     strided = True
+    fused = frozenset({"float32", "float64"})
 
     def __init__(self, items: int) -> None:
         self.items = items

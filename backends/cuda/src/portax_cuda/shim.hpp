@@ -13,6 +13,8 @@ extern "C" float sqrtf(float) noexcept;
 extern "C" double sqrt(double) noexcept;
 extern "C" float fmodf(float, float) noexcept;
 extern "C" double fmod(double, double) noexcept;
+extern "C" float fmaf(float, float, float) noexcept;
+extern "C" double fma(double, double, double) noexcept;
 
 template <class To, class From> static inline To px_same_bits(From x) {
   static_assert(sizeof(To) == sizeof(From), "bits are read as a number of the same width");

@@ -7,6 +7,13 @@ from typing import Any
 
 from portax.backend.kernels import Dialect, nest
 
+#: The one place where a compiler may round a product and a sum together.
+_FUSED = """\
+static inline __attribute__((always_inline)) {type} px_fma{bits}({type} x, {type} y, {type} z) {{
+  #pragma OPENCL FP_CONTRACT ON
+  return x * y + z;
+}}
+"""
 _PREAMBLE = """\
 #pragma OPENCL FP_CONTRACT OFF
 #define px_bits32(x) as_uint(x)
@@ -27,6 +34,8 @@ class OpenCLDialect(Dialect):
         Neighbouring work-items take neighbouring rows, as is best where they run in step.
     wide : bool
         The device computes with float64.
+    fused : set of dtype names
+        Of which the device has ``fma``.
     """
 
     pointer = "__global "
@@ -36,15 +45,20 @@ class OpenCLDialect(Dialect):
     #: A call that is not put in place keeps a compiler from making vectors of the loop around it.
     function = "static inline __attribute__((always_inline))"
 
-    def __init__(self, items: int, strided: bool, wide: bool) -> None:
-        self.items, self.strided = items, strided
+    def __init__(self, items: int, strided: bool, wide: bool, fused: frozenset[str]) -> None:
+        self.items, self.strided, self.fused = items, strided, fused
         if not wide:
             self.types = {name: spelled for name, spelled in Dialect.types.items() if name != "float64"}
         pragma = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" if wide else ""
-        self.preamble = pragma + _PREAMBLE
+        own = [_FUSED.format(type=self.types[name], bits=name[-2:]) for name in sorted(fused)]
+        self.preamble = "".join([pragma, _PREAMBLE, *own])
 
     def math(self, name: str, dtype: Any) -> str:
         return name  # one name for all widths
+
+    def _fma(self, let: nest.Let, x: str, y: str, z: str) -> str:
+        """Not by the language's function, which PoCL calls for each number even where the processor has it."""
+        return f"px_fma{8 * let.dtype.itemsize}({x}, {y}, {z})"
 
     def entry(self, kernels: Sequence[nest.Kernel]) -> str:
         """One kernel for all stages: compilers take several times as long for several kernels."""

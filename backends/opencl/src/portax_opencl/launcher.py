@@ -47,7 +47,13 @@ class OpenCLLauncher(Launcher):
         processor = bool(device.type & cl.device_type.CPU)
         units = device.max_compute_units
         wide = "cl_khr_fp64" in device.extensions
-        self.dialect = OpenCLDialect(items=8 * units if processor else 1024 * units, strided=not processor, wide=wide)
+        precisions = {"float32": device.single_fp_config, "float64": device.double_fp_config if wide else 0}
+        self.dialect = OpenCLDialect(
+            items=8 * units if processor else 1024 * units,
+            strided=not processor,
+            wide=wide,
+            fused=frozenset([name for name, can in precisions.items() if can & cl.device_fp_config.FMA]),
+        )
         self.kind = " ".join(device.name.split())
         self.limit = device.max_mem_alloc_size
         self.options = ["-cl-std=CL1.2", "-w"]

@@ -182,6 +182,7 @@ class Config(threading.local):
     debug_infs: bool
     default_prng_impl: str
     default_matmul_precision: str | None
+    reproducible: bool
     default_device: Any
     check_tracer_leaks: bool
     enable_checks: bool
@@ -412,6 +413,12 @@ for _name, _default, _check, _doc in (
     ("random_seed_offset", 0, _int, "Added to every seed."),
     ("high_dynamic_range_gumbel", False, _bool, "Gumbel samples from two uniforms, with a longer tail."),
     ("default_matmul_precision", None, _precision, "Precision of products where none is given."),
+    (
+        "reproducible",
+        True,
+        _bool,
+        "Devices of kernels give equal bits; without it they may multiply and add in one rounding, and use libraries.",
+    ),
     ("default_device", None, _any, "The device of new arrays; None is the first of the first backend."),
     ("no_execution", False, _bool, "Raise when a program runs."),
     ("profiling", False, _bool, "Note when operations and programs run; portax.profiler turns it on."),

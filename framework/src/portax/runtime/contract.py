@@ -190,6 +190,9 @@ class CompileOptions:
         are divided stands in the text, in the attributes and operations of the dialect Shardy (``sdy``).
     callbacks : tuple of HostCallback
         Python functions that the program calls. Only backends whose capabilities have ``callbacks`` are given any.
+    reproducible : bool
+        A backend whose devices give equal bits keeps to it. Without it products may be summed in the order and with
+        the roundings that are quickest.
     """
 
     effort: Effort = "full"
@@ -198,6 +201,7 @@ class CompileOptions:
     num_replicas: int = 1
     num_partitions: int = 1
     callbacks: tuple[HostCallback, ...] = ()
+    reproducible: bool = True
 
     def __post_init__(self) -> None:
         assert self.effort in EFFORTS, self.effort
@@ -206,7 +210,10 @@ class CompileOptions:
 
     def key(self) -> bytes:
         """The options as bytes, equal for equal options in every process: part of the compile cache's key."""
-        plain = (self.effort, self.donated, self.aliases, self.num_replicas, self.num_partitions, len(self.callbacks))
+        plain = (
+            self.effort, self.donated, self.aliases, self.num_replicas, self.num_partitions, len(self.callbacks),
+            self.reproducible,
+        )  # fmt: skip
         return repr(plain).encode()
 
 

@@ -53,8 +53,8 @@ class Options:
         self.name, self.effort, self.donated, self.keep_unused = name, effort, donated, keep_unused
 
     def key(self) -> tuple[Any, ...]:
-        """Equal for options that give the same program."""
-        return (self.name, self.effort, self.donated, self.keep_unused)
+        """Equal for options that give the same program, as the settings are now."""
+        return (self.name, self.effort, self.donated, self.keep_unused, config.reproducible)
 
 
 class Program:
@@ -201,6 +201,7 @@ def _prepare(closed: ClosedJaxpr, device: Device, options: Options) -> Program:
     asked = CompileOptions(
         effort=options.effort,  # pyright: ignore[reportArgumentType]
         donated=tuple(sorted(given)),
+        reproducible=config.reproducible,
         callbacks=host_callbacks(called),
     )
     executable = cache.compile_cached(text, asked, [device], cache.disk_cache())
@@ -224,6 +225,7 @@ def _taken_apart(closed: ClosedJaxpr, device: Device, options: Options) -> Progr
     asked = CompileOptions(
         effort=options.effort,  # pyright: ignore[reportArgumentType]
         donated=tuple(sorted(given)),
+        reproducible=config.reproducible,
     )
     executable = device.backend.compile_program(closed, asked, [device])
     monitoring.elapsed(monitoring.COMPILE, began, time.time(), fun_name=f"jit({options.name})")

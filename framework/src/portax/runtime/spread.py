@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portax import errors, monitoring
+from portax.core.config import config
 from portax.core.effects import calls_python
 from portax.core.jaxpr import ClosedJaxpr, Jaxpr, Literal
 from portax.core.lazy import lazy
@@ -364,6 +365,7 @@ def _prepare(closed: ClosedJaxpr, arrangement: Arrangement, options: Options) ->
         donated=tuple(sorted(donated)),
         num_partitions=len(members),
         callbacks=callbacks.host_callbacks([kept_back.keeping(f) for f in called]),
+        reproducible=config.reproducible,
     )
     executable = cache.compile_cached(text, asked, list(members), cache.disk_cache())
     name = f"jit({options.name})"

@@ -108,6 +108,8 @@ def _costs(plan: Plan, functions: Mapping[str, int]) -> tuple[int, int]:
     return done, moved
 
 
+#: Operations that count otherwise than as one.
+_EACH = {"copy": 0, "fma": 2}
 #: What a work-item does of rows that are divided: from ``w * rows / n`` on.
 _SHARE = re.compile(r"w \* (\d+) / n")
 
@@ -118,7 +120,7 @@ def operations(body: Sequence[nest.Statement], functions: Mapping[str, int]) -> 
     for statement in body:
         match statement:
             case nest.Let(op=op):
-                done += 0 if op == "copy" else functions.get(op, 1)
+                done += _EACH[op] if op in _EACH else functions.get(op, 1)
             case nest.Whole(name=name, text=text):
                 share = _SHARE.fullmatch(text)
                 if share is not None:

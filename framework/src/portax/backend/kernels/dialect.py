@@ -92,6 +92,9 @@ class Dialect:
         So many elements are worth a work-item of their own.
     strided : bool
         Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
+    fused : set of dtype names
+        Of which the device multiplies and adds in one instruction, as ``fma`` is spelled. It rounds once, so it is used
+        for products of matrices only, where ``config.reproducible`` is off.
     unroll : str
         The line before a loop that tells the compiler to write it out.
     serial : str
@@ -109,6 +112,7 @@ class Dialect:
     items = 1
     worth = 32768
     strided = False
+    fused: frozenset[str] = frozenset()
     unroll = ""
     serial = ""
     preamble = """\

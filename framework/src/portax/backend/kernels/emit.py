@@ -56,10 +56,17 @@ def numbers_of(dtype: Any) -> tuple[Any, int]:
 
 
 class Functions:
-    """The functions of scalars that the kernels of one program call, each written once."""
+    """The functions of scalars that the kernels of one program call, each written once.
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect, self.names = dialect, Names()
+    Parameters
+    ----------
+    dialect : Dialect
+    reproducible : bool
+        Every product and every sum is rounded, as on all devices.
+    """
+
+    def __init__(self, dialect: Dialect, reproducible: bool = True) -> None:
+        self.dialect, self.reproducible, self.names = dialect, reproducible, Names()
         self.written: list[nest.Function] = []
         self._known: dict[Any, str] = {}
 
@@ -107,6 +114,8 @@ class Emitter:
         #: The body of its innermost loop, and whether that may still be cut into blocks of lanes.
         self.innermost: Scope | None = None
         self.may_block = False
+        #: Products and sums in it are rounded together.
+        self.contracted = False
         #: A product in tiles, the indices at which the kernel has its elements at hand, and such an element.
         self.tile: tuple[Value, Indices, Element] | None = None
 
