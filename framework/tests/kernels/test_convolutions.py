@@ -24,7 +24,9 @@ CASES = {
     "ragged": ((1, 5, 13, 11), (19, 5, 3, 2), {}),
     "in-place": ((2, 4, 12, 9), (8, 4, 3, 3), {"padding": "VALID"}),
     "strides": ((2, 3, 17, 19), (9, 3, 3, 5), {"strides": (2, 3)}),
-    "dilated": ((2, 3, 9, 9), (8, 3, 3, 3), {"rhs_dilation": (2, 1), "lhs_dilation": (1, 2), "padding": ((1, 2), (1, 1))}),
+    "dilated": (
+        (2, 3, 9, 9), (8, 3, 3, 3), {"rhs_dilation": (2, 1), "lhs_dilation": (1, 2), "padding": ((1, 2), (1, 1))},
+    ),
     "cut": ((2, 4, 12, 12), (8, 4, 2, 3), {"padding": ((-2, 1), (3, -1))}),
     "feature-groups": ((2, 12, 9, 9), (24, 4, 3, 3), {"feature_group_count": 3}),
     "batch-groups": ((6, 4, 9, 9), (24, 4, 3, 3), {"batch_group_count": 3}),
