@@ -305,8 +305,10 @@ def test_the_key_of_options_names_every_field():
         CompileOptions(donated=(1,), aliases=((1, 0),)),
         CompileOptions(num_replicas=2),
         CompileOptions(num_partitions=2),
+        CompileOptions(reproducible=False),
     ]
     assert len({o.key() for o in (CompileOptions(), *changed)}) == 1 + len(changed)
     assert {f.name for f in dataclasses.fields(CompileOptions)} == {
         "effort", "donated", "aliases", "num_replicas", "num_partitions", "callbacks",
+        "reproducible",
     }  # fmt: skip

@@ -176,6 +176,7 @@ class KernelExecutable(Executable):
         self.plan = Plan(self.program, functions, self.kernels)
         self.source = dialect.program(self.kernels, functions.written) if self.kernels else ""
         self.devices, self.tilings = (device,), None
+        self.options = options
         self.results: tuple[ShapeDtype, ...] = tuple(stored_as(v.shape, v.dtype) for v in self.program.outputs)
         built = backend.built(device, self.source) if self.kernels else None
         self.plan.place_constants(device.pool)
@@ -210,7 +211,15 @@ class KernelExecutable(Executable):
 
     def report(self) -> str:
         """What is computed together, for people."""
-        return "\n".join(report(self.plan, bytes_of))
+        return "\n".join(report(self.plan, bytes_of) + self.freedoms())
+
+    def freedoms(self) -> list[str]:
+        """What of results may differ from those of other devices, in words: nothing, unless it was asked for."""
+        if self.options.reproducible:
+            return []
+        fused = self.devices[0].launcher.dialect.fused
+        can = f"products of {' and '.join(sorted(fused))} may be contracted" if fused else "products are not contracted"
+        return [f"not reproducible on other devices, as asked for: {can}"]
 
 
 class KernelBackend(Backend):
