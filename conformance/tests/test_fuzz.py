@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import portax as px
 from portax.core import checker
@@ -18,10 +20,12 @@ from portax.core.primitive import registry
 from portax.errors import ArgumentError, SerializationError
 from portax.runtime.reference import run_reference
 from portax.transforms.stage import stage
-from portax_conformance import rows
+from portax_conformance import campaign, outcomes, rows
 from portax_conformance.fuzz import cases, judging, listing, noise, reducing, saving, words
 from portax_conformance.fuzz.specimen import Specimen, specimen
 from portax_conformance.fuzz.specimens import draw_specimen
+from portax_conformance.outcomes import Result
+from portax_conformance.workers import Pool
 
 #: The reference device, but for the hyperbolic tangent, whose last element is one too great.
 PLANTED = """
@@ -145,6 +149,11 @@ def test_what_is_right_is_judged_right_on_the_reference_itself():
         assert judging.compare(one.reference(), wanted) == ""
         judged += wanted.judged
     assert judged > 2 * len(SOME)
+
+
+def test_keys_that_are_records_lie_in_no_interval():
+    assert words.interval(np.zeros(3, [("rbg", np.uint64, (2,))])) is None
+    assert words.interval(np.array([3, -1], np.int8)) == (-1.0, 3.0)
 
 
 # -- how far off is too far -------------------------------------------------------------------------------------------
@@ -361,6 +370,20 @@ def test_a_finding_is_tried_again_by_its_command(planted):
     assert again.returncode == 1 and again.stdout.count("fail fuzz/") == 2, again.stdout + again.stderr
     script = file.with_suffix(".py").read_text()
     assert "def _program(a):" in script and '"planted"' in script.replace("'", '"')
+
+
+def test_a_program_that_cannot_be_written_is_tried_again_by_its_id(monkeypatch, tmp_path):
+    def draw(number):
+        raise RuntimeError("there is no such operand")
+
+    monkeypatch.setattr(campaign, "draw_specimen", draw)
+    heard = io.StringIO()
+    tried = campaign.Campaign("reference", 3, str(tmp_path), Console(file=heard, width=200))
+    id = cases.specimen_id(3, 4, "reference")
+    tried._found(Result(id, outcomes.FAIL, words="there is no such operand"), Pool(1, 1.0, 1 << 30, 0), "")
+    (finding,) = tried.findings
+    assert finding.specimen is None and finding.again == f"portax-conformance fuzz --backend reference --replay {id}"
+    assert finding.again in heard.getvalue()
 
 
 def test_a_driver_that_is_right_has_no_findings(planted):

@@ -148,7 +148,7 @@ class Campaign:
 
     def _keep(self, result: Result, specimen: Specimen | None, effort: str) -> None:
         if specimen is None:
-            again = f"portax-conformance run --backend {self.backend} --only {shlex.quote(result.id)}"
+            again = f"portax-conformance fuzz --backend {self.backend} --replay {shlex.quote(result.id)}"
             finding = Finding(result, None, "", again)
         else:
             with px.enable_x64(True):

@@ -96,7 +96,9 @@ def stored(dtype: Any) -> np.dtype[Any]:
 
 
 def interval(x: np.ndarray) -> tuple[float, float] | None:
-    """The least and the greatest number of an operand, between which others should lie; None of nothing."""
+    """The least and greatest number of an operand, between which others should lie; None of nothing, and of records."""
+    if x.dtype.names is not None:
+        return None
     if dtypes.kind(x.dtype) == "complex":
         x = np.stack([np.real(x), np.imag(x)])
     known = x[np.isfinite(x)] if dtypes.is_float(x.dtype) else x
