@@ -156,6 +156,13 @@ def test_keys_that_are_records_lie_in_no_interval():
     assert words.interval(np.array([3, -1], np.int8)) == (-1.0, 3.0)
 
 
+def test_what_a_reduction_begins_with_is_its_identity():
+    (two,) = [c for c in words.patterns_at(registry["reduce"], "float32") if len(c.avals) == 4][:1]
+    (scatter,) = words.patterns_at(registry["scatter"], "float32")[:1]
+    assert words.free_operands(two) == 2 and words.free_operands(scatter) == 0
+    assert words.free_operands(words.patterns_at(registry["mul"], "int8")[0]) == 2
+
+
 # -- how far off is too far -------------------------------------------------------------------------------------------
 def test_whole_numbers_are_judged_bit_for_bit_and_floats_by_what_errors_make_of_them():
     x = np.linspace(0.5, 2, 8, dtype=np.float32)

@@ -84,10 +84,16 @@ def is_step(primitive: Primitive, operands: Sequence[Any], results: Sequence[Any
     return named or any(not dtypes.is_inexact(stored(a.dtype)) for a in results)
 
 
-def has_own_operands(case: Case) -> bool:
-    """Whether only the sample's operands will do: those of a decomposition, and indices that promise something."""
+def free_operands(case: Case) -> int:
+    """How many operands, the first ones, need not be the sample's.
+
+    None where only those will do: of a decomposition, and indices that promise something. What a reduction by a
+    program begins with must be the program's identity.
+    """
     promises = any(case.params.get(name) for name in ("indices_are_sorted", "unique_indices"))
-    return promises or case.primitive.name == "scatter" or ".linalg." in type(case.primitive).__module__
+    if promises or case.primitive.name == "scatter" or ".linalg." in type(case.primitive).__module__:
+        return 0
+    return len(case.avals) // 2 if case.primitive.name in WITH_PROGRAMS else len(case.avals)
 
 
 def stored(dtype: Any) -> np.dtype[Any]:

@@ -103,9 +103,10 @@ class Writer:
         if isinstance(primitive, Elementwise) and not primitive.mixed and self.draw.random() < 0.6:
             operands = self._alike(primitive, pattern, step)
         else:
-            own = not words.has_own_operands(pattern)
+            free = words.free_operands(pattern)
             operands = [
-                self._operand(a, x, step, own, primitive) for a, x in zip(pattern.avals, pattern.operands, strict=True)
+                self._operand(a, x, step, i < free, primitive)
+                for i, (a, x) in enumerate(zip(pattern.avals, pattern.operands, strict=True))
             ]
         return self._results(primitive, operands, pattern.params)
 
@@ -140,10 +141,10 @@ class Writer:
         limits = map(words.interval, pattern.operands)
         return [self._ranged(v, limit, primitive) for v, limit in zip(chosen, limits, strict=True)]
 
-    def _operand(self, aval: Aval, sample: np.ndarray, step: bool, own: bool, primitive: Primitive) -> Value:
+    def _operand(self, aval: Aval, sample: np.ndarray, step: bool, free: bool, primitive: Primitive) -> Value:
         """A value of the program that can stand for a sample's operand, or that operand."""
         itself = Value(_typed(sample, aval))
-        if not own or self.draw.random() > OWN:
+        if not free or self.draw.random() > OWN:
             return itself
         usable = [v for v in self.pool if v.exact or not (step and v.kind in ("float", "complex"))]
         found = self.pick(lambda v: v in usable and v.aval.shape == aval.shape and v.aval.dtype == aval.dtype)
