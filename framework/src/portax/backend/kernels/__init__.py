@@ -8,6 +8,6 @@ the kernels.
 from portax.backend.kernels import nest
 from portax.backend.kernels.device import DTYPES, KernelBackend
 from portax.backend.kernels.dialect import Dialect
-from portax.backend.kernels.launcher import Launcher
+from portax.backend.kernels.launcher import Launcher, Routine
 
-__all__ = ["DTYPES", "Dialect", "KernelBackend", "Launcher", "nest"]
+__all__ = ["DTYPES", "Dialect", "KernelBackend", "Launcher", "Routine", "nest"]

@@ -105,6 +105,9 @@ def _costs(plan: Plan, functions: Mapping[str, int]) -> tuple[int, int]:
         elif step.kernel is not None:
             done += operations(step.kernel.body, functions)
             moved += sum([bytes_of(v) for v in (*step.reads, *step.writes)])
+        elif step.call is not None:
+            done += step.call.flops
+            moved += sum([bytes_of(v) for v in (*step.reads, *step.writes)])
     return done, moved
 
 

@@ -19,6 +19,7 @@ from portax.backend.kernels.analysis import costs_of, memory_of
 from portax.backend.kernels.binaries import built
 from portax.backend.kernels.emit import RULES, Functions
 from portax.backend.kernels.launcher import Launcher
+from portax.backend.kernels.libraries import Libraries
 from portax.backend.kernels.memory import Block, Pool
 from portax.backend.kernels.plan import Plan, Runner, bytes_of, stored_as
 from portax.backend.kernels.program import Reader
@@ -170,13 +171,13 @@ class KernelExecutable(Executable):
         assert isinstance(backend, KernelBackend)
         dialect = device.launcher.dialect
         functions = Functions(dialect, options.reproducible)
-        self.program = Reader(NATIVE, backend.name).read(closed)
+        self.libraries = None if options.reproducible else Libraries(device.launcher)
+        self.program = Reader(NATIVE, backend.name, self.libraries).read(closed)
         self.kernels: list[Any] = []
         self.functions = functions.written
         self.plan = Plan(self.program, functions, self.kernels)
         self.source = dialect.program(self.kernels, functions.written) if self.kernels else ""
         self.devices, self.tilings = (device,), None
-        self.options = options
         self.results: tuple[ShapeDtype, ...] = tuple(stored_as(v.shape, v.dtype) for v in self.program.outputs)
         built = backend.built(device, self.source) if self.kernels else None
         self.plan.place_constants(device.pool)
@@ -215,11 +216,12 @@ class KernelExecutable(Executable):
 
     def freedoms(self) -> list[str]:
         """What of results may differ from those of other devices, in words: nothing, unless it was asked for."""
-        if self.options.reproducible:
+        if self.libraries is None:
             return []
-        fused = self.devices[0].launcher.dialect.fused
+        fused = self.libraries.launcher.dialect.fused
         can = f"products of {' and '.join(sorted(fused))} may be contracted" if fused else "products are not contracted"
-        return [f"not reproducible on other devices, as asked for: {can}"]
+        refused = [f"{what}: by kernels, since {why}" for what, why in self.libraries.refused.items()]
+        return [*refused, f"not reproducible on other devices, as asked for: {can}"]
 
 
 class KernelBackend(Backend):

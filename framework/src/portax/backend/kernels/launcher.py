@@ -7,12 +7,31 @@ for later sees what it wrote. Memory is plain bytes; the toolkit keeps freed blo
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from portax.backend.kernels.dialect import Dialect
+
+if TYPE_CHECKING:
+    from portax.core.aval import Aval
+
+
+class Routine(NamedTuple):
+    """What a library does for one operation of a program.
+
+    Attributes
+    ----------
+    library : str
+        Its name, for people.
+    call : callable
+        ``call(blocks)``: the operands' blocks, then the result's. It asks for the work in the order of launches, and
+        may return before it is done.
+    """
+
+    library: str
+    call: Callable[[Sequence[Any]], None]
 
 
 class Launcher(abc.ABC):
@@ -88,6 +107,30 @@ class Launcher(abc.ABC):
     @abc.abstractmethod
     def wait(self) -> None:
         """Return when all that was asked for is done. Raise what went wrong."""
+
+    def library(self, name: str, avals: Sequence[Aval], params: Mapping[str, Any]) -> Routine | str | None:
+        """A routine of the device's library for a primitive, which kernels would otherwise compute.
+
+        Asked for once for each operation of a program that is made while ``config.reproducible`` is off: a library sums
+        in an order of its own. At present ``dot_general`` is asked for, of sides that are worth it.
+
+        Parameters
+        ----------
+        name : str
+            ``"dot_general"``.
+        avals : sequence of Aval
+            The operands, as they lie in memory. Of a product, two stacks of matrices, of as many each.
+        params : mapping
+            The primitive's own. Of a product: ``dimension_numbers``, where axis 0 is that of the stacks and either of
+            the others is summed; ``precision``; ``preferred_element_type``, the dtype of the result, a stack of
+            matrices again, with a row for each of the left operand's.
+
+        Returns
+        -------
+        Routine, or str, or None
+            None where the driver has no library for such a primitive; why not this one, in words, where it has.
+        """
+        return None
 
     def idle(self) -> bool:
         """Whether ``wait`` would return at once."""

@@ -120,6 +120,8 @@ class Plan:
                 frame.update(zip(made, pool.take_all(sizes), strict=True))
                 if step.kernel is not None:
                     runner.launch(step, [frame[number].memory for number in given])
+                elif step.call is not None:
+                    step.call.routine.call([frame[number].memory for number in given])
             if ends:
                 pool.drop_all([frame.pop(number) for number in ends])
 

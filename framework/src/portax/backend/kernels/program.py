@@ -162,10 +162,14 @@ class Reader:
         Names of primitives with a rule of their own.
     platform : str
         Of the device, for programs that differ by it.
+    library : callable, optional
+        Gives an operation to a library of the device's: ``(name, keep, operands, params, aval) -> result``, or None.
     """
 
-    def __init__(self, native: frozenset[str], platform: str) -> None:
-        self.native, self.platform = native, platform
+    def __init__(
+        self, native: frozenset[str], platform: str, library: Callable[..., Value | None] | None = None
+    ) -> None:
+        self.native, self.platform, self.library = native, platform, library
 
     def read(self, closed: ClosedJaxpr) -> Program:
         """The program of a jaxpr, without what nobody reads."""
@@ -233,7 +237,11 @@ class Reader:
             def zero(dtype: Any) -> Value:
                 return self._value(program, Aval((), dtype), None, np.zeros((), dtype))
 
-            result = REWRITTEN[name](keep, zero, operands, params, outs[0].aval)
+            result = None
+            if self.library is not None:
+                result = self.library(name, keep, operands, params, outs[0].aval)
+            if result is None:
+                result = REWRITTEN[name](keep, zero, operands, params, outs[0].aval)
             if result is not None:
                 return [result]
         elementwise = isinstance(primitive, Elementwise) and not primitive.multiple_results

@@ -32,6 +32,8 @@ def report(plan: Any, sizes: Any, depth: int = 0) -> list[str]:
             lines.append(f"{pad}{step.operation.name}: turn by turn, decided on the host")
             for inner in plan.inside[id(step)]:
                 lines += [f"{pad}  program:", *report(inner, sizes, depth + 2)]
+        elif step.call is not None:
+            lines.append(f"{pad}{step.call.routine.library}: {step.call.what}; {moved}")
         elif step.kernel is None:
             lines.append(f"{pad}nothing to compute: {', '.join(map(repr, step.writes))}")
         else:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from portax.backend.kernels import nest, partials, products, reductions, scalars
 from portax.backend.kernels.emit import RULES, Emitter, Functions
@@ -62,15 +63,18 @@ class Step:
     reads, writes : list of Value
     operation : Operation or None
         Control flow, or a call of Python.
+    call : Call or None
+        Of a library's routine.
     """
 
-    __slots__ = ("kernel", "operation", "reads", "stage", "writes")
+    __slots__ = ("call", "kernel", "operation", "reads", "stage", "writes")
 
     def __init__(
         self, reads: list[Value], writes: list[Value], kernel: Kernel | None = None, operation: Operation | None = None
     ) -> None:
         self.reads, self.writes, self.kernel, self.operation = reads, writes, kernel, operation
         self.stage = -1
+        self.call: Any = None
 
 
 class _NotTogether(Exception):
@@ -135,7 +139,11 @@ class Schedule:
     def _custom(self, op: Operation) -> Step:
         em = Emitter(self.functions, self.stored)
         work = CUSTOM[op.name](em, op) if any(v.size for v in op.results) else 0
-        return self._step(em, op.results, op.name, self._items(em, work))
+        step = self._step(em, op.results, op.name, self._items(em, work))
+        step.call = op.params.get("call")
+        if step.call is not None:  # a routine has its own order of operands, one perhaps twice
+            step.reads = list(op.operands)
+        return step
 
     def _group(self, last: Value, pending: dict[int, Value]) -> Step:
         others = [v for v in pending.values() if v is not last]
