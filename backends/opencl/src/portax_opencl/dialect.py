@@ -36,6 +36,8 @@ class OpenCLDialect(Dialect):
         The device computes with float64.
     fused : set of dtype names
         Of which the device has ``fma``.
+    vector : int
+        Bytes of the device's vectors, where compilers take shorter ones by themselves; else 0.
     """
 
     pointer = "__global "
@@ -45,8 +47,8 @@ class OpenCLDialect(Dialect):
     #: A call that is not put in place keeps a compiler from making vectors of the loop around it.
     function = "static inline __attribute__((always_inline))"
 
-    def __init__(self, items: int, strided: bool, wide: bool, fused: frozenset[str]) -> None:
-        self.items, self.strided, self.fused = items, strided, fused
+    def __init__(self, items: int, strided: bool, wide: bool, fused: frozenset[str], vector: int = 0) -> None:
+        self.items, self.strided, self.fused, self.vector = items, strided, fused, vector
         if not wide:
             self.types = {name: spelled for name, spelled in Dialect.types.items() if name != "float64"}
         pragma = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" if wide else ""
@@ -55,6 +57,9 @@ class OpenCLDialect(Dialect):
 
     def math(self, name: str, dtype: Any) -> str:
         return name  # one name for all widths
+
+    def in_vectors(self, lanes: int) -> str:
+        return f"#pragma clang loop vectorize_width({lanes})"
 
     def _fma(self, let: nest.Let, x: str, y: str, z: str) -> str:
         """Not by the language's function, which PoCL calls for each number even where the processor has it."""

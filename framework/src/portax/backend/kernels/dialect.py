@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from portax.backend.kernels import nest
+from portax.backend.kernels.vectors import lanes_of
 from portax.core import dtypes
 from portax.errors import GapError
 
@@ -100,6 +101,8 @@ class Dialect:
     serial : str
         The line before a loop whose turns add to the same floats: it tells a compiler that would add in another order,
         whatever it was told of floats, to make no vectors of the turns.
+    vector : int
+        Bytes of the device's vectors, where its compiler is to be told of them: see ``in_vectors``.
     """
 
     types: dict[str, str] = {**_INTEGERS, "float32": "float", "float64": "double"}
@@ -115,6 +118,7 @@ class Dialect:
     fused: frozenset[str] = frozenset()
     unroll = ""
     serial = ""
+    vector = 0
     preamble = """\
 #include <math.h>
 #include <string.h>
@@ -334,6 +338,10 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         name = let.op if let.op.startswith("px_") else self.math(let.op, _wide(let.dtype))
         return f"{name}({', '.join(args)})"
 
+    def in_vectors(self, lanes: int) -> str:
+        """The line before a loop that tells the compiler to make vectors of so many turns."""
+        return ""
+
     # -- statements ---------------------------------------------------------------------------------------------------
     def write(self, statements: Sequence[nest.Statement], depth: int, out: list[str]) -> None:
         """Append the lines of some statements."""
@@ -358,6 +366,8 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
                     out.append(self.unroll)
                 if s.serial and self.serial:
                     out.append(self.serial)
+                if self.vector and (lanes := lanes_of(s, self.vector)):
+                    out.append(self.in_vectors(lanes))
                 step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
                 out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
                 self.write(s.body, depth + 1, out)
