@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -101,3 +104,13 @@ def test_drivers_of_one_client_keep_their_programs_apart():
 
 def test_functions_of_other_languages_are_for_drivers_that_say_so():
     assert BACKEND.foreign_headers() is None
+
+
+@pytest.mark.parametrize("first, noted", [("", False), ('sys.modules["jax"] = types.ModuleType("jax")', True)])
+def test_jaxlib_notes_no_frames_of_arrays_unless_jax_is_there(first, noted):
+    script = f"""import sys, types
+{first}
+from portax_pjrt.jaxlib.versions import bindings
+print(bindings.tracebacks_enabled())"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.strip() == str(noted), done.stderr

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import Any
 
 # XLA tells of every client it makes unless told not to, and it reads this when the library is loaded.
@@ -39,6 +40,11 @@ except (ImportError, AttributeError) as error:
         wrong=f"portax does not know jaxlib {JAXLIB}, which lacks what it needs: {error}",
         fix="Install one that it knows with: pip install 'jaxlib>=0.10,<0.13'",
     ) from error
+
+# Of each array that it makes, jaxlib notes the Python frames: a microsecond of a call, more where the stack is deep.
+# portax has notes of its own; JAX's messages are made of these, so where it is in the process they stay.
+if "jax" not in sys.modules and hasattr(bindings, "set_tracebacks_enabled"):
+    bindings.set_tracebacks_enabled(False)
 
 #: ``array_result_handler`` lost its last argument, ``_skip_checks``.
 handler_checks: tuple[bool, ...] = (True,) if VERSION < 480 else ()
