@@ -46,6 +46,7 @@ def ones(*shape, dtype=np.float32):
         (lambda x: pnp.exp(x), (ones(5000, dtype=np.float64),), 8),
         (lambda x: x > 1, (ones(5000),), 16),
         (lambda x: x * 3, (ones(5000, dtype=np.int32),), 16),
+        (lambda x: pnp.sqrt(x), (ones(5000),), 16),
         (lambda x: x * 3, (ones(5000, dtype=np.int16),), 0),  # narrow
         (lambda x, y: x * y, (ones(500, 50), ones(50)), 0),  # short
         (lambda x: x // 3, (ones(5000, dtype=np.int32),), 0),  # one number at a time
@@ -79,6 +80,11 @@ def test_no_loop_that_adds_to_a_number_is_marked(marking, f, xs):
         assert not (lanes and name[0] == "k"), name
 
 
+def test_random_numbers_are_made_in_vectors(marking):
+    """Though a number is made from its place, which is found within the turn."""
+    assert ("j0", 16) in loops(lambda x: px.random.uniform(px.random.key(0), (50, 100)) * x, marking, ones(100))
+
+
 def test_partial_sums_are_lanes_of_their_own(marking):
     assert ("l0", 16) in loops(lambda x: x.sum(-1), marking, ones(4, 1000))
 
@@ -97,6 +103,14 @@ def test_what_a_loop_carries_keeps_it_unmarked():
     assert not lanes(load, add, nest.Assign("p0[k0]", "v1"))
     assert not lanes(load, add, nest.Store("out1", f32, "k0", "v1"))
     assert not lanes(load, add, nest.Store("out1", f32, "i0 + i0", "v1"))
+
+
+def test_a_place_that_is_found_within_the_turn_is_anywhere():
+    f32, whole = np.dtype(np.float32), nest.Whole("q0", "(i0) / 3")
+    load, store = nest.Load("v0", f32, "in0", "i0"), nest.Store("out1", f32, "i0", "v0")
+    there = nest.Load("v0", f32, "in0", "3 * q0")
+    assert lanes_of(nest.Loop("i0", "0", "5000", [whole, load, store]), 64) == 16
+    assert lanes_of(nest.Loop("i0", "0", "5000", [whole, there, store]), 64) == 0
 
 
 def test_by_itself_a_dialect_says_nothing():

@@ -21,6 +21,21 @@ _PREAMBLE = """\
 #define px_bits64(x) as_ulong(x)
 #define px_float64(u) as_double((ulong)(u))
 """
+#: Bytes of the widest vectors that compilers for processors take without being told to.
+_TAKEN = 32
+#: PoCL's own roots are calls, which no compiler makes vectors of; a builtin of clang's is one instruction.
+_ROOTS = """\
+#ifdef __has_builtin
+#if __has_builtin(__builtin_sqrtf)
+#define px_sqrt32 __builtin_sqrtf
+#define px_sqrt64 __builtin_sqrt
+#endif
+#endif
+#ifndef px_sqrt32
+#define px_sqrt32 sqrt
+#define px_sqrt64 sqrt
+#endif
+"""
 
 
 class OpenCLDialect(Dialect):
@@ -37,7 +52,7 @@ class OpenCLDialect(Dialect):
     fused : set of dtype names
         Of which the device has ``fma``.
     vector : int
-        Bytes of the device's vectors, where compilers take shorter ones by themselves; else 0.
+        Bytes of the device's vectors; 0 where work-items run in step, or there are none.
     """
 
     pointer = "__global "
@@ -48,14 +63,18 @@ class OpenCLDialect(Dialect):
     function = "static inline __attribute__((always_inline))"
 
     def __init__(self, items: int, strided: bool, wide: bool, fused: frozenset[str], vector: int = 0) -> None:
-        self.items, self.strided, self.fused, self.vector = items, strided, fused, vector
+        self.items, self.strided, self.fused = items, strided, fused
+        self.vector = vector if vector > _TAKEN else 0
+        self._roots = bool(vector)
         if not wide:
             self.types = {name: spelled for name, spelled in Dialect.types.items() if name != "float64"}
         pragma = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" if wide else ""
         own = [_FUSED.format(type=self.types[name], bits=name[-2:]) for name in sorted(fused)]
-        self.preamble = "".join([pragma, _PREAMBLE, *own])
+        self.preamble = "".join([pragma, _PREAMBLE, _ROOTS if vector else "", *own])
 
     def math(self, name: str, dtype: Any) -> str:
+        if name == "sqrt" and self._roots:
+            return f"px_sqrt{8 * dtype.itemsize}"
         return name  # one name for all widths
 
     def in_vectors(self, lanes: int) -> str:

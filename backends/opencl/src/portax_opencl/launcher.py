@@ -17,8 +17,6 @@ from portax_opencl.dialect import OpenCLDialect
 
 #: Bytes from which an array is copied through mapped memory, which on processors costs half of a copy by command.
 _MAPPED = 1 << 16
-#: Bytes of the widest vectors that compilers for processors take without being told to.
-_TAKEN = 32
 #: How variables begin that compilers read: PoCL's, Intel's, Oclgrind's, and what pyopencl adds to the options.
 _READ_BY_COMPILERS = ("POCL_", "CL_CONFIG_", "IGC_", "OCLGRIND_BUILD_OPTIONS", "PYOPENCL_BUILD_OPTIONS")
 _NO_ROOM = frozenset({cl.status_code.MEM_OBJECT_ALLOCATION_FAILURE, cl.status_code.OUT_OF_RESOURCES})
@@ -49,14 +47,14 @@ class OpenCLLauncher(Launcher):
         processor = bool(device.type & cl.device_type.CPU)
         units = device.max_compute_units
         wide = "cl_khr_fp64" in device.extensions
-        vector = 4 * device.native_vector_width_float
+        lanes = device.native_vector_width_float
         precisions = {"float32": device.single_fp_config, "float64": device.double_fp_config if wide else 0}
         self.dialect = OpenCLDialect(
             items=8 * units if processor else 1024 * units,
             strided=not processor,
             wide=wide,
             fused=frozenset([name for name, can in precisions.items() if can & cl.device_fp_config.FMA]),
-            vector=vector if processor and vector > _TAKEN else 0,
+            vector=4 * lanes if processor and lanes > 1 else 0,
         )
         self.kind = " ".join(device.name.split())
         self.limit = device.max_mem_alloc_size

@@ -11,12 +11,11 @@ leave to add in another order.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from portax.backend.kernels import nest
 from portax.core import dtypes
 
-#: Operations that processors have for one number only, or that are calls.
-_ALONE = frozenset({"rem", "sqrt"})
 #: Narrower numbers are left to the compiler: with them it is memory that takes the time.
 _LEAST = 4
 #: A loop of fewer vectors has little to gain. How many turns a share of the rows has is not known here.
@@ -30,13 +29,15 @@ def lanes_of(loop: nest.Loop, width: int) -> int:
         return width // max([s.dtype.itemsize for s in loop.body if type(s) is nest.Load], default=width)
     if loop.serial or loop.step != "1":
         return 0
-    widest = 0
+    widest, own = 0, list[str]()
     for s in loop.body:
         if type(s) is nest.Let:
-            if s.op in _ALONE or (s.op == "div" and not dtypes.is_float(s.dtype)):
+            if s.op == "rem" or (s.op == "div" and not dtypes.is_float(s.dtype)):  # of one number at a time
                 return 0
+        elif type(s) is nest.Whole:
+            own.append(s.name)
         elif type(s) is nest.Load or type(s) is nest.Store:
-            apart = _step(s.place, loop.name)
+            apart = _step(s.place, loop.name, own)
             if apart != 1 and (apart or type(s) is nest.Store):
                 return 0
             widest = max(widest, s.dtype.itemsize)
@@ -53,9 +54,11 @@ def lanes_of(loop: nest.Loop, width: int) -> int:
     return lanes if many else 0
 
 
-def _step(place: str, name: str) -> int:
-    """How far a place moves in one turn: 0, 1, or 2 for anything else. Its other names do not change in the loop."""
-    if name not in _NAME.findall(place):
+def _step(place: str, name: str, own: Sequence[str]) -> int:
+    """How far a place moves in one turn: 0, 1, or 2 for anything else, such as a place named within the turn."""
+    names = _NAME.findall(place)
+    if any(n in names for n in own):
+        return 2
+    if name not in names:
         return 0
-    terms = place.split(" + ")
-    return 1 if terms.count(name) == 1 and _NAME.findall(place).count(name) == 1 else 2
+    return 1 if names.count(name) == place.split(" + ").count(name) == 1 else 2
