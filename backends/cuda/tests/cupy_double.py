@@ -230,6 +230,60 @@ class Module:
         return kernel
 
 
+class CUBLASError(RuntimeError):
+    """As cupy's."""
+
+
+class UnownedMemory:
+    """Memory that cupy is told of."""
+
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1) -> None:
+        self.ptr, self.size, self.device = ptr, size, device_id
+
+
+class MemoryPointer:
+    """A place in it."""
+
+    def __init__(self, mem: UnownedMemory, offset: int) -> None:
+        assert offset == 0
+        self.mem = mem
+
+
+class Array:
+    """An array: as much of NumPy's as is used, over memory that need not hold its numbers yet."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, memptr: MemoryPointer) -> None:
+        assert memptr.mem.device == Device.now().id and memptr.mem.size == np.prod(shape) * np.dtype(dtype).itemsize
+        self.ptr, self.size = memptr.mem.ptr, memptr.mem.size
+        there = (ctypes.c_char * self.size).from_address(self.ptr)
+        self.seen = np.frombuffer(there, dtype).reshape(shape)
+
+    def _of(self, seen: np.ndarray) -> Array:
+        other = object.__new__(Array)
+        other.ptr, other.size, other.seen = self.ptr, self.size, seen
+        return other
+
+    def swapaxes(self, a: int, b: int) -> Array:
+        return self._of(self.seen.swapaxes(a, b))
+
+    def __getitem__(self, i: int) -> Array:
+        return self._of(self.seen[i])
+
+
+class Cuda:
+    """``cupy.cuda``, whose ``cublas`` is looked for when it is first asked for."""
+
+    def __init__(self, no_cublas: Callable[[], str], **names: Any) -> None:
+        self.__dict__.update(names)
+        self._no_cublas = no_cublas
+
+    @property
+    def cublas(self) -> Any:
+        if self._no_cublas():
+            raise ImportError(self._no_cublas())
+        return _Namespace(CUBLASError=CUBLASError)
+
+
 class Cupy:
     """The module.
 
@@ -237,6 +291,8 @@ class Cupy:
     ----------
     said : list of str
         What was asked for, in order.
+    no_cublas : str
+        Why there is no cuBLAS.
     """
 
     __version__ = "0"
@@ -245,10 +301,32 @@ class Cupy:
         Stream.known.clear()
         self.said: list[str] = []
         self.shim = ShimLauncher(folder)
-        self.cuda = _Namespace(
+        self.no_cublas = ""
+        self.ndarray = Array
+        self.cuda = Cuda(
+            lambda: self.no_cublas, UnownedMemory=UnownedMemory, MemoryPointer=MemoryPointer,
             runtime=Runtime(self.said), driver=_Namespace(CUDADriverError=CUDADriverError),
             nvrtc=Compiler(self), Module=lambda: Module(self), Device=Device, Stream=Stream,
         )  # fmt: skip
+
+
+    def matmul(self, x1: Array, x2: Array, out: Array) -> None:
+        """As cuBLAS has it: in an order of its own, which is from the end."""
+        assert x1.seen.ndim == x2.seen.ndim == out.seen.ndim and x1.seen.dtype == x2.seen.dtype == out.seen.dtype
+        if out.seen.shape != (*x1.seen.shape[:-1], x2.seen.shape[-1]) or x1.seen.shape[-1] != x2.seen.shape[-2]:
+            raise CUBLASError("CUBLAS_STATUS_INVALID_VALUE")
+        Device.now()
+        self.said.append(f"matmul {x1.seen.shape} {x2.seen.shape}")
+        if not all(self.cuda.runtime.holds(a.ptr, a.size) for a in (x1, x2, out)):
+            raise CUBLASError("CUBLAS_STATUS_EXECUTION_FAILED")
+
+        def multiply() -> None:
+            total = np.zeros(out.seen.shape, out.seen.dtype)
+            for k in reversed(range(x1.seen.shape[-1])):
+                total = total + x1.seen[..., k, None] * x2.seen[..., k, None, :]
+            out.seen[...] = total
+
+        Stream.now().ask(multiply)
 
 
 class _Namespace:

@@ -232,6 +232,112 @@ def test_why_there_is_no_gpu_is_said(cupy, monkeypatch):
     assert not backend.devices() and "pip install 'portax-cuda[cuda12]'" in backend.absence
 
 
+# -- cuBLAS ------------------------------------------------------------------------------------------------------------
+LEFT = np.random.default_rng(3).standard_normal((20, 48)).astype(np.float32)
+RIGHT = np.random.default_rng(4).standard_normal((48, 24)).astype(np.float32)
+
+
+def product(x, y):
+    return x @ y
+
+
+def in_order(x, y, ks):
+    total = np.zeros((*x.shape[:-1], y.shape[-1]), x.dtype)
+    for k in ks:
+        total = total + x[..., k, None] * y[..., k, None, :]
+    return total
+
+
+def multiplications(cupy):
+    return [call for call in cupy.said if call.startswith("matmul")]
+
+
+def test_cublas_takes_products_where_results_need_not_be_reproducible(gpu, cupy):
+    ordered, own = in_order(LEFT, RIGHT, range(48)), in_order(LEFT, RIGHT, range(47, -1, -1))
+    assert (ordered != own).any()
+    np.testing.assert_array_equal(np.asarray(on(gpu, lambda x, y: x @ y, LEFT, RIGHT)), ordered)
+    assert not multiplications(cupy)
+    with override("reproducible", False):
+        np.testing.assert_array_equal(np.asarray(on(gpu, lambda x, y: x @ y, LEFT, RIGHT)), own)
+        assert multiplications(cupy) == ["matmul (20, 48) (48, 24)"]
+        told = px.explain(product, px.device_put(LEFT, gpu), px.device_put(RIGHT, gpu), device=gpu)
+    assert "cuBLAS: dot_general of float32[20,48] and float32[48,24]; reads" in told
+
+
+def test_a_call_of_cublas_is_asked_for_in_the_order_of_kernels_and_waits_for_nothing(gpu, cupy):
+    f = px.jit(lambda x, y: pnp.sin(pnp.sin(x) @ y))
+    x, y = (px.device_put(a, gpu) for a in (LEFT, RIGHT))
+    with override("reproducible", False):
+        f(x, y)
+        del cupy.said[:]
+        out = f(x, y)
+    kinds = [call.split()[0] for call in cupy.said if call != "malloc"]
+    assert kinds == ["launch", "matmul", "launch"] and gpu.launcher.stream.waiting
+    np.testing.assert_allclose(np.asarray(out), np.sin(np.sin(LEFT) @ RIGHT), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_stacks_and_transposed_operands_are_multiplied_as_they_lie(gpu, cupy, dtype):
+    with px.enable_x64(True), override("reproducible", False):
+        x, y = (np.stack([a, a + 1, 2 * a]).astype(dtype) for a in (LEFT, RIGHT))
+        if dtype.startswith("complex"):
+            x, y = x * (1 + 2j), y * (3 - 1j)
+        turned = [np.ascontiguousarray(np.swapaxes(a, 1, 2)).astype(dtype) for a in (x, y)]
+        forms = lambda x, y, xt, yt: (
+            x @ y, pnp.swapaxes(xt, 1, 2) @ y, x @ pnp.swapaxes(yt, 1, 2),
+            pnp.swapaxes(xt, 1, 2) @ pnp.swapaxes(yt, 1, 2), xt[0].T @ y[0],
+        )  # fmt: skip
+        *same, one = on(gpu, forms, x.astype(dtype), y.astype(dtype), *turned)
+    wanted = x.astype(dtype) @ y.astype(dtype)
+    for got in same:
+        np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-4, atol=1e-3)
+        assert np.asarray(got).dtype == dtype
+    np.testing.assert_allclose(np.asarray(one), wanted[0], rtol=1e-4, atol=1e-3)
+    assert len(multiplications(cupy)) == 5 and multiplications(cupy)[-1] == "matmul (20, 48) (48, 24)"
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [("absent", "cuBLAS is not installed: no libcublas"), ("tf32", "CUPY_TF32 is set, with which cuBLAS would")],
+)
+def test_where_cublas_is_not_to_be_had_kernels_multiply_and_explain_says_why(gpu, cupy, monkeypatch, why, words):
+    if why == "absent":
+        cupy.no_cublas = "no libcublas.so.12"
+    else:
+        monkeypatch.setenv("CUPY_TF32", "1")
+    with override("reproducible", False):
+        got = np.asarray(on(gpu, lambda x, y: x @ y, LEFT, RIGHT))
+        told = px.explain(product, px.device_put(LEFT, gpu), px.device_put(RIGHT, gpu), device=gpu)
+    np.testing.assert_allclose(got, LEFT @ RIGHT, rtol=1e-5, atol=1e-5)
+    assert f"dot_general of float32[20,48] and float32[48,24]: by kernels, since {words}" in told
+    assert not multiplications(cupy)
+
+
+def test_dtypes_that_cublas_adds_up_as_it_likes_are_multiplied_by_kernels(gpu, cupy):
+    x, y = LEFT.astype(np.float16), RIGHT.astype(np.float16)
+    with override("reproducible", False):
+        got = on(gpu, lambda x, y: x @ y, x, y)
+        told = px.explain(lambda x, y: x @ y, px.device_put(x, gpu), px.device_put(y, gpu), device=gpu)
+    np.testing.assert_allclose(np.asarray(got), x.astype(np.float32) @ y.astype(np.float32), rtol=1e-2, atol=1e-2)
+    assert "by kernels, since cuBLAS is asked for products of one dtype, of complex128, complex64, " in told
+    assert not multiplications(cupy)
+
+
+def test_what_cublas_refuses_is_an_error_of_the_device(gpu, cupy):
+    from portax.core.aval import Aval
+
+    avals = [Aval((1, *a.shape), a.dtype) for a in (LEFT, RIGHT)]
+    said = {"dimension_numbers": (((2,), (1,)), ((0,), (0,))), "preferred_element_type": LEFT.dtype}
+    routine = gpu.launcher.library("dot_general", avals, said)
+    assert routine.library == "cuBLAS" and gpu.launcher.library("fft", avals, {}) is None
+    blocks = [gpu.launcher.allocate(20 * 48 * 4) for _ in range(3)]
+    gpu.launcher.wait()
+    gpu.launcher.release(blocks[1])
+    blocks[1] = 8
+    with pytest.raises(px.errors.DeviceError, match="a product could not be asked of cuBLAS: CUBLAS_STATUS_EXEC"):
+        routine.call(blocks)
+
+
 # -- the double against cupy itself, which loads without a GPU ---------------------------------------------------------
 CALLS = {
     "cuda.runtime.malloc": "(size_t size)",
@@ -252,6 +358,9 @@ CALLS = {
     "cuda.nvrtc.destroyProgram": "(intptr_t prog)",
     "cuda.Module.load": "(self, bytes cubin)",
     "cuda.Module.get_function": "(self, name)",
+    "cuda.UnownedMemory": "(intptr_t ptr, size_t size, owner, int device_id=-1)",
+    "cuda.MemoryPointer": "(BaseMemory mem, ptrdiff_t offset)",
+    "matmul": "(x1, x2, /, out=None",
 }
 
 
@@ -293,4 +402,11 @@ def test_cupy_has_the_errors_and_numbers_that_are_relied_upon(real):
     assert issubclass(real.cuda.driver.CUDADriverError, RuntimeError)
     assert issubclass(real.cuda.nvrtc.NVRTCError, RuntimeError) and callable(real.cuda.Module().get_function)
     assert "represented by a string" in real.cuda.Device.compute_capability.__doc__
+    assert "__init__(shape, dtype=float, memptr=None" in real.ndarray.__doc__ and real.ndarray.swapaxes
+    try:
+        cublas = real.cuda.cublas
+    except ImportError as error:  # as where its library is not installed
+        assert "libcublas" in str(error)
+    else:
+        assert issubclass(cublas.CUBLASError, RuntimeError)
     assert isinstance(real.cuda.Stream.null.ptr, int) and type(real.cuda.Stream.null).done

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from portax.backend import CompileError, DeviceError, OutOfDeviceMemory
-from portax.backend.kernels import Launcher
+from portax.backend.kernels import Launcher, Routine
 from portax_cuda.dialect import OPTIONS, CUDADialect
 
 _THREADS = 256  # in a block: a whole number of warps, and few enough for kernels with many registers
+#: What cuBLAS multiplies as its dtype says; numbers of 16 bits it adds up as it likes.
+_MULTIPLIED = frozenset({"float32", "float64", "complex64", "complex128"})
 _NO_ROOM = 2  # CUDA's number for it, the same from the runtime and from the driver
 
 
@@ -125,6 +129,42 @@ class CUDALauncher(Launcher):
         with self._told("a kernel could not be launched"), self.device, self.stream:
             given = (np.int64(items), *map(np.uint64, blocks))
             program.kernel(stage)((-(-items // _THREADS),), (_THREADS,), given)
+
+    def library(self, name: str, avals: Sequence[Any], params: Mapping[str, Any]) -> Routine | str | None:
+        """Products of matrices by cuBLAS, as cupy asks it: in the precision of their dtype."""
+        if name != "dot_general":
+            return None
+        names = {dtype.name for dtype in (*[aval.dtype for aval in avals], params["preferred_element_type"])}
+        if len(names) > 1 or not names <= _MULTIPLIED:
+            return f"cuBLAS is asked for products of one dtype, of {', '.join(sorted(_MULTIPLIED))}"
+        return self._no_cublas or Routine("cuBLAS", functools.partial(self._product, avals, params))
+
+    @functools.cached_property
+    def _no_cublas(self) -> str:
+        """Why cuBLAS cannot be used, or nothing."""
+        try:
+            cublas = self.cupy.cuda.cublas
+        except ImportError as error:
+            return f"cuBLAS is not installed: {str(error).strip()}"
+        if os.environ.get("CUPY_TF32", "0") not in ("", "0"):
+            return "CUPY_TF32 is set, with which cuBLAS would multiply fewer digits than float32 has"
+        self._refusals = (*self._refusals, cublas.CUBLASError)
+        return ""
+
+    def _product(self, avals: Sequence[Any], params: Mapping[str, Any], blocks: Sequence[Any]) -> None:
+        (((k,), (j,)), _), (x, y) = params["dimension_numbers"], avals
+        shape = x.shape[0], x.shape[3 - k], y.shape[3 - j]
+        with self._told("a product could not be asked of cuBLAS"), self.device, self.stream:
+            a, b, out = map(self._seen, blocks, (x.shape, y.shape, shape), [x.dtype] * 3)
+            a, b = a if k == 2 else a.swapaxes(1, 2), b if j == 1 else b.swapaxes(1, 2)
+            if shape[0] == 1:
+                a, b, out = a[0], b[0], out[0]
+            self.cupy.matmul(a, b, out=out)
+
+    def _seen(self, block: int, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Memory as cupy's array; the memory stays ours."""
+        held = self.cupy.cuda.UnownedMemory(block, math.prod(shape) * dtype.itemsize, self, self.device.id)
+        return self.cupy.ndarray(shape, dtype, self.cupy.cuda.MemoryPointer(held, 0))
 
     def wait(self) -> None:
         with self._told("what was asked for before"), self.device:
