@@ -163,6 +163,11 @@ def test_what_a_reduction_begins_with_is_its_identity():
     assert words.free_operands(words.patterns_at(registry["mul"], "int8")[0]) == 2
 
 
+def test_the_cut_of_a_complex_arctangent_is_not_walked_along():
+    assert "float32" in words.spoken(registry["atan2"]) and "complex64" not in words.spoken(registry["atan2"])
+    assert "complex64" in words.spoken(registry["log"])
+
+
 # -- how far off is too far -------------------------------------------------------------------------------------------
 def test_whole_numbers_are_judged_bit_for_bit_and_floats_by_what_errors_make_of_them():
     x = np.linspace(0.5, 2, 8, dtype=np.float32)

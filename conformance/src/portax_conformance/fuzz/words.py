@@ -37,6 +37,9 @@ STEPS = ("floor", "ceil", "round", "sign", "rem", "nextafter", "reduce_precision
 #: And these have derivatives that do.
 KINKS = (*STEPS, "abs", "max", "min", "clamp", "reduce_max", "reduce_min", "reduce_prod", "cumprod", "cummax", "cummin",
          "reduce_window_max", "reduce_window_min", "scatter-min", "scatter-max", "scatter-mul")  # fmt: skip
+#: Of complex numbers these are left to their samples: atan2(0, x) is pi or minus pi, as the last bit of x / sqrt(x * x)
+#: is above or below the real axis.
+REAL_ONLY = ("atan2",)
 #: Elements of an operand at most.
 LARGEST = 1024
 
@@ -51,7 +54,8 @@ def vocabulary() -> tuple[Primitive, ...]:
 @functools.cache
 def spoken(primitive: Primitive) -> tuple[str, ...]:
     """The dtypes of equations of a primitive."""
-    return tuple(dtypes_of(primitive, SPOKEN))
+    found = dtypes_of(primitive, SPOKEN)
+    return tuple(d for d in found if primitive.name not in REAL_ONLY or not d.startswith("complex"))
 
 
 @functools.lru_cache(maxsize=4096)
