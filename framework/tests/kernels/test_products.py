@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from kernels import plain_c
@@ -53,6 +55,30 @@ def test_every_edge_gives_the_bits_of_sums_in_order(device, everywhere, dtype):
     assert sum("tiles" in note for note in notes(f, device, *xs)) == len(SIDES)
     for got, (x, y) in zip(run(f, device, *xs), pairs, strict=True):
         np.testing.assert_array_equal(got, in_order(x, y))
+
+
+@pytest.mark.parametrize("tall", [1, 6, 8])
+def test_how_tall_tiles_are_changes_no_bit(device, everywhere, monkeypatch, tall):
+    monkeypatch.setattr(device.launcher.dialect, "tile", tall, raising=False)
+    pairs = [(numbers(m, k), numbers(k, n, seed=1)) for m, k, n in [*SIDES, (523, 3, 17)]]
+    f = lambda *xs: tuple(x @ y for x, y in zip(xs[::2], xs[1::2], strict=True))
+    for got, (x, y) in zip(run(f, device, *[x for pair in pairs for x in pair]), pairs, strict=True):
+        np.testing.assert_array_equal(got, in_order(x, y))
+
+
+def test_rows_are_read_from_where_they_begin(device):
+    """Where rows beyond the last repeat it, their places are not added up again for each product."""
+    x, y = numbers(33, 40), numbers(40, 32, seed=1)
+    text = compiled(lambda x, y: x @ y, device, x, y).text()
+    assert len(re.findall(r"const float \*x\d = in\d \+ ", text)) == 5
+    assert len(re.findall(r" = x\d\[k\d\];", text)) == 4
+
+
+def test_few_rows_beyond_the_last_are_computed():
+    for above in range(1, 500):
+        near = products._near(above)
+        assert near == above if above <= products.NEAR else products.NEAR // 2 <= near <= products.NEAR
+        assert -(-above // near) * near - above <= above // 16
 
 
 def test_numbers_of_64_bits_are_multiplied_in_tiles(device, everywhere):

@@ -89,6 +89,12 @@ def test_partial_sums_are_lanes_of_their_own(marking):
     assert ("l0", 16) in loops(lambda x: x.sum(-1), marking, ones(4, 1000))
 
 
+def test_so_are_the_columns_of_a_tile(marking):
+    f = lambda x, y: x @ y
+    assert ("l0", 16) in loops(f, marking, ones(32, 64), ones(64, 32))
+    assert ("l0", 0) in loops(f, marking, ones(32, 64), ones(64, 8))  # as many as half a vector
+
+
 def test_what_a_loop_carries_keeps_it_unmarked():
     f32 = np.dtype(np.float32)
     load = nest.Load("v0", f32, "in0", "i0")

@@ -66,6 +66,8 @@ class OpenCLDialect(Dialect):
         self.items, self.strided, self.fused = items, strided, fused
         self.vector = vector if vector > _TAKEN else 0
         self._roots = bool(vector)
+        if vector:  # its registers are twice as many too
+            self.tile = 8
         if not wide:
             self.types = {name: spelled for name, spelled in Dialect.types.items() if name != "float64"}
         pragma = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" if wide else ""

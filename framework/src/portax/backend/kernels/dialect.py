@@ -93,6 +93,8 @@ class Dialect:
         So many elements are worth a work-item of their own.
     strided : bool
         Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
+    tile : int
+        How many rows of sums a work-item carries in registers that computes products of matrices.
     fused : set of dtype names
         Of which the device multiplies and adds in one instruction, as ``fma`` is spelled. It rounds once, so it is used
         for products of matrices only, where ``config.reproducible`` is off.
@@ -114,6 +116,7 @@ class Dialect:
     lanes = 64
     items = 1
     worth = 32768
+    tile = 4
     strided = False
     fused: frozenset[str] = frozenset()
     unroll = ""
@@ -354,6 +357,9 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
                 if s.dtype.name in _HALVES:
                     text = f"px_from_{_HALVES[s.dtype.name]}({text})"
                 out.append(f"{pad}const {self.computed(s.dtype)} {s.name} = {text};")
+            elif type(s) is nest.Pointer:
+                given = f"{self.pointer}{self.constant}{self.stored(s.dtype)}"
+                out.append(f"{pad}{given} *{s.name} = {s.parameter} + {s.place};")
             elif type(s) is nest.Store:
                 value = f"px_to_{_HALVES[s.dtype.name]}({s.value})" if s.dtype.name in _HALVES else s.value
                 out.append(f"{pad}{s.parameter}[{s.place}] = {value};")
@@ -362,12 +368,12 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
             elif type(s) is nest.Counter:
                 out.append(f"{pad}{self.index} {s.name} = {s.text};")
             elif type(s) is nest.Loop:
-                if s.unrolled and self.unroll:
-                    out.append(self.unroll)
                 if s.serial and self.serial:
                     out.append(self.serial)
                 if self.vector and (lanes := lanes_of(s, self.vector)):
                     out.append(self.in_vectors(lanes))
+                elif s.unrolled and self.unroll:
+                    out.append(self.unroll)
                 step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
                 out.append(f"{pad}for ({self.index} {s.name} = {s.start}; {s.name} < {s.stop}; {step}) {{")
                 self.write(s.body, depth + 1, out)

@@ -116,6 +116,8 @@ class Emitter:
         self.may_block = False
         #: Products and sums in it are rounded together.
         self.contracted = False
+        #: The scope in which it is known where what an inner loop reads begins: loads in the loop are from pointers.
+        self.outside: Scope | None = None
         #: A product in tiles, the indices at which the kernel has its elements at hand, and such an element.
         self.tile: tuple[Value, Indices, Element] | None = None
 
@@ -384,12 +386,34 @@ class Emitter:
         parameter = self.parameter(value)
         at = indices[0] if type(indices) is Place else place(indices, value.shape)
         number, count = numbers_of(value.dtype)
+        name = parameter.name
+        if self.outside is not None and scope.depth > self.outside.depth:
+            name, at = self._pointer(parameter, at, count)
         out = []
         for j in range(count):
             x = Scalar(self.names("v"), number, scope)
-            scope.body.append(nest.Load(x.text, number, parameter.name, (at * count + j).text()))
+            scope.body.append(nest.Load(x.text, number, name, (at * count + j).text()))
             out.append(x)
         return tuple(out)
+
+    def _pointer(self, parameter: nest.Parameter, at: Index, count: int) -> tuple[str, Index]:
+        """Where a parameter's elements begin as far as it is known outside of the inner loop, and the place from there.
+
+        Compilers that add up all of it inside make vectors of the places of several rows, and take them apart again.
+        """
+        assert self.outside is not None
+        depth = self.outside.depth
+        first = Index([(a, f) for a, f in at.terms if a.scope.depth <= depth], at.const)
+        rest = Index([(a, f) for a, f in at.terms if a.scope.depth > depth])
+        if not first.terms and not first.const:
+            return parameter.name, rest
+        key = ("pointer", parameter.name, first.key)
+        name = self.outside.known.get(key)
+        if name is None:
+            name = self.outside.known[key] = self.names("x")
+            place = (first * count).text()
+            self.outside.body.append(nest.Pointer(name, parameter.dtype, parameter.name, place))
+        return name, rest
 
     def store(self, value: Value, indices: Indices, element: Element, scope: Scope) -> None:
         """Write an element into the value's buffer."""

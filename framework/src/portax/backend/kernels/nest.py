@@ -104,6 +104,16 @@ class Load:
 
 
 @dataclasses.dataclass(slots=True)
+class Pointer:
+    """``name`` is a parameter from a place on: what is loaded from it is at a place less that one."""
+
+    name: str
+    dtype: Any
+    parameter: str
+    place: str
+
+
+@dataclasses.dataclass(slots=True)
 class Store:
     """``parameter[place] = value``."""
 
@@ -180,7 +190,7 @@ class Run:
     buffers: list[str]
 
 
-Statement = Let | Whole | Counter | Load | Store | Variable | Assign | Loop | If | Forever | Leave | Run
+Statement = Let | Whole | Counter | Load | Pointer | Store | Variable | Assign | Loop | If | Forever | Leave | Run
 
 
 @dataclasses.dataclass(slots=True)

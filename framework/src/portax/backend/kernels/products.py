@@ -28,9 +28,8 @@ from portax.core.aval import Aval
 from portax.core.primitive import Primitive, registry
 from portax.primitives.dot_algorithms import DotAlgorithm, DotAlgorithmPreset
 
-#: Rows of a tile.
-ROWS = 4
-#: Rows of tiles that go through all panels together: what they read of the left operand stays near.
+#: Rows of tiles that go through all panels together, half as many at least: what they read of the left operand stays
+#: near.
 NEAR = 32
 #: Products below so many multiplications, or with sides shorter than these, are not worth the packing.
 LEAST_WORK, LEAST_ROWS, LEAST_COLUMNS, LEAST_SUM = 1 << 13, 16, 8, 16
@@ -227,19 +226,20 @@ def write_tiles(em: Emitter, group: Sequence[Value], product: Value, flat: bool)
     op = product.source
     assert op is not None
     groups, rows, columns, inner, width = op.params["sides"]
-    above, panels = -(-rows // ROWS), -(-columns // width)
-    near = max(d for d in range(1, NEAR + 1) if above % d == 0)
-    if near < NEAR // 4:  # no good divisor: each panel goes through all rows
-        near = above
-    em.divided = em.functions.dialect.items > 1
-    scope, turn = em.divide(groups * above * panels)
-    batch, far, panel, along = em.indices_of(Index([(turn, 1)]), [groups, above // near, panels, near])
-    top, left = (far * near + along) * ROWS, panel * width
-    sums = _sums(em, op, scope, batch, top, panel)
+    dialect = em.functions.dialect
+    tall = min(dialect.tile, rows)
+    above, panels = -(-rows // tall), -(-columns // width)
+    near = _near(above)
+    far = -(-above // near)
+    em.divided = dialect.items > 1
+    scope, turn = em.divide(groups * far * panels * near)
+    batch, block, panel, along = em.indices_of(Index([(turn, 1)]), [groups, far, panels, near])
+    top, left = (block * near + along) * tall, panel * width
+    sums = _sums(em, op, scope, batch, top, panel, tall)
     # What follows is computed once for each element: the last tiles have fewer rows and columns than their sums.
-    i_body = Scope(scope, min(ROWS, rows))
+    i_body = Scope(scope, tall)
     j_body = Scope(i_body, min(width, columns))
-    i, i_loop = _edge(em, scope, i_body, top, ROWS, rows)
+    i, i_loop = _edge(em, scope, i_body, top, tall, rows)
     j, j_loop = _edge(em, scope, j_body, left, width, columns)
     layout: Layout = op.params["layout"]
     if flat and type(layout) is Rows:
@@ -260,7 +260,13 @@ def write_tiles(em: Emitter, group: Sequence[Value], product: Value, flat: bool)
     return groups * rows * columns * inner // CHEAP
 
 
-def _sums(em: Emitter, op: Operation, scope: Scope, batch: Index, top: Index, panel: Index) -> str:
+def _near(above: int) -> int:
+    """Of so many rows of tiles, how many go through the panels together: so that few beyond the last are computed."""
+    most = min(NEAR, above)
+    return max(range(-(-most // 2), most + 1), key=lambda near: (-(-(-above // near) * near), near))
+
+
+def _sums(em: Emitter, op: Operation, scope: Scope, batch: Index, top: Index, panel: Index, tall: int) -> str:
     """The name of a tile's sums, row by row.
 
     Rows beyond the last read it again, and columns beyond the last are zeros of the panel: no test stands in the loop.
@@ -270,8 +276,8 @@ def _sums(em: Emitter, op: Operation, scope: Scope, batch: Index, top: Index, pa
     wide = y.dtype
     (start,) = started(em, 0, wide)
     sums = em.names("p")
-    scope.body.append(Variable(sums, wide, start.text, ROWS * width))
-    lines = [em.clamped(top + r, 0, rows - 1) for r in range(ROWS)]
+    scope.body.append(Variable(sums, wide, start.text, tall * width))
+    lines = [em.clamped(top + r, 0, rows - 1) for r in range(tall)]
     bodies, ks = [scope], list[Index]()
     step = Index()
     for n in layout.steps(inner):
@@ -281,6 +287,7 @@ def _sums(em: Emitter, op: Operation, scope: Scope, batch: Index, top: Index, pa
         bodies.append(Scope(bodies[-1], n))
         ks.append(Index([(loop_atom(em.names("k"), n, bodies[-1]), 1)]))
         step = step * n + ks[-1]
+    em.outside = scope
     factors = [layout.factor(em, x, batch, line, tuple(ks)) for line in lines]
     l_body = Scope(bodies[-1], width)
     lane = loop_atom(em.names("l"), width, l_body)
@@ -290,6 +297,7 @@ def _sums(em: Emitter, op: Operation, scope: Scope, batch: Index, top: Index, pa
         now = em.read(name, wide, l_body)
         (then,) = multiplied(em, (now,), factor, other)
         l_body.body.append(Assign(name, then.text))
+    em.outside = None
     bodies[-1].body.append(Loop(lane.name, "0", str(width), l_body.body, unrolled=dtypes.is_float(wide)))
     loops = [k.terms[0][0] for k in ks if k.terms]
     for outside, body, k in reversed(list(zip(bodies, bodies[1:], loops, strict=False))):

@@ -26,7 +26,8 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 def lanes_of(loop: nest.Loop, width: int) -> int:
     """How many turns of a loop make one vector of ``width`` bytes; 0 where it is not such a loop."""
     if loop.unrolled:  # of a product in tiles: each lane adds to sums of its own
-        return width // max([s.dtype.itemsize for s in loop.body if type(s) is nest.Load], default=width)
+        lanes = width // max([s.dtype.itemsize for s in loop.body if type(s) is nest.Load], default=width)
+        return 0 if int(loop.stop) % lanes else lanes
     if loop.serial or loop.step != "1":
         return 0
     widest, own = 0, list[str]()
