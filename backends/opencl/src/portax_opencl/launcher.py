@@ -58,6 +58,7 @@ class OpenCLLauncher(Launcher):
         )
         self.kind = " ".join(device.name.split())
         self.limit = device.max_mem_alloc_size
+        self.edition = f"{device.platform.version}, {device.driver_version}"
         self.options = ["-cl-std=CL1.2", "-w"]
         if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
             self.options.append("-cl-fp32-correctly-rounded-divide-sqrt")

@@ -183,6 +183,7 @@ class Config(threading.local):
     default_prng_impl: str
     default_matmul_precision: str | None
     reproducible: bool
+    tune: bool
     default_device: Any
     check_tracer_leaks: bool
     enable_checks: bool
@@ -455,6 +456,7 @@ for _name, _default, _check, _doc in (
     ("platforms", None, _text, "The backends to use, separated by commas; the first is the default."),
     ("platform_name", None, _text, "The default backend, by its older name."),
     ("num_cpu_devices", -1, _int, "How many devices the host's processor is shown as; -1 leaves it to the backend."),
+    ("tune", False, _bool, "Time a few kernels for large products where none was timed yet, in a second each, once."),
     ("enable_compilation_cache", True, _bool, "Keep compiled programs on disk."),
     ("compilation_cache_dir", None, _text, "Where compiled programs are kept; None is the user's cache directory."),
     ("compilation_cache_max_size", -1, _int, "Bytes that compiled programs may take on disk; -1 for no bound."),

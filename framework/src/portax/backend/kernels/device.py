@@ -25,6 +25,8 @@ from portax.backend.kernels.plan import Plan, Runner, bytes_of, stored_as
 from portax.backend.kernels.program import Reader
 from portax.backend.kernels.report import report
 from portax.backend.kernels.schedule import CUSTOM
+from portax.backend.kernels.tuning import Tuner
+from portax.core.config import config
 from portax.core.dtypes import KeyDtype
 from portax.core.jaxpr import ClosedJaxpr
 from portax.runtime.contract import (
@@ -108,6 +110,7 @@ class KernelDevice(Device):
         self.backend, self.id, self.launcher = backend, index, launcher
         self.platform, self.kind = backend.name, launcher.kind
         self.pool = Pool(launcher)
+        self.tuner = Tuner(self)
 
     @functools.cached_property
     def toolchain(self) -> bytes:
@@ -171,6 +174,9 @@ class KernelExecutable(Executable):
         assert isinstance(backend, KernelBackend)
         dialect = device.launcher.dialect
         functions = Functions(dialect, options.reproducible)
+        self.tiles: dict[str, int] = {}
+        if config.tune:
+            functions.rows = device.tuner.choosing(options.reproducible, self.tiles)
         self.libraries = None if options.reproducible else Libraries(device.launcher)
         self.program = Reader(NATIVE, backend.name, self.libraries).read(closed)
         self.kernels: list[Any] = []
@@ -212,7 +218,8 @@ class KernelExecutable(Executable):
 
     def report(self) -> str:
         """What is computed together, for people."""
-        return "\n".join(report(self.plan, bytes_of) + self.freedoms())
+        tried = [f"{what}: tiles of {rows} rows, as they were timed" for what, rows in self.tiles.items()]
+        return "\n".join(report(self.plan, bytes_of) + tried + self.freedoms())
 
     def freedoms(self) -> list[str]:
         """What of results may differ from those of other devices, in words: nothing, unless it was asked for."""

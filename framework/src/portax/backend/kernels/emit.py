@@ -67,6 +67,8 @@ class Functions:
 
     def __init__(self, dialect: Dialect, reproducible: bool = True) -> None:
         self.dialect, self.reproducible, self.names = dialect, reproducible, Names()
+        #: Rows of the tiles of a product.
+        self.rows: Callable[[Any], int] = lambda op: dialect.tile
         self.written: list[nest.Function] = []
         self._known: dict[Any, str] = {}
 

@@ -45,11 +45,14 @@ class Launcher(abc.ABC):
         The product, as its maker calls it.
     limit : int
         The most bytes that one block of memory may have.
+    edition : str
+        Of the device's driver, where ``cache_key`` says nothing: what was found out by timing is forgotten with it.
     """
 
     dialect: Dialect
     kind: str = ""
     limit: int = 1 << 62
+    edition: str = ""
 
     @abc.abstractmethod
     def allocate(self, size: int) -> Any:

@@ -227,7 +227,7 @@ def write_tiles(em: Emitter, group: Sequence[Value], product: Value, flat: bool)
     assert op is not None
     groups, rows, columns, inner, width = op.params["sides"]
     dialect = em.functions.dialect
-    tall = min(dialect.tile, rows)
+    tall = min(em.functions.rows(op), rows)
     above, panels = -(-rows // tall), -(-columns // width)
     near = _near(above)
     far = -(-above // near)
