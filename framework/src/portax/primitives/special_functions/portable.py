@@ -310,13 +310,17 @@ def random_gamma_grad(ops: Ops, a: Array, x: Array) -> Array:
 
 
 def _beta_factor(ops: Ops, a: Array, b: Array, x: Array, y: Array) -> Array:
-    """``x^a y^b / B(a, b)`` with ``y = 1 - x``."""
+    """``x^a y^b / (a B(a, b))`` with ``y = 1 - x``.
+
+    The gamma function of the smaller shape is taken one further on: that of the least numbers has no finite value, and
+    its reciprocal is lost where denormal numbers are.
+    """
     both = (a >= 10.0) & (b >= 10.0)
     p, q = ops.where(both, 1.0, a), ops.where(both, 1.0, b)
     low, high = ops.where(p < q, p, q), ops.where(p < q, q, p)
     log_x = ops.where(x < 0.5, ops.log(x), ops.log1p(-y))
     log_y = ops.where(y < 0.5, ops.log(y), ops.log1p(-x))
-    small = ops.exp(_log_gamma_ratio(ops, high, low) - ops.lgamma(low) + p * log_x + q * log_y)
+    small = ops.exp(_log_gamma_ratio(ops, high, low) - ops.lgamma(low + 1.0) + p * log_x + q * log_y) * (low / p)
     p, q = ops.where(both, a, 10.0), ops.where(both, b, 10.0)
     shift = q * x - p * y
     left, right = shift / p, -shift / q
@@ -324,7 +328,7 @@ def _beta_factor(ops: Ops, a: Array, b: Array, x: Array, y: Array) -> Array:
     second = ops.where(right < -0.5, right - ops.log(y * (p / q + 1.0)), _log_deviance(ops, right))
     correction = _stirling_error(p + q) - _stirling_error(p) - _stirling_error(q)
     scale = ops.sqrt(p / (p / q + 1.0) * (0.5 / math.pi))
-    return ops.where(both, ops.exp(-p * first - q * second) * ops.exp(correction) * scale, small)
+    return ops.where(both, ops.exp(-p * first - q * second) * ops.exp(correction) * scale / p, small)
 
 
 def _beta_fraction(ops: Ops, a: Array, b: Array, x: Array) -> Array:
@@ -386,7 +390,7 @@ def regularized_incomplete_beta(ops: Ops, a: Array, b: Array, x: Array) -> Array
     corner = swap & (q < 1.0) & (p * v < 1.0) & (v < 0.7)
     at_corner = _beta_corner(ops, ops.where(corner, p, 1.0), ops.where(corner, q, 0.5), ops.where(corner, v, 0.25))
     p, q, u, v = ops.where(swap, q, p), ops.where(swap, p, q), ops.where(swap, v, u), ops.where(swap, u, v)
-    part = _beta_factor(ops, p, q, u, v) * _beta_fraction(ops, p, q, u) / p
+    part = _beta_factor(ops, p, q, u, v) * _beta_fraction(ops, p, q, u)
     value = ops.where(corner, at_corner, ops.where(swap, 1.0 - part, part))
     infinite_a, infinite_b = ~_finite(a), ~_finite(b)
     domain = (a >= 0.0) & (b >= 0.0) & (x >= 0.0) & (x <= 1.0)
