@@ -227,11 +227,11 @@ def joined(em: Emitter, op: str, x: Element, y: Element) -> Element:
 
 def multiplied(em: Emitter, total: Element, x: Element, y: Element) -> Element:
     """``total + x * y``: rounded once where that is quicker and results need not be those of other devices."""
-    dtype = total[0].dtype
-    if len(total) > 1 or em.functions.reproducible or dtype.name not in em.functions.dialect.fused:
+    a, b, c = x[0], y[0], total[0]
+    if len(total) > 1 or em.functions.reproducible or c.dtype.name not in em.functions.dialect.fused:
         return joined(em, "add", total, joined(em, "mul", x, y))
     em.contracted = True
-    return (em.op("fma", dtype, x[0], y[0], total[0]),)
+    return (em.op("fma", c.dtype, a, b, c),)
 
 
 def started(em: Emitter, value: Any, dtype: Any) -> Element:
