@@ -196,6 +196,16 @@ def test_what_rounding_decides_is_not_judged():
     assert wanted.allowed == [None, None] and wanted.judged == 0
 
 
+def test_whether_padding_is_multiplied_with_nan_is_not_judged():
+    def f(x, w):
+        return [px.lax.conv_general_dilated(x, w, (1,), ((1, 1),))]
+
+    image, weights = np.ones((1, 1, 4), np.float32), np.ones((1, 1, 3), np.float32)
+    assert judging.expected(made(f, image, weights), {}).judged == 1
+    weights[0, 0, 0] = np.nan
+    assert judging.expected(made(f, image, weights), {}).allowed == [None]
+
+
 def test_errors_reach_into_programs_inside():
     def f(x):
         return px.lax.scan(lambda c, _: (px.lax.mul(c, np.float32(1.5)), ()), x, None, length=5)[0]

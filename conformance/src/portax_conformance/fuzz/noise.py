@@ -12,6 +12,7 @@ Vignes, A stochastic arithmetic for reliable scientific computation, Mathematics
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,11 +37,14 @@ class Noisy:
 
     def __init__(self, primitive: Primitive, params: dict[str, Any], draw: np.random.Generator, wider: Budgets) -> None:
         self._primitive, self._params, self._draw, self._wider = primitive, params, draw, wider
+        self._turns = itertools.count()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._primitive, name)
 
     def reference(self, *values: Any, **params: Any) -> Any:
+        if self._primitive.name in words.WITH_HOLES and next(self._turns) % 2:
+            values = tuple([np.where(np.isfinite(x), x, np.zeros_like(x)) for x in values])
         out = self._primitive.reference(*values, **params)
         least = self._scale(values)
         if self._primitive.multiple_results:

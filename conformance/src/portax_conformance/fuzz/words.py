@@ -40,6 +40,8 @@ KINKS = (*STEPS, "abs", "max", "min", "clamp", "reduce_max", "reduce_min", "redu
 #: Of complex numbers these are left to their samples: atan2(0, x) is pi or minus pi, as the last bit of x / sqrt(x * x)
 #: is above or below the real axis.
 REAL_ONLY = ("atan2",)
+#: What lies between spread elements and around them, devices multiply with infinities and NaN, or leave out.
+WITH_HOLES = ("conv_general_dilated",)
 #: Elements of an operand at most.
 LARGEST = 1024
 
