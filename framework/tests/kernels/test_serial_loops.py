@@ -25,12 +25,16 @@ def marking():
     return device
 
 
-def loops(f, device, *xs):
-    """The loops of a program inside another: the variable of each, and whether it is marked."""
+def body(f, device, *xs):
+    """The text of a program's kernels."""
     closed = stage_closed(lambda *xs: px.tree.leaves(f(*xs)), [Aval(x.shape, x.dtype) for x in xs], "f")
     text = device.backend.compile_program(closed, CompileOptions(), [device]).text()
-    body = text[text.index("void stage0") :]
-    found = re.findall(rf"(^{MARK}\n)?^ +for \(\w+ (\w+) = ", body, re.MULTILINE)
+    return text[text.index("void stage0") :]
+
+
+def loops(f, device, *xs):
+    """The loops of a program inside another: the variable of each, and whether it is marked."""
+    found = re.findall(rf"(^{MARK}\n)?^ +for \(\w+ (\w+) = ", body(f, device, *xs), re.MULTILINE)
     return [(name[0], bool(mark)) for mark, name in found]
 
 

@@ -7,14 +7,12 @@ import re
 import numpy as np
 import pytest
 from kernels.plain_c import PlainCBackend
+from kernels.test_serial_loops import body, ones
 
 import portax as px
 import portax.numpy as pnp
 from portax.backend.kernels import nest
 from portax.backend.kernels.vectors import lanes_of
-from portax.core.aval import Aval
-from portax.runtime.contract import CompileOptions
-from portax.transforms.stage import stage_closed
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +26,8 @@ def marking():
 
 def loops(f, device, *xs):
     """The loops of a program: the variable of each, and how many of its turns make a vector."""
-    closed = stage_closed(lambda *xs: px.tree.leaves(f(*xs)), [Aval(x.shape, x.dtype) for x in xs], "f")
-    text = device.backend.compile_program(closed, CompileOptions(), [device]).text()
-    body = text[text.index("void stage0") :]
-    found = re.findall(r"(?:^// (\d+) at once\n)?^ +for \(\w+ (\w+) = ", body, re.MULTILINE)
+    found = re.findall(r"(?:^// (\d+) at once\n)?^ +for \(\w+ (\w+) = ", body(f, device, *xs), re.MULTILINE)
     return [(name, int(lanes or 0)) for lanes, name in found if name[0] in "ijkl"]
-
-
-def ones(*shape, dtype=np.float32):
-    return np.ones(shape, dtype)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def _product(
     if routine is None:
         return None
     moves = Moves(keep, lambda dtype: None)  # pyright: ignore[reportArgumentType]
-    given = [_lying(moves.turned(stack.value, stack.order)) for stack in (left, right)]
+    # A routine is told of the shape, and reads memory.
+    given = [moves.turned(stack.value, stack.order).unshaped for stack in (left, right)]
     call = Call(routine, what, 2 * groups * rows * columns * inner)
     return keep(_by_library, given, {"call": call}, out)
 
@@ -133,13 +134,6 @@ def _stack(v: Value, parts: Sequence[Sequence[int]], groups: int) -> _Stack:
     order = other if swapped else (*first, *second, *third)
     sizes = (_size(v, third), _size(v, second)) if swapped else (_size(v, second), _size(v, third))
     return _Stack(v, order, swapped, Aval((groups, *sizes), v.dtype))
-
-
-def _lying(v: Value) -> Value:
-    """What holds the same bytes: a routine is told of the shape, and reads memory."""
-    while v.source is not None and v.source.name == "reshape" and not v.source.params.get("dimensions"):
-        v = v.source.operands[0]
-    return v
 
 
 def _free(v: Value, *taken: Sequence[int]) -> list[int]:

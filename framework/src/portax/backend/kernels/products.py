@@ -100,8 +100,7 @@ class Rows:
         return tuple(index for linear, sizes in parts for index in em.indices_of(linear, sizes))
 
     def to_store(self, left: Value) -> list[Value]:
-        while left.source is not None and left.source.name == "reshape" and not left.source.params.get("dimensions"):
-            left = left.source.operands[0]
+        left = left.unshaped
         return [] if left.size > SPREAD and left.size > 2 * _made_from(left) else [left]
 
 

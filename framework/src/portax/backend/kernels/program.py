@@ -58,6 +58,14 @@ class Value:
     def aval(self) -> Aval:
         return Aval(self.shape, self.dtype)
 
+    @property
+    def unshaped(self) -> Value:
+        """What holds the same bytes in the same order: what it is a reshape of, or itself."""
+        found = self
+        while found.source is not None and found.source.name == "reshape" and not found.source.params.get("dimensions"):
+            found = found.source.operands[0]
+        return found
+
     def __repr__(self) -> str:
         return f"%{self.number}:{self.dtype.name}{list(self.shape)}"
 
