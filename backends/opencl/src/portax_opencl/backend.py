@@ -11,6 +11,7 @@ import pyopencl as cl
 
 from portax.backend import BackendError, hookimpl
 from portax.backend.kernels import KernelBackend, Launcher
+from portax_opencl import threads
 from portax_opencl.launcher import OpenCLLauncher
 
 VERSION = "0.1.0"
@@ -37,9 +38,12 @@ class OpenCLBackend(KernelBackend):
             raise BackendError(
                 wrong=f"the opencl backend has no option {unknown[0]!r}", fix="Its options are: 'devices', 'platform'"
             )
+        before = threads.running()
         found = self._found()
         if not found:
             return []
+        if found[0].type & cl.device_type.CPU:
+            threads.keep_apart(threads.running() - before)
         parts = self.options.get("devices") or os.environ.get("PORTAX_OPENCL_DEVICES") or ""
         if parts:
             found = divided(found[0], parts)
