@@ -33,9 +33,19 @@ def part(name: str) -> Any:
 
 
 class SeveralItems(part("dialect").OneCoreDialect):
-    """Plain C whose launches are divided, one item after the other, as a device with many would."""
+    """Plain C whose launches are divided, one item after the other, as a device with many would.
+
+    It has no ``fma``: products round twice, as NumPy's float32 can be made to.
+    """
 
     items = 3
+    fused = frozenset()
+
+
+class Fusing(SeveralItems):
+    """The same with ``fma``, as the example itself has it."""
+
+    fused = part("dialect").OneCoreDialect.fused
 
 
 class PlainC(part("launcher").OneCoreLauncher):
@@ -60,6 +70,13 @@ class PlainCBackend(KernelBackend):
 
     def launchers(self) -> Sequence[Launcher]:
         return [PlainC()]
+
+
+class FusingBackend(PlainCBackend):
+    """What other devices are compared with, since they have ``fma``."""
+
+    def launchers(self) -> Sequence[Launcher]:
+        return [PlainC(Fusing())]
 
 
 def register(plugins: Any) -> None:

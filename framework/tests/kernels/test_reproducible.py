@@ -1,4 +1,4 @@
-"""Without `reproducible`, products are contracted where the device says it can, and nothing else changes."""
+"""Products in tiles add with one rounding where the device can, and nothing else does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from kernels.test_products import compiled, in_order, numbers
 import portax as px
 import portax.numpy as pnp
 from portax.core.config import config, override
-from portax.runtime.cache import opened
 
 X, Y = numbers(40, 24), numbers(24, 32, seed=1)
 
@@ -58,40 +57,30 @@ def test_it_is_on_and_a_program_sees_it_by_all_its_names():
         config.update("reproducible", "perhaps")
 
 
-def test_on_it_gives_the_bits_of_sums_in_order_and_off_it_those_of_fused_ones(fusing):
-    ordered, once = in_order(X, Y), fused(X, Y)
-    assert (ordered != once).any()
-    np.testing.assert_array_equal(on(fusing, lambda x, y: x @ y, X, Y), ordered)
-    with override("reproducible", False):
-        np.testing.assert_array_equal(on(fusing, lambda x, y: x @ y, X, Y), once)
+def test_a_product_adds_with_one_rounding_where_the_device_can(fusing, device):
+    twice, once = in_order(X, Y), fused(X, Y)
+    assert (twice != once).any()
+    np.testing.assert_array_equal(on(fusing, product, X, Y), once)
+    np.testing.assert_array_equal(on(device, product, X, Y), twice)
+    traced = px.jit(product).trace(*[px.device_put(x, fusing) for x in (X, Y)])
+    np.testing.assert_array_equal(np.asarray(traced.lower().compile()(X, Y)), once)
+    eager = px.device_put(X, fusing) @ px.device_put(Y, fusing)
+    np.testing.assert_array_equal(np.asarray(eager), once)
 
 
-def test_one_function_is_compiled_for_both_and_neither_is_taken_for_the_other(fusing):
-    f, xs = px.jit(product), [px.device_put(x, fusing) for x in (X, Y)]
-    traced = px.jit(product).trace(*xs)
-    ordered = in_order(X, Y).tobytes()
-    for _ in range(2):
-        for off in (False, True):
-            with override("reproducible", not off):
-                assert (np.asarray(f(*xs)).tobytes() == ordered) is not off
-                assert (np.asarray(xs[0] @ xs[1]).tobytes() == ordered) is not off  # and operation by operation
-                assert (np.asarray(traced.lower().compile()(*xs)).tobytes() == ordered) is not off
+def test_the_setting_decides_nothing_where_there_is_no_library(fusing):
+    texts = []
+    for reproducible in (True, False):
+        with override("reproducible", reproducible):
+            texts.append(compiled(product, fusing, X, Y).text())
+            np.testing.assert_array_equal(on(fusing, product, X, Y), fused(X, Y))
+    assert texts[0] == texts[1] and "fmaf(" in texts[0]
+
+
+def test_one_function_is_compiled_for_both_settings():
     with override("reproducible", False):
         off = config.epoch
     assert off != config.epoch
-
-
-def test_programs_on_disk_are_two(fusing, tmp_path, monkeypatch):
-    monkeypatch.delenv("PORTAX_CACHE", raising=False)
-    opened.cache_clear()
-    with override("compilation_cache_dir", str(tmp_path)):
-        for reproducible in (True, False, True, False):
-            device = backend_of(Fusing()).devices()[0]  # as another process has it
-            with override("reproducible", reproducible):
-                got = on(device, lambda x, y: x @ y, X, Y)
-            np.testing.assert_array_equal(got, in_order(X, Y) if reproducible else fused(X, Y))
-    assert len(list(tmp_path.iterdir())) == 2
-    opened.cache_clear()
 
 
 def test_only_products_are_contracted(fusing):
@@ -99,39 +88,32 @@ def test_only_products_are_contracted(fusing):
         return x * y[0, 0] + x, pnp.sin(x) * 2 + pnp.exp(x), (x * x).sum(1), n @ n, pnp.cumsum(x, 0), x[:3, :3] @ y[:3]
 
     given = X, Y, np.arange(1024, dtype=np.int32).reshape(32, 32)
-    texts = []
-    for reproducible in (True, False):
-        with override("reproducible", reproducible):
-            texts.append(compiled(lambda *xs: others(*xs), fusing, *given).text())
-            assert ("fmaf(" in compiled(lambda x, y: x @ y, fusing, X, Y).text()) is not reproducible
-    assert texts[0] == texts[1] and "fmaf(" not in texts[0]
+    assert "fmaf(" not in compiled(lambda *xs: others(*xs), fusing, *given).text()
+    assert "fmaf(" in compiled(product, fusing, X, Y).text()
 
 
-def test_a_device_without_the_instruction_keeps_to_its_bits(device):
-    assert not device.launcher.dialect.fused
-    with override("reproducible", False):
-        np.testing.assert_array_equal(on(device, lambda x, y: x @ y, X, Y), in_order(X, Y))
-        assert compiled(product, device, X, Y).report().endswith(": products are not contracted")
-
-
-def test_a_product_of_a_dtype_that_is_not_fused_keeps_to_its_bits(fusing):
-    with px.enable_x64(True), override("reproducible", False):
-        x, y = numbers(20, 24, dtype="float64"), numbers(24, 16, dtype="float64", seed=1)
-        np.testing.assert_array_equal(on(fusing, lambda x, y: x @ y, x, y), in_order(x, y))
-
-
-def test_explain_says_what_was_contracted(fusing):
-    told = compiled(product, fusing, X, Y).report()
-    assert "contracted" not in told and "reproducible" not in told
+def test_a_device_says_of_which_products_it_cannot(fusing, device):
+    said = "products of float32 round each product and each sum: this device does not multiply and add at once, and"
+    assert said in compiled(product, device, X, Y).report()
+    for report in (
+        compiled(product, fusing, X, Y).report(),
+        compiled(lambda x: x + x, device, X).report(),  # no product
+        compiled(lambda x, y: x[:3, :3] @ y[:3], device, X, Y).report(),  # too small for tiles
+        compiled(product, device, X.astype(np.int32), Y.astype(np.int32)).report(),
+    ):
+        assert "round each" not in report
     with override("reproducible", False):
         told = compiled(product, fusing, X, Y).report()
-        assert "dot_general_tiles (contracted)" in told
-        assert "not reproducible on other devices, as asked for: products of float32 may be contracted" in told
+    assert told.endswith("not reproducible on other devices, as asked for: libraries may compute products")
 
 
-def test_a_fused_step_counts_as_two_operations(fusing):
-    counts = []
-    for reproducible in (True, False):
-        with override("reproducible", reproducible):
-            counts.append(compiled(lambda x, y: x @ y, fusing, X, Y).cost_analysis()["flops"])
+def test_a_product_of_a_dtype_that_is_not_fused_rounds_twice_and_says_so(fusing):
+    with px.enable_x64(True):
+        x, y = numbers(24, 24, dtype="float64"), numbers(24, 16, dtype="float64", seed=1)
+        np.testing.assert_array_equal(on(fusing, product, x, y), in_order(x, y))
+        assert "products of float64 round each product" in compiled(product, fusing, x, y).report()
+
+
+def test_a_fused_step_counts_as_two_operations(fusing, device):
+    counts = [compiled(product, d, X, Y).cost_analysis()["flops"] for d in (fusing, device)]
     assert counts[0] == counts[1] >= 2 * 40 * 24 * 32

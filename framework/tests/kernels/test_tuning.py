@@ -151,8 +151,8 @@ def test_trials_are_of_sides_that_are_powers_of_two_and_of_bounded_work(device):
     f = lambda x, y: x @ y
     program = compiled(f, device, np.ones((1500, 3000), np.float32), np.ones((3000, 800), np.float32)).program
     [op] = [op for op in program.operations if op.name == "dot_general_tiles"]
-    name, *sides, width, reproducible = tuning.kind_of(op, True)
-    assert (name, width, reproducible) == ("float32", op.params["sides"][-1], True)
+    name, *sides, width = tuning.kind_of(op)
+    assert (name, width) == ("float32", op.params["sides"][-1])
     assert sides == [1, 512, 512, 1024] and np.prod(sides) <= tuning.MOST
 
 
@@ -161,7 +161,7 @@ def test_trials_run_on_the_device(cache, small):
     device = plain_c.PlainCBackend({}).devices()[0]
     np.testing.assert_array_equal(multiplied(device), in_order(X, Y))
     [(kind, rows)] = device.tuner.known.items()
-    assert rows in device.tuner.candidates() and kind == ("float32", 1, 64, 32, 16, 16, True)
+    assert rows in device.tuner.candidates() and kind == ("float32", 1, 64, 32, 16, 16)
     assert device.tuner.seconds(kind, 4) > 0
     held = device.pool.in_use
     device.tuner.seconds(kind, 6)

@@ -14,6 +14,7 @@ class OneCoreDialect(Dialect):
 
     types = {"bool": "uint8_t", "float32": "float", "float64": "double", **{name: f"{name}_t" for name in _WIDTHS}}
     index = "int64_t"
+    fused = frozenset({"float32", "float64"})
     preamble = "#include <stdint.h>\n" + Dialect.preamble
 
     def entry(self, kernels: Sequence[nest.Kernel]) -> str:

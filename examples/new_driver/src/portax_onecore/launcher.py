@@ -16,8 +16,11 @@ from portax.backend import CompileError, OutOfDeviceMemory
 from portax.backend.kernels import Launcher
 from portax_onecore.dialect import OneCoreDialect
 
-#: A product and a sum are not fused, and no sum is taken in another order: then devices round alike.
-FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=off", "-fwrapv", "-fno-math-errno", "-shared", "-fPIC", "-w"]
+#: A product and a sum are fused only where the toolkit says so, and no sum is taken in another order: then devices
+#: round alike. What says so is ``fmaf``, for which this processor should have an instruction.
+FLAGS = [
+    "-O2", "-march=native", "-std=gnu11", "-ffp-contract=off", "-fwrapv", "-fno-math-errno", "-shared", "-fPIC", "-w",
+]  # fmt: skip
 
 
 class OneCoreLauncher(Launcher):

@@ -418,7 +418,7 @@ for _name, _default, _check, _doc in (
         "reproducible",
         True,
         _bool,
-        "Devices of kernels give equal bits; without it they may multiply and add in one rounding, and use libraries.",
+        "Devices of kernels give equal bits; without it libraries of their makers may compute products.",
     ),
     ("default_device", None, _any, "The device of new arrays; None is the first of the first backend."),
     ("no_execution", False, _bool, "Raise when a program runs."),

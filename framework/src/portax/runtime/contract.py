@@ -191,8 +191,8 @@ class CompileOptions:
     callbacks : tuple of HostCallback
         Python functions that the program calls. Only backends whose capabilities have ``callbacks`` are given any.
     reproducible : bool
-        A backend whose devices give equal bits keeps to it. Without it products may be summed in the order and with
-        the roundings that are quickest.
+        A backend whose devices give equal bits keeps to it. Without it products may be summed in the order that is
+        quickest.
     """
 
     effort: Effort = "full"

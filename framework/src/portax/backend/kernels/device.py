@@ -173,14 +173,14 @@ class KernelExecutable(Executable):
         backend = device.backend
         assert isinstance(backend, KernelBackend)
         dialect = device.launcher.dialect
-        functions = Functions(dialect, options.reproducible)
+        functions = Functions(dialect)
         self.tiles: dict[str, int] = {}
         if config.tune:
-            functions.rows = device.tuner.choosing(options.reproducible, self.tiles)
+            functions.rows = device.tuner.choosing(self.tiles)
         self.libraries = None if options.reproducible else Libraries(device.launcher)
         self.program = Reader(NATIVE, backend.name, self.libraries).read(closed)
         self.kernels: list[Any] = []
-        self.functions = functions.written
+        self.functions, self.twice = functions.written, functions.twice
         self.plan = Plan(self.program, functions, self.kernels)
         self.source = dialect.program(self.kernels, functions.written) if self.kernels else ""
         self.devices, self.tilings = (device,), None
@@ -222,13 +222,17 @@ class KernelExecutable(Executable):
         return "\n".join(report(self.plan, bytes_of) + tried + self.freedoms())
 
     def freedoms(self) -> list[str]:
-        """What of results may differ from those of other devices, in words: nothing, unless it was asked for."""
-        if self.libraries is None:
-            return []
-        fused = self.libraries.launcher.dialect.fused
-        can = f"products of {' and '.join(sorted(fused))} may be contracted" if fused else "products are not contracted"
-        refused = [f"{what}: by kernels, since {why}" for what, why in self.libraries.refused.items()]
-        return [*refused, f"not reproducible on other devices, as asked for: {can}"]
+        """What of results may differ from those of other devices, in words: as a rule nothing."""
+        said = []
+        if self.twice:
+            said.append(
+                f"products of {' and '.join(sorted(self.twice))} round each product and each sum: this device does not"
+                " multiply and add at once, and those that do give other bits"
+            )
+        if self.libraries is not None:
+            said += [f"{what}: by kernels, since {why}" for what, why in self.libraries.refused.items()]
+            said.append("not reproducible on other devices, as asked for: libraries may compute products")
+        return said
 
 
 class KernelBackend(Backend):

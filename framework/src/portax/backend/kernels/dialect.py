@@ -96,8 +96,8 @@ class Dialect:
     tile : int
         How many rows of sums a work-item carries in registers that computes products of matrices.
     fused : set of dtype names
-        Of which the device multiplies and adds in one instruction, as ``fma`` is spelled. It rounds once, so it is used
-        for products of matrices only, where ``config.reproducible`` is off.
+        Of which the device multiplies and adds at once, as ``fma`` is spelled: with one rounding. Products of matrices
+        in tiles are computed so. Of a dtype that is not named they round twice, and are not those of other devices.
     unroll : str
         The line before a loop that tells the compiler to write it out.
     serial : str

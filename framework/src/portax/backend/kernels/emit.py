@@ -61,12 +61,16 @@ class Functions:
     Parameters
     ----------
     dialect : Dialect
-    reproducible : bool
-        Every product and every sum is rounded, as on all devices.
+
+    Attributes
+    ----------
+    twice : set of dtype names
+        Of which tiles round each product and each sum, as the device cannot do both at once.
     """
 
-    def __init__(self, dialect: Dialect, reproducible: bool = True) -> None:
-        self.dialect, self.reproducible, self.names = dialect, reproducible, Names()
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect, self.names = dialect, Names()
+        self.twice: set[str] = set()
         #: Rows of the tiles of a product.
         self.rows: Callable[[Any], int] = lambda op: dialect.tile
         self.written: list[nest.Function] = []
@@ -116,8 +120,6 @@ class Emitter:
         #: The body of its innermost loop, and whether that may still be cut into blocks of lanes.
         self.innermost: Scope | None = None
         self.may_block = False
-        #: Products and sums in it are rounded together.
-        self.contracted = False
         #: The scope in which it is known where what an inner loop reads begins: loads in the loop are from pointers.
         self.outside: Scope | None = None
         #: A product in tiles, the indices at which the kernel has its elements at hand, and such an element.

@@ -6,9 +6,9 @@ stack of matrices whose rows lie together. Both are then stored before the produ
 is computed once, and a transposed or converted one costs one pass over memory. What follows element by element is
 computed where the sums are stored.
 
-Invariant: an element is the sum over ``k`` in ascending order, from one accumulator, each product and each sum rounded.
-How large tiles are, how edges are treated and who computes which tile change no bit of it; whether a product is
-rewritten depends on shapes and dtypes alone.
+Invariant: an element is the sum over ``k`` in ascending order, from one accumulator, and each step ``sum + x * y`` of
+floats is rounded once, where the dialect says that the device can (``fused``). How large tiles are, how edges are
+treated and who computes which tile change no bit of it; whether a product is rewritten depends on shapes and dtypes.
 """
 
 from __future__ import annotations

@@ -226,12 +226,14 @@ def joined(em: Emitter, op: str, x: Element, y: Element) -> Element:
 
 
 def multiplied(em: Emitter, total: Element, x: Element, y: Element) -> Element:
-    """``total + x * y``: rounded once where that is quicker and results need not be those of other devices."""
-    a, b, c = x[0], y[0], total[0]
-    if len(total) > 1 or em.functions.reproducible or c.dtype.name not in em.functions.dialect.fused:
+    """``total + x * y``, rounded once; twice where the device lacks the instruction, and then ``explain`` says so."""
+    c = total[0]
+    if len(total) > 1 or not dtypes.is_float(c.dtype):
         return joined(em, "add", total, joined(em, "mul", x, y))
-    em.contracted = True
-    return (em.op("fma", c.dtype, a, b, c),)
+    if c.dtype.name not in em.functions.dialect.fused:
+        em.functions.twice.add(c.dtype.name)
+        return joined(em, "add", total, joined(em, "mul", x, y))
+    return (em.op("fma", c.dtype, x[0], y[0], c),)
 
 
 def started(em: Emitter, value: Any, dtype: Any) -> Element:

@@ -248,7 +248,7 @@ class Schedule:
         if not em.root.body:
             return Step(reads, writes)
         ordered = [em.parameters[v.number] for v in (*reads, *(w for w in writes if w.number in em.parameters))]
-        kernel = Kernel("", ordered, em.root.body, items, f"{note} (contracted)" if em.contracted else note)
+        kernel = Kernel("", ordered, em.root.body, items, note)
         return Step(reads, writes, kernel)
 
     def _is_flat(self, group: list[Value]) -> bool:

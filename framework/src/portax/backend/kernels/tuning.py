@@ -42,8 +42,8 @@ BUDGET = 1.0
 #: How often each is timed, and how much quicker than the dialect's own another has to be.
 TIMES, CLEARLY = 3, 0.97
 
-#: (dtype, groups, rows, columns, sum, columns of a panel, reproducible); sides are powers of two.
-Kind = tuple[str, int, int, int, int, int, bool]
+#: (dtype, groups, rows, columns, sum, columns of a panel); sides are powers of two.
+Kind = tuple[str, int, int, int, int, int]
 
 
 class Tuner:
@@ -61,11 +61,11 @@ class Tuner:
         self.device, self.known = device, dict[Kind, int]()
         self._lock = threading.Lock()
 
-    def choosing(self, reproducible: bool, told: dict[str, int]) -> Callable[[Operation], int]:
+    def choosing(self, told: dict[str, int]) -> Callable[[Operation], int]:
         """The rows of a product's tiles, by the product. ``told`` gets what was found out by timing, in words."""
 
         def rows(op: Operation) -> int:
-            kind = kind_of(op, reproducible)
+            kind = kind_of(op)
             if kind is None:
                 return self.device.launcher.dialect.tile
             groups, lines, columns, inner, _ = op.params["sides"]
@@ -138,7 +138,7 @@ def _numbers(blob: bytes | None, candidates: list[int]) -> list[int]:
     return found if len(found) > 1 and set(found) <= set(candidates) else []
 
 
-def kind_of(op: Operation, reproducible: bool) -> Kind | None:
+def kind_of(op: Operation) -> Kind | None:
     """Of a product worth a trial."""
     *sides, width = op.params["sides"]
     dtype = op.operands[1].dtype
@@ -155,14 +155,14 @@ def kind_of(op: Operation, reproducible: bool) -> Kind | None:
             inner //= 2
         else:
             columns //= 2
-    return dtype.name, groups, rows, columns, inner, width, reproducible
+    return dtype.name, groups, rows, columns, inner, width
 
 
 class Trial:
     """A product of some kind by itself, in tiles of some rows."""
 
     def __init__(self, device: KernelDevice, kind: Kind, rows: int) -> None:
-        name, groups, lines, columns, inner, width, reproducible = kind
+        name, groups, lines, columns, inner, width = kind
         dtype = np.dtype(name)
         shapes = (groups, lines, inner), (groups, -(-columns // width), inner, width), (groups, lines, columns)
         self.device, self.program = device, Program()
@@ -174,7 +174,7 @@ class Trial:
         left.users, packed.users, op.results = [op], [op], [out]
         self.program.operations, self.program.outputs, self.program.values = [op], [out], [left, packed, out]
         dialect = device.launcher.dialect
-        functions = Functions(dialect, reproducible)
+        functions = Functions(dialect)
         functions.rows = lambda op: rows
         kernels: list[Any] = []
         self.plan = Plan(self.program, functions, kernels)
