@@ -199,6 +199,16 @@ def test_a_tridiagonal_system_is_solved(n, k, complex_, seed):
             close(whole @ np.asarray(x), b, condition * max(1.0, np.max(np.abs(np.asarray(x)), initial=0.0)), 1e3)
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_what_is_not_read_of_a_diagonal_is_not_in_a_cholesky_factor(dtype):
+    x = matrix("normal", 4, 4, True, 3)
+    x = (x @ x.conj().T + 4 * np.eye(4)).astype(dtype)
+    odd = x + 3j * np.eye(4, dtype=dtype)
+    for found, wanted in zip(both("cholesky", odd), both("cholesky", x), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+        assert (np.diagonal(np.asarray(found).reshape(4, 4)).imag == 0).all()
+
+
 @pytest.mark.parametrize("n", [30, 97])
 def test_large_matrices_are_worked_on_in_blocks(n):
     a = matrix("normal", n, n, False, n)

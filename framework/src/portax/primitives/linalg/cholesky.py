@@ -12,7 +12,7 @@ from portax.errors import DtypeError, ShapeError
 from portax.primitives.arithmetic import add, div, mul, sqrt, sub
 from portax.primitives.bits import and_
 from portax.primitives.broadcasting import broadcast_to, reshape
-from portax.primitives.comparison import ge, gt
+from portax.primitives.comparison import eq, ge, gt
 from portax.primitives.complex_parts import real
 from portax.primitives.conversion import convert
 from portax.primitives.decomposing import where
@@ -99,8 +99,10 @@ class Cholesky(MatrixPrimitive):
             pivot = real(line(rest, j, -2)) if aval.dtype.kind == "c" else line(rest, j, -2)
             good = and_(good, gt(pivot, scalar(pivot, 0)))
             root = broadcast_to(convert(sqrt(pivot), aval.dtype), column)
-            under = ge(places(column, -2), broadcast_to(j, column))
-            return with_line(l, where(under, div(rest, root), np.zeros((), aval.dtype)), j, -1), good
+            row, pivots = places(column, -2), broadcast_to(j, column)
+            # On the diagonal stands the root itself: what is left there may have an imaginary part, which is not read.
+            new = where(eq(row, pivots), root, div(rest, root))
+            return with_line(l, where(ge(row, pivots), new, np.zeros((), aval.dtype)), j, -1), good
 
         ones = broadcast_to(np.ones((), BOOL), (*aval.shape[:-2], 1, 1))
         l, good = fori(n, step, (zeros(Aval(aval.shape, aval.dtype)), ones))
