@@ -25,16 +25,16 @@ from portax.primitives.elementwise import like
 
 
 def _bounded(x: Any) -> Any:
-    """``x`` where its exponential neither overflows nor vanishes, else where it first does; any such number for NaN."""
+    """``x`` where its exponential neither overflows nor vanishes, else where it first does. NaN stays NaN."""
     most = Layout(x.dtype).most
-    above = where(lt(x, like(x, most)), x, like(x, most))
-    return where(lt(like(x, -most), above), above, like(x, -most))
+    below = where(lt(like(x, most), x), like(x, most), x)
+    return where(lt(below, like(x, -most)), like(x, -most), below)
 
 
 def exp(x: Any) -> Any:
-    """``2^n e^r``."""
+    """``2^n e^r``. Of NaN, ``r`` is NaN, whatever ``n`` is."""
     n, less = reduced(_bounded(x))
-    return where(eq(x, x), scaled(add(less, like(x, 1)), n), x)
+    return scaled(add(less, like(x, 1)), n)
 
 
 def expm1(x: Any) -> Any:
@@ -44,8 +44,7 @@ def expm1(x: Any) -> Any:
     scale = power_of_two(max_(min_(n, most), neg(most)), x.dtype)
     out = add(mul(scale, less), sub(scale, like(x, 1)))
     out = where(lt(n, most), out, scaled(add(less, like(x, 1)), n))
-    out = where(eq(x, like(x, 0)), x, out)  # and its sign
-    return where(eq(x, x), out, x)
+    return where(eq(x, like(x, 0)), x, out)  # and its sign
 
 
 def tanh(x: Any) -> Any:
@@ -54,11 +53,11 @@ def tanh(x: Any) -> Any:
     sign = pattern(1 << (8 * x.dtype.itemsize - 1), words)
     bits = bitcast_convert_type(x, new_dtype=words)
     size = bitcast_convert_type(and_(bits, not_(sign)), new_dtype=x.dtype)
-    n, less = reduced(mul(where(lt(size, far), size, far), like(x, -2)))
+    n, less = reduced(mul(where(lt(far, size), far, size), like(x, -2)))
     scale = power_of_two(n, x.dtype)
     k = sub(sub(like(x, 1), scale), mul(scale, less))
     out = bitcast_convert_type(div(k, sub(like(x, 2), k)), new_dtype=words)
-    return where(eq(x, x), bitcast_convert_type(or_(out, and_(bits, sign)), new_dtype=x.dtype), x)
+    return bitcast_convert_type(or_(out, and_(bits, sign)), new_dtype=x.dtype)
 
 
 def log(x: Any) -> Any:
