@@ -3,7 +3,7 @@
     python -m benchmarks opencl
 
 Each side is a process, and they take turns as in `benchmarks.functions`. XLA's side is portax too, with portax-cpu: the
-same programs, told to write over their last results. NumPy's figures are there for scale. tinygrad runs on the same
+same programs, and both write over their last results. NumPy's figures are there for scale. tinygrad runs on the same
 OpenCL device, where it is installed. Below stand first steps of training, each in a process of its own: from nothing to
 the loss, with empty caches and with those that the last such process left.
 """
@@ -54,7 +54,7 @@ FIRST: tuple[tuple[str, str, float, float], ...] = (
 def environments() -> dict[str, tuple[str, dict[str, str]]]:
     """For each side that can be measured here, its framework and what it needs in its environment."""
     found = {
-        SUBJECT: ("portax", {"PORTAX_PLATFORMS": "opencl"}),
+        SUBJECT: ("portax", {"PORTAX_PLATFORMS": "opencl", OVER: "1"}),
         "xla": ("portax", {"PORTAX_PLATFORMS": "cpu", OVER: "1"}),
         "numpy": ("numpy", {}),
     }

@@ -1,8 +1,8 @@
 """What kernels are judged by: passes over memory, products, scans and sorts, and steps of training.
 
 Each case is written once for portax and jax, for every device they have; some are written again for NumPy and for
-tinygrad beside this file. ``reuses``: a peer whose programs write where they are told is told to write over its last
-result, as portax's kernels do by themselves; a fresh result of 64 MB costs it more in page faults than its arithmetic.
+tinygrad beside this file. ``reuses``: portax and its peer write over their last result; a fresh one of 64 MB would cost
+more in page faults and in cold memory than its arithmetic does.
 """
 
 from __future__ import annotations

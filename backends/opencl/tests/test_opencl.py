@@ -222,3 +222,14 @@ def test_products_of_matrices_add_with_one_rounding_and_nothing_else_does(device
     wanted = 2.0**-24 if "float32" in launcher.dialect.fused else 0
     np.testing.assert_array_equal(np.asarray(once), np.full((32, 32), wanted, np.float32))
     assert np.asarray(outside) == 0
+
+
+@pytest.mark.parametrize("columns", [4096, 4097])
+def test_large_results_are_written_past_the_caches_and_right(device, columns):
+    x = np.random.default_rng(0).standard_normal((2700, columns), np.float32)
+    y = np.random.default_rng(1).standard_normal((2700, columns), np.float32)
+    f = lambda x, y: (x * 2 + y, x - y.max(-1, keepdims=True))
+    text = px.jit(f).lower(*[px.device_put(a, device) for a in (x, y)]).compile().as_text()
+    assert (text.count("px_stream((__global") == 2) == bool(device.launcher.dialect.vector)
+    for got, wanted in zip(on(device, f, x, y), f(x, y), strict=True):
+        np.testing.assert_array_equal(np.asarray(got), wanted)

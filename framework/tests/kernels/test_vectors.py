@@ -11,7 +11,7 @@ from kernels.test_serial_loops import body, ones
 
 import portax as px
 import portax.numpy as pnp
-from portax.backend.kernels import nest
+from portax.backend.kernels import nest, vectors
 from portax.backend.kernels.vectors import lanes_of
 
 
@@ -20,13 +20,13 @@ def marking():
     """A device with vectors of 64 bytes, whose compiler is to be told."""
     (device,) = PlainCBackend({}).devices()
     dialect = device.launcher.dialect
-    dialect.vector, dialect.in_vectors = 64, lambda lanes: f"// {lanes} at once"
+    dialect.vector, dialect.in_vectors = 64, lambda lanes, together: f"// {lanes} at once, {together} times"
     return device
 
 
 def loops(f, device, *xs):
     """The loops of a program: the variable of each, and how many of its turns make a vector."""
-    found = re.findall(r"(?:^// (\d+) at once\n)?^ +for \(\w+ (\w+) = ", body(f, device, *xs), re.MULTILINE)
+    found = re.findall(r"(?:^// (\d+) at once, \d times\n)?^ +for \(\w+ (\w+) = ", body(f, device, *xs), re.MULTILINE)
     return [(name, int(lanes or 0)) for lanes, name in found if name[0] in "ijkl"]
 
 
@@ -114,3 +114,12 @@ def test_by_itself_a_dialect_says_nothing():
     (device,) = PlainCBackend({}).devices()
     assert device.launcher.dialect.vector == 0
     assert device.launcher.dialect.in_vectors(8) == ""
+
+
+def test_long_chains_of_floats_are_computed_side_by_side(marking):
+    def times(f, *xs):
+        return set(re.findall(r"at once, (\d) times", body(f, marking, *xs)))
+
+    assert times(lambda x: pnp.tanh(x) * 2, ones(5000)) == {str(vectors.CHAINS)}
+    assert times(lambda x: x * 2 + 1, ones(5000)) == {"1"}  # as short as a chain can be
+    assert times(lambda x, y: x @ y, ones(64, 64), ones(64, 64)) == {"1"}  # each lane of a tile is a chain of its own

@@ -23,6 +23,24 @@ _PREAMBLE = """\
 """
 #: Bytes of the widest vectors that compilers for processors take without being told to.
 _TAKEN = 32
+#: Whole lines of memory, past the caches, by a builtin of clang's. It is not in OpenCL C.
+_STREAM = """\
+static inline void px_stream(__global uchar *to, const uchar *from, const long size) {
+  long i = 0;
+#ifdef __has_builtin
+#if __has_builtin(__builtin_nontemporal_store)
+  if (((size_t)to & 63) == 0)
+    for (; i + 64 <= size; i += 64)
+      __builtin_nontemporal_store(*(const uint16 *)(from + i), (__global uint16 *)(to + i));
+#endif
+#endif
+  for (; i < size; i++) to[i] = from[i];
+}
+"""
+#: Bytes of a result from which that pays, as a sum over arrays of 24 to 64 MiB showed, each written and then read.
+_PAST = 40 << 20
+#: Bytes of a row that stays in a core's nearest cache beside what else is read.
+_ROW = 1 << 15
 #: PoCL's own roots are calls, which no compiler makes vectors of; a builtin of clang's is one instruction.
 _ROOTS = """\
 #ifdef __has_builtin
@@ -57,6 +75,7 @@ class OpenCLDialect(Dialect):
 
     pointer = "__global "
     unroll = "#pragma unroll"
+    aligned = " __attribute__((aligned(64)))"
     #: Without it Intel's compiler writes short inner loops out, makes lanes of the outer one, and adds up within lanes.
     serial = "#pragma clang loop vectorize(disable)"
     #: A call that is not put in place keeps a compiler from making vectors of the loop around it.
@@ -65,6 +84,8 @@ class OpenCLDialect(Dialect):
     def __init__(self, items: int, strided: bool, wide: bool, fused: frozenset[str], vector: int = 0) -> None:
         self.items, self.strided, self.fused = items, strided, fused
         self.vector = vector if vector > _TAKEN else 0
+        self.scratch = 0 if strided else _ROW
+        self.streamed = _PAST if self.vector else 0
         self._roots = bool(vector)
         if vector:  # its registers are twice as many too
             self.tile = 8
@@ -72,15 +93,20 @@ class OpenCLDialect(Dialect):
             self.types = {name: spelled for name, spelled in Dialect.types.items() if name != "float64"}
         pragma = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" if wide else ""
         own = [_FUSED.format(type=self.types[name], bits=name[-2:]) for name in sorted(fused)]
-        self.preamble = "".join([pragma, _PREAMBLE, _ROOTS if vector else "", *own])
+        self.preamble = "".join([pragma, _PREAMBLE, _ROOTS if vector else "", _STREAM if self.vector else "", *own])
 
     def math(self, name: str, dtype: Any) -> str:
         if name == "sqrt" and self._roots:
             return f"px_sqrt{8 * dtype.itemsize}"
         return name  # one name for all widths
 
-    def in_vectors(self, lanes: int) -> str:
-        return f"#pragma clang loop vectorize_width({lanes})"
+    def in_vectors(self, lanes: int, together: int = 1) -> str:
+        several = f" interleave_count({together})" if together > 1 else ""
+        return f"#pragma clang loop vectorize_width({lanes}){several}"
+
+    def stream(self, to: str, block: str, count: str, dtype: Any) -> str:
+        size = f"{count} * {dtype.itemsize}"
+        return f"px_stream((__global uchar *)({to}), (const uchar *){block}, {size});"
 
     def _fma(self, let: nest.Let, x: str, y: str, z: str) -> str:
         """Not by the language's function, which PoCL calls for each number even where the processor has it."""

@@ -17,10 +17,8 @@ from portax.backend.kernels import Launcher
 from portax_onecore.dialect import OneCoreDialect
 
 #: A product and a sum are fused only where the toolkit says so, and no sum is taken in another order: then devices
-#: round alike. What says so is ``fmaf``, for which this processor should have an instruction.
-FLAGS = [
-    "-O2", "-march=native", "-std=gnu11", "-ffp-contract=off", "-fwrapv", "-fno-math-errno", "-shared", "-fPIC", "-w",
-]  # fmt: skip
+#: round alike. What says so is ``fmaf``; ``-mfma`` makes it an instruction on processors of Intel and AMD, not a call.
+FLAGS = ["-O2", "-std=gnu11", "-ffp-contract=off", "-fwrapv", "-fno-math-errno", "-shared", "-fPIC", "-w"]
 
 
 class OneCoreLauncher(Launcher):

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from portax.backend.kernels import nest
-from portax.backend.kernels.vectors import lanes_of
+from portax.backend.kernels.streams import in_blocks, is_streamed
+from portax.backend.kernels.vectors import lanes_of, together
 from portax.core import dtypes
 from portax.errors import GapError
 
@@ -91,6 +92,10 @@ class Dialect:
         The most work-items that one launch is divided into; 1 where the language has one thread.
     worth : int
         So many elements are worth a work-item of their own.
+    streamed : int
+        Bytes from which results are written by ``stream``; 0 where there is no such way.
+    scratch : int
+        Bytes of a row that a work-item may keep for itself.
     strided : bool
         Work-items take turns at the rows, as is best where neighbours run in step, instead of a block of rows each.
     tile : int
@@ -100,6 +105,8 @@ class Dialect:
         in tiles are computed so. Of a dtype that is not named they round twice, and are not those of other devices.
     unroll : str
         The line before a loop that tells the compiler to write it out.
+    aligned : str
+        What is said of an array that it may begin where a line of memory does.
     serial : str
         The line before a loop whose turns add to the same floats: it tells a compiler that would add in another order,
         whatever it was told of floats, to make no vectors of the turns.
@@ -117,9 +124,12 @@ class Dialect:
     items = 1
     worth = 32768
     tile = 4
+    streamed = 0
+    scratch = 0
     strided = False
     fused: frozenset[str] = frozenset()
     unroll = ""
+    aligned = ""
     serial = ""
     vector = 0
     preamble = """\
@@ -341,9 +351,13 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         name = let.op if let.op.startswith("px_") else self.math(let.op, _wide(let.dtype))
         return f"{name}({', '.join(args)})"
 
-    def in_vectors(self, lanes: int) -> str:
-        """The line before a loop that tells the compiler to make vectors of so many turns."""
+    def in_vectors(self, lanes: int, together: int = 1) -> str:
+        """The line before a loop that tells the compiler to make vectors of so many turns, some of them at a time."""
         return ""
+
+    def stream(self, to: str, block: str, count: str, dtype: Any) -> str:
+        """The line that writes so many elements of a work-item's own to memory, past the caches."""
+        raise NotImplementedError(f"{type(self).__name__} sets `streamed`, and does not say how")
 
     # -- statements ---------------------------------------------------------------------------------------------------
     def write(self, statements: Sequence[nest.Statement], depth: int, out: list[str]) -> None:
@@ -370,8 +384,12 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
             elif type(s) is nest.Loop:
                 if s.serial and self.serial:
                     out.append(self.serial)
-                if self.vector and (lanes := lanes_of(s, self.vector)):
-                    out.append(self.in_vectors(lanes))
+                lanes = lanes_of(s, self.vector) if self.vector else 0
+                if lanes and is_streamed(s):
+                    out += self._in_blocks(s, lanes, depth)
+                    continue
+                if lanes:
+                    out.append(self.in_vectors(lanes, together(s)))
                 elif s.unrolled and self.unroll:
                     out.append(self.unroll)
                 step = f"{s.name}++" if s.step == "1" else f"{s.name} += {s.step}"
@@ -381,8 +399,9 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
             elif type(s) is nest.Variable:
                 if s.size:
                     out.append(f"{pad}{self.computed(s.dtype)} {s.name}[{s.size}];")
+                if s.size and s.value:
                     out.append(f"{pad}for (int l = 0; l < {s.size}; l++) {s.name}[l] = {s.value};")
-                else:
+                elif not s.size:
                     out.append(f"{pad}{self.computed(s.dtype)} {s.name} = {s.value};")
             elif type(s) is nest.Assign:
                 out.append(f"{pad}{s.name} = {s.value};")
@@ -435,6 +454,18 @@ static inline double px_float64(unsigned long u) { double x; memcpy(&x, &u, 8); 
         for kernel in kernels:
             parts += [*map(self.part_text, kernel.parts), self.stage_text(kernel)]
         return "\n".join([*parts, self.entry(kernels)])
+
+    def _in_blocks(self, loop: nest.Loop, lanes: int, depth: int) -> list[str]:
+        def written(statements: Sequence[nest.Statement], depth: int) -> list[str]:
+            lines: list[str] = []
+            self.write(statements, depth, lines)
+            return lines
+
+        def declared(name: str, dtype: Any, size: int) -> str:
+            return f"{self.stored(dtype)} {name}[{size}]{self.aligned};"
+
+        before = self.in_vectors(lanes, together(loop))
+        return in_blocks(loop, self.index, declared, self.stream, written, before, depth)
 
     def entry(self, kernels: Sequence[nest.Kernel]) -> str:
         """``void portax_stage(stage, w, n, buffers)``."""

@@ -11,8 +11,8 @@ places) are *demanded*: they get a buffer, and the schedule sees to it that anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,6 +91,31 @@ class Functions:
         return known
 
 
+class Row(NamedTuple):
+    """An array of one work-item's own, which a loop fills.
+
+    Attributes
+    ----------
+    name : str
+    scope : Scope
+        In which it may be read once it is full.
+    key : tuple
+        As what it is known there.
+    """
+
+    name: str
+    scope: Scope
+    key: tuple[Any, ...]
+
+    def put(self, index: Index, x: Scalar, scope: Scope) -> None:
+        """Write an element of it."""
+        scope.body.append(nest.Store(self.name, x.dtype, index.text(), x.text))
+
+    def is_full(self) -> None:
+        """From here on it is read in place of what was put there."""
+        self.scope.known[self.key] = self.name
+
+
 class Emitter:
     """Writes one kernel.
 
@@ -103,12 +128,16 @@ class Emitter:
         Those that other kernels must have computed.
     """
 
-    def __init__(self, functions: Functions, stored: Callable[[Value], bool] | None = None) -> None:
+    def __init__(
+        self, functions: Functions, stored: Callable[[Value], bool] | None = None, rows: Collection[int] = ()
+    ) -> None:
         self.functions, self.root, self.names = functions, Scope(), Names()
         self.parameters: dict[int, nest.Parameter] = {}
         self.values: dict[int, Value] = {}
         self.demanded: dict[int, Value] = {}
         self._stored = stored
+        #: Numbers of values of which a row is kept that a reduction has taken in.
+        self._kept_rows = rows
         #: Values that this kernel computes, and the indices at which it stores them.
         self.own: dict[int, Indices] = {}
         #: It may run as several work-items, which all do what stands outside its loop over rows.
@@ -360,6 +389,13 @@ class Emitter:
             self.demanded[value.number] = value
         if op is None or own is not None or (self._stored is not None and self._stored(value)):
             return self.load(value, indices, scope)
+        if value.number in self._kept_rows:
+            lead = indices[:-1]
+            name = nest.scope_of(lead, self.root).known.get(("row", value.number, *(i.key for i in lead)))
+            if name is not None:
+                x = Scalar(self.names("v"), value.dtype, scope)
+                scope.body.append(nest.Load(x.text, value.dtype, name, indices[-1].text()))
+                return (x,)
         return self.computed(value, indices)
 
     def computed(self, value: Value, indices: Indices) -> Element:
@@ -369,9 +405,23 @@ class Emitter:
         known = RULES.get(op.name)
         if known is not None:
             return known(self, value, indices)
-        xs = [self.element(x, indices if x.shape else ()) for x in op.operands]
+        order = list(range(len(op.operands)))
+        if self._kept_rows:  # what a row was reduced to comes first: then the row is there
+            order.sort(key=lambda i: _name(op.operands[i]) != "broadcast_in_dim")
+        found = {i: self.element(op.operands[i], indices if op.operands[i].shape else ()) for i in order}
+        xs = [found[i] for i in range(len(op.operands))]
         avals = [Aval((), x.dtype) for x in op.operands]
         return scalars.elementwise(self, op.primitive, op.params, xs, avals, value.dtype)
+
+    def row(self, value: Value, indices: Indices) -> Row | None:
+        """A place for the row of a value at some indices, the last left out, if it is one to keep."""
+        scope, key = nest.scope_of(indices, self.root), ("row", value.number, *(i.key for i in indices))
+        lanes = any(atom.lane for index in indices for atom, _ in index.terms)  # each would need a row of its own
+        if value.number not in self._kept_rows or lanes or key in scope.known:
+            return None
+        row = Row(self.names("e"), scope, key)
+        self.root.body.append(nest.Variable(row.name, value.dtype, "", value.shape[-1]))
+        return row
 
     def parameter(self, value: Value, written: bool = False) -> nest.Parameter:
         """The buffer of a value."""
@@ -423,8 +473,14 @@ class Emitter:
         """Write an element into the value's buffer."""
         parameter = self.parameter(value, written=True)
         at = indices[0] if type(indices) is Place else place(indices, value.shape)
+        past = 0 < self.functions.dialect.streamed <= value.size * len(element) * parameter.dtype.itemsize
         for j, x in enumerate(element):
-            scope.body.append(nest.Store(parameter.name, parameter.dtype, (at * len(element) + j).text(), x.text))
+            text = (at * len(element) + j).text()
+            scope.body.append(nest.Store(parameter.name, parameter.dtype, text, x.text, past))
+
+
+def _name(value: Value) -> str:
+    return "" if value.source is None else value.source.name
 
 
 def _same(xs: Indices, ys: Indices) -> bool:

@@ -115,17 +115,18 @@ class Pointer:
 
 @dataclasses.dataclass(slots=True)
 class Store:
-    """``parameter[place] = value``."""
+    """``parameter[place] = value``; ``past`` the caches, if there is a way."""
 
     parameter: str
     dtype: Any
     place: str
     value: str
+    past: bool = False
 
 
 @dataclasses.dataclass(slots=True)
 class Variable:
-    """A number that changes, or an array of them where ``size`` is not 0; ``value`` is what it starts with."""
+    """A number that changes, or an array where ``size`` is not 0; it starts with ``value``, if there is one."""
 
     name: str
     dtype: Any

@@ -255,17 +255,23 @@ def _reduce(em: Emitter, value: Value, indices: Indices) -> Element:
         return em.load(value, indices)
     op = JOINED[value.source.name]
     wide = accumulator(value.dtype)
+    row = em.row(x, indices) if tuple(axes) == (len(x.shape) - 1,) else None
 
     def body(indices: Indices, ks: Indices) -> Element:
         inner, outer = iter(ks), iter(indices)
         at = tuple(next(inner) if d in axes else next(outer) for d in range(len(x.shape)))
-        return scalars.convert(em, em.element(x, at), wide)
+        found = em.element(x, at)
+        if row is not None:
+            row.put(at[-1], found[0], nest.scope_of(at, em.root))
+        return scalars.convert(em, found, wide)
 
     order = sorted(axes)
     total = accumulate(
         em, indices, [x.shape[d] for d in order], started(em, _identity(value.source.primitive, wide), wide), body,
         lambda em, a, b: joined(em, op, a, b), along=not axes or len(x.shape) - 1 in axes or not indices,
     )  # fmt: skip
+    if row is not None:
+        row.is_full()
     return scalars.convert(em, total, value.dtype)
 
 

@@ -16,29 +16,18 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from portax.backend.kernels import nest, partials, products, reductions, scalars
+from portax.backend.kernels import nest, products, reductions
 from portax.backend.kernels.emit import RULES, Emitter, Functions
 from portax.backend.kernels.indexes import Index, Indices, Place
+from portax.backend.kernels.keeping import FREE, worth_keeping
 from portax.backend.kernels.nest import Kernel, Loop, Scope, loop_atom
 from portax.backend.kernels.program import Operation, Program, Value
-from portax.primitives.elementwise import Elementwise
 
 #: Operations that write a kernel of their own: ``(emitter, operation) -> work``, in elements.
 CUSTOM: dict[str, Callable[[Emitter, Operation], int]] = {}
 
-#: A chain of operations dearer than this, needed in several kernels, is kept in memory.
-DEAR = 16.0
-#: So many uses of each element are many: half as dear a chain is then kept.
-MANY = 8
-#: Multiplications that are not left to a reduction, which may be the work of one work-item.
-HEAVY = 1 << 15
-#: Operations after which a chain is cut.
-LONG = 64
 #: Values that one kernel computes at most; each has a buffer or more, and devices limit how many a kernel may have.
 TOGETHER = 16
-
-_FREE = frozenset({"reshape", "broadcast_in_dim", "squeeze", "transpose", "slice", "rev", "iota", "real", "imag"})
-_DEAR = frozenset({"div", "sqrt", "rem", "gather", "dynamic_slice", "concatenate", "pad"})
 
 
 def custom(*names: str) -> Callable[[Callable[[Emitter, Operation], int]], Callable[[Emitter, Operation], int]]:
@@ -99,7 +88,7 @@ class Schedule:
         #: Numbers of the values that have, or will have, a buffer.
         self.buffers: set[int] = set()
         self.tiled = any(products.is_tiled(op.results[0]) for op in program.operations)
-        self.kept = worth_keeping(program)
+        self.kept, self.rows = worth_keeping(program, functions.dialect.scratch)
         self.steps: list[Step] = []
         self._run()
         self.steps.reverse()
@@ -133,11 +122,11 @@ class Schedule:
             return True
         if op.name in CUSTOM or op.by_host or products.is_tiled(value):
             return True
-        return value.number in self.kept or (value.number in self.buffers and op.name not in _FREE)
+        return value.number in self.kept or (value.number in self.buffers and op.name not in FREE)
 
     # -- kernels ------------------------------------------------------------------------------------------------------
     def _custom(self, op: Operation) -> Step:
-        em = Emitter(self.functions, self.stored)
+        em = Emitter(self.functions, self.stored, self.rows)
         work = CUSTOM[op.name](em, op) if any(v.size for v in op.results) else 0
         step = self._step(em, op.results, op.name, self._items(em, work))
         step.call = op.params.get("call")
@@ -217,13 +206,13 @@ class Schedule:
         return {v.number for v in self._reached([value], flat=True).values() if products.is_tiled(v)}
 
     def _in_tiles(self, group: list[Value], product: Value, flat: bool) -> Step:
-        em = Emitter(self.functions, lambda v: v is not product and self.stored(v))
+        em = Emitter(self.functions, lambda v: v is not product and self.stored(v), self.rows)
         work = products.write_tiles(em, group, product, flat)
         return self._together(em, group, work, [product, *group])
 
     def _nest(self, group: list[Value], flat: bool, lanes: bool) -> Step:
         shape = group[0].shape
-        em = Emitter(self.functions, self.stored)
+        em = Emitter(self.functions, self.stored, self.rows)
         size = group[0].size
         if size:
             _loops(em, group, (size,) if flat else shape, flat, lanes, self.functions.dialect.lanes)
@@ -357,86 +346,3 @@ def _store(em: Emitter, group: list[Value], indices: Indices, scope: Scope) -> N
 def _note(group: list[Value]) -> str:
     names = dict.fromkeys(v.source.name for v in group if v.source is not None)
     return ", ".join(names)
-
-
-# -- what is kept -----------------------------------------------------------------------------------------------------
-def worth_keeping(program: Program) -> set[int]:
-    """Values that are dear to compute and needed in several places, which no one kernel has in common.
-
-    And one in every long chain, however it is used: kernels are written by walking down chains. What a product needs
-    again and again is kept too: by one in tiles whatever it costs, by another where it is dear. So is a product that
-    only a reduction needs, which may have fewer work-items than the product has work for.
-    """
-    home: dict[int, object] = {v.number: v.number for v in program.outputs}
-    several: set[int] = set()
-    for op in reversed(program.operations):
-        for value in op.results:
-            if value.number in home:
-                continue
-            homes = {_home(user, value, home) for user in value.users}
-            if len(homes) == 1:
-                home[value.number] = next(iter(homes))
-            else:
-                home[value.number] = value.number
-                several.add(value.number)
-    again: set[int] = set()
-    kept: set[int] = set()
-    for op in program.operations:
-        out = op.results[0]
-        if products.is_tiled(out):
-            kept.add(out.number)
-            kept.update(v.number for v in products.operands_to_store(out))
-        elif partials.in_parts(op):
-            kept.add(out.number)
-        elif op.name == "dot_general":
-            work = out.size * math.prod(op.operands[0].shape[d] for d in op.params["dimension_numbers"][0][0])
-            again.update(x.number for x in op.operands if work >= MANY * x.size)
-            if out.size > 1 and work >= HEAVY and _ends_in_sum(out, home, program):
-                kept.add(out.number)
-    cost: dict[int, float] = {}
-    length: dict[int, int] = {}
-    for op in program.operations:
-        dear = _weight(op)
-        long = 1 + max([length.get(x.number, 0) for x in op.operands if x.number not in kept], default=0)
-        for x in dict.fromkeys(op.operands):
-            if x.number not in kept:
-                hoisted = op.results[0].size >= 2 * max(x.size, 1)
-                dear += 0.25 if hoisted else cost.get(x.number, 0.0)
-        if op.name in ("reduce_sum", "dot_general") or op.name.startswith("reduce_"):
-            dear *= max(2.0, op.operands[0].size / max(op.results[0].size, 1))
-        for value in op.results:
-            cost[value.number] = min(dear, 1e6)
-            limit = DEAR if value.size > 1 else 1000.0
-            length[value.number] = long
-            needed = value.number in several and dear > limit
-            if needed or (value.number in again and dear > limit / 2) or long > LONG:
-                kept.add(value.number)
-    return kept
-
-
-def _home(user: Operation, value: Value, home: dict[int, object]) -> object:
-    out = user.results[0]
-    alike = (isinstance(user.primitive, Elementwise) and out.shape == value.shape) or user.name == "reshape"
-    return home.get(out.number, out.number) if alike and not user.by_host else ("use", out.number)
-
-
-def _ends_in_sum(value: Value, home: dict[int, object], program: Program) -> bool:
-    """Whether all uses of a value end in one reduction or product, whose work-items would compute it as they go."""
-    place = home[value.number]
-    while isinstance(place, tuple):
-        op = program.values[place[1]].source
-        assert op is not None
-        if op.name not in _FREE:
-            return op.name in reductions.JOINED or op.name == "dot_general"
-        place = home[place[1]]
-    return False
-
-
-def _weight(op: Operation) -> float:
-    if op.name in _FREE:
-        return 0.25
-    if op.name in _DEAR:
-        return 3.0
-    table = (scalars.ARITHMETIC, scalars.EXACT, scalars.COMPARISONS)
-    plain = any(op.name in t for t in table) or op.name in ("select_n", "convert_element_type", "bitcast_convert_type")
-    return 1.0 if plain or op.name in RULES else 12.0

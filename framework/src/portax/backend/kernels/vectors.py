@@ -20,6 +20,8 @@ from portax.core import dtypes
 _LEAST = 4
 #: A loop of fewer vectors has little to gain. How many turns a share of the rows has is not known here.
 _MANY = 4
+#: Chains of steps that wait for each other, side by side.
+CHAINS = 4
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -63,3 +65,13 @@ def _step(place: str, name: str, own: Sequence[str]) -> int:
     if name not in names:
         return 0
     return 1 if names.count(name) == place.split(" + ").count(name) == 1 else 2
+
+
+def together(loop: nest.Loop) -> int:
+    """How many vectors are best computed at a time.
+
+    A function of floats is a long chain, each step of which waits for the one before: processors look ahead only so
+    far, and of one chain after the other they see little more than one.
+    """
+    calls = [s for s in loop.body if type(s) is nest.Let and s.op.startswith("px_") and dtypes.is_float(s.dtype)]
+    return CHAINS if calls and not loop.unrolled else 1
