@@ -11,8 +11,8 @@ import pyopencl as cl
 
 from portax.backend import BackendError, hookimpl
 from portax.backend.kernels import KernelBackend, Launcher
-from portax_opencl import threads
 from portax_opencl.launcher import OpenCLLauncher
+from portax_opencl.threads import Threads, running
 
 VERSION = "0.1.0"
 _NOWHERE = -1001  # what the loader says where no implementation is installed
@@ -38,17 +38,16 @@ class OpenCLBackend(KernelBackend):
             raise BackendError(
                 wrong=f"the opencl backend has no option {unknown[0]!r}", fix="Its options are: 'devices', 'platform'"
             )
-        before = threads.running()
+        before = running()
         found = self._found()
         if not found:
             return []
-        if found[0].type & cl.device_type.CPU:
-            threads.keep_apart(threads.running() - before)
+        workers = Threads(running() - before if found[0].type & cl.device_type.CPU else frozenset())
         parts = self.options.get("devices") or os.environ.get("PORTAX_OPENCL_DEVICES") or ""
         if parts:
             found = divided(found[0], parts)
         context = cl.Context(found)
-        return [OpenCLLauncher(context, device) for device in found]
+        return [OpenCLLauncher(context, device, workers) for device in found]
 
     def _found(self) -> list[Any]:
         """The devices of the platform that was asked for, or of the first that has any."""

@@ -14,6 +14,7 @@ from pyopencl.characterize import has_src_build_cache
 from portax.backend import CompileError, DeviceError, OutOfDeviceMemory
 from portax.backend.kernels import Launcher
 from portax_opencl.dialect import OpenCLDialect
+from portax_opencl.threads import Threads
 
 #: Bytes from which an array is copied through mapped memory, which on processors costs half of a copy by command.
 _MAPPED = 1 << 16
@@ -39,10 +40,12 @@ class OpenCLLauncher(Launcher):
     context : Context
         That of all devices of its platform.
     device : Device
+    threads : Threads
+        That run its kernels, if it is a processor.
     """
 
-    def __init__(self, context: Any, device: Any) -> None:
-        self.context, self.device = context, device
+    def __init__(self, context: Any, device: Any, threads: Threads) -> None:
+        self.context, self.device, self.threads = context, device, threads
         self.queue = cl.CommandQueue(context, device)
         processor = bool(device.type & cl.device_type.CPU)
         units = device.max_compute_units
@@ -138,6 +141,7 @@ class OpenCLLauncher(Launcher):
     def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
         # What a stage has no buffer for is never touched; any will do.
         given = [*blocks, *[blocks[-1]] * (program.buffers - len(blocks))]
+        self.threads.launched(items >= self.dialect.items)
         with self._lock, self._told("a kernel could not be launched"):
             program.kernel.set_args(np.int32(stage), *given)
             self._last = cl.enqueue_nd_range_kernel(self.queue, program.kernel, (items,), (1,))
