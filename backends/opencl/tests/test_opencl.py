@@ -233,3 +233,18 @@ def test_large_results_are_written_past_the_caches_and_right(device, columns):
     assert (text.count("px_stream((__global") == 2) == bool(device.launcher.dialect.vector)
     for got, wanted in zip(on(device, f, x, y), f(x, y), strict=True):
         np.testing.assert_array_equal(np.asarray(got), wanted)
+
+
+def test_a_pocl_that_must_be_given_its_header_is_given_it(monkeypatch):
+    import portax_opencl
+    from portax_opencl import launcher as module
+
+    x = np.linspace(1, 9, 100, dtype=np.float32)
+    f = lambda x: pnp.sqrt(x) + x % 0.7
+    wanted = np.asarray(f(x))
+    for declared, brief in (("", None), ("no declarations;", False)):
+        monkeypatch.setattr(module, "DECLARED", declared or module.DECLARED)
+        other = portax_opencl.OpenCLBackend({}).devices()[0]
+        pocl = "Portable" in other.launcher.device.platform.name
+        np.testing.assert_array_equal(np.asarray(on(other, f, x)), wanted)
+        assert other.launcher._brief == (pocl if brief is None else brief)

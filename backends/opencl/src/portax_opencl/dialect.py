@@ -41,6 +41,19 @@ static inline void px_stream(__global uchar *to, const uchar *from, const long s
 _PAST = 40 << 20
 #: Bytes of a row that stays in a core's nearest cache beside what else is read.
 _ROW = 1 << 15
+#: All of the language's functions that kernels call, for compilers that need not be given its whole header.
+DECLARED = """\
+#define PX_DECLARED __attribute__((overloadable, const))
+size_t PX_DECLARED get_global_id(uint);
+size_t PX_DECLARED get_global_size(uint);
+float PX_DECLARED sqrt(float);
+float PX_DECLARED fmod(float, float);
+#ifdef cl_khr_fp64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+double PX_DECLARED sqrt(double);
+double PX_DECLARED fmod(double, double);
+#endif
+"""
 #: PoCL's own roots are calls, which no compiler makes vectors of; a builtin of clang's is one instruction.
 _ROOTS = """\
 #ifdef __has_builtin

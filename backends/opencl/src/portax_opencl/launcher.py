@@ -13,13 +13,15 @@ from pyopencl.characterize import has_src_build_cache
 
 from portax.backend import CompileError, DeviceError, OutOfDeviceMemory
 from portax.backend.kernels import Launcher
-from portax_opencl.dialect import OpenCLDialect
+from portax_opencl.dialect import DECLARED, OpenCLDialect
 from portax_opencl.threads import Threads
 
 #: Bytes from which an array is copied through mapped memory, which on processors costs half of a copy by command.
 _MAPPED = 1 << 16
 #: How variables begin that compilers read: PoCL's, Intel's, Oclgrind's, and what pyopencl adds to the options.
 _READ_BY_COMPILERS = ("POCL_", "CL_CONFIG_", "IGC_", "OCLGRIND_BUILD_OPTIONS", "PYOPENCL_BUILD_OPTIONS")
+#: How the header with OpenCL's functions marks that it has been read.
+_ARE_THERE = "-D_OPENCL_H_"
 _NO_ROOM = frozenset({cl.status_code.MEM_OBJECT_ALLOCATION_FAILURE, cl.status_code.OUT_OF_RESOURCES})
 
 
@@ -63,6 +65,9 @@ class OpenCLLauncher(Launcher):
         self.limit = device.max_mem_alloc_size
         self.edition = f"{device.platform.version}, {device.driver_version}"
         self.options = ["-cl-std=CL1.2", "-w"]
+        # PoCL gives its compiler 18,000 lines of declarations with each program, which take longer than the program.
+        # It does not where it is told that they are there.
+        self._brief = "portable computing language" in device.platform.name.lower()
         if device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT:
             self.options.append("-cl-fp32-correctly-rounded-divide-sqrt")
         # A kernel holds its arguments until it is launched, so only one thread at a time may set them.
@@ -129,9 +134,17 @@ class OpenCLLauncher(Launcher):
         return _Program(cl.Program(self.context, [self.device], [binary]).build(self.options, devices=[self.device]))
 
     def _compiled(self, text: str) -> Any:
+        # What is kept between processes portax keeps.
+        if self._brief:
+            try:
+                own = cl.Program(self.context, DECLARED + text)
+                return own.build([*self.options, _ARE_THERE], devices=[self.device], cache_dir=False)
+            except cl.RuntimeError:
+                pass  # the program, or a PoCL that does it otherwise
         try:
-            # What is kept between processes portax keeps.
-            return cl.Program(self.context, text).build(self.options, devices=[self.device], cache_dir=False)
+            found = cl.Program(self.context, text).build(self.options, devices=[self.device], cache_dir=False)
+            self._brief = False
+            return found
         except cl.RuntimeError as error:
             raise CompileError(
                 wrong=f"{self.kind} refused a program: {str(error)[:2000]}",
