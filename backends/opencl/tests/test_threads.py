@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from portax_opencl import threads
-
+threads = pytest.importorskip(
+    "portax_opencl.threads", reason="OpenCL is not installed: pip install 'portax-opencl[pocl]'", exc_type=ImportError
+)
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system keeps no thread on a core")
 #: How many of the threads that a device starts are on one core: at first, and after kernels, large and small.
 SHOWN = """
