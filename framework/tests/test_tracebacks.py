@@ -92,3 +92,9 @@ def test_the_environment_sets_it():
         assert "RuntimeError: mine" in out.stderr
         lines[word] = out.stderr.count("File ")
     assert lines["auto"] + 5 < lines["off"]
+
+
+def test_nothing_is_said_to_be_left_out_where_nothing_is():
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'y'") as info:
+        px.make_jaxpr(lambda x, y: x)(1.0)
+    assert NOTE not in getattr(info.value, "__notes__", ())

@@ -35,6 +35,9 @@ def hide(error: BaseException) -> None:
     mode = config.traceback_filtering
     if mode == "off":
         return
-    error.__traceback__ = outside(error.__traceback__)
+    left = outside(error.__traceback__)
+    if left is error.__traceback__:  # there are no others, as where a function was called with too few arguments
+        return
+    error.__traceback__ = left
     if mode != "quiet_remove_frames" and NOTE not in getattr(error, "__notes__", ()):
         error.add_note(NOTE)
