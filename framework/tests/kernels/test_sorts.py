@@ -61,3 +61,21 @@ def test_how_a_launch_is_divided_changes_nothing(items, strided):
     x = np.random.default_rng(0).integers(0, 40, (3, 150)).astype(np.int32)
     (got,) = run(lambda x: pnp.argsort(x, 1), device, x)
     np.testing.assert_array_equal(got, np.argsort(x, 1, kind="stable"))
+
+
+@pytest.mark.parametrize("n", [17, 33, 100, 255, 256, 257, 511, 513, 700, 1100])
+@pytest.mark.parametrize("abreast", [2, 3])
+def test_chunks_side_by_side_give_the_same_and_read_nothing_else(device, monkeypatch, n, abreast):
+    monkeypatch.setattr(sorts, "ABREAST", abreast)
+    monkeypatch.setattr(sorts, "MANY", 1)
+    x = np.random.default_rng(n).integers(0, 9, (3, n)).astype(np.float32)
+    x[0, ::5] = np.nan
+    keys, places = run(lambda x: (pnp.sort(x, 1), pnp.argsort(x, 1)), device, x)
+    np.testing.assert_array_equal(places, np.argsort(x, 1, kind="stable"))
+    np.testing.assert_array_equal(keys, np.sort(x, 1))
+
+
+def test_many_chunks_are_merged_side_by_side(device):
+    x = np.random.default_rng(0).standard_normal(sorts.CHUNK * sorts.MANY + 1, np.float32)
+    (got,) = run(pnp.sort, device, x)
+    np.testing.assert_array_equal(got, np.sort(x))

@@ -18,7 +18,7 @@ from typing import Any
 from portax.backend.kernels import scalars
 from portax.backend.kernels.emit import Emitter
 from portax.backend.kernels.indexes import Atom, Index, Indices
-from portax.backend.kernels.nest import Assign, Counter, Element, Forever, Leave, Scalar, Scope, loop_atom
+from portax.backend.kernels.nest import Assign, Counter, Element, Forever, If, Leave, Scalar, Scope, loop_atom
 from portax.backend.kernels.program import STEPS, Operation, Value
 from portax.backend.kernels.schedule import custom
 from portax.core import dtypes
@@ -26,6 +26,8 @@ from portax.core.primitive import Primitive
 
 #: Elements that are sorted by insertion, and those of a chunk of a merge.
 RUN, CHUNK = 16, 256
+#: Chunks that are merged side by side, since each step of a merge waits for the one before it; where there are so many.
+ABREAST, MANY = 2, 64
 
 
 class _SortRuns(Primitive):
@@ -129,59 +131,78 @@ def _write_sort_runs(em: Emitter, op: Operation) -> int:
     return op.operands[0].size
 
 
-@custom("merge_runs")
-def _write_merge_runs(em: Emitter, op: Operation) -> int:
-    d, keys, width = op.params["dimension"], op.params["num_keys"], op.params["width"]
-    n = op.operands[0].shape[d]
-    chunk = min(CHUNK, 2 * width)
-    scope, piece, at = _rows(em, op, -(-n // chunk))
-    start = piece * chunk
-    pair, _ = em.divmod(start, 2 * width)
-    base = (pair * (2 * width)).text()
-    body = scope.body
+class _Chunk:
+    """A chunk of a merge: what stands before its loop is written first, then a turn of the loop."""
 
-    def counter(within: Scope, text: str) -> str:
-        name = em.names("s")
+    def __init__(self, em: Emitter, op: Operation, scope: Scope, start: Index, at: Any) -> None:
+        self.em, self.op, self.start, self.at = em, op, start, at
+        self.keys, self.n = op.params["num_keys"], op.operands[0].shape[op.params["dimension"]]
+        width, n = op.params["width"], self.n
+        pair, _ = em.divmod(start, 2 * width)
+        base = (pair * (2 * width)).text()
+        # Where the runs end; the right one may be cut off, or not be there.
+        self.middle = middle = self._counter(scope, f"{base} + {width} < {n} ? {base} + {width} : {n}")
+        self.end = end = self._counter(scope, f"{base} + {2 * width} < {n} ? {base} + {2 * width} : {n}")
+        before = self._counter(scope, f"{start.text()} - ({base})")
+        # Of the elements before the chunk, the left run has ``low``: the fewest such that the next of it is not passed
+        # over by the last of the right run's.
+        low = self._counter(scope, f"{before} > {end} - {middle} ? {before} - ({end} - {middle}) : 0")
+        high = self._counter(scope, f"{before} < {middle} - ({base}) ? {before} : {middle} - ({base})")
+        search = Scope(scope)
+        search.body.append(Leave(f"{low} < {high}"))
+        half = self._counter(search, f"({low} + {high}) / 2")
+        mine = self._loaded(self._counter(search, f"{base} + {half}"), search, op.operands[: self.keys])
+        last = self._counter(search, f"{middle} + {before} - 1 - {half}")
+        passed = comes_before(em, self._loaded(last, search, op.operands[: self.keys]), mine).text
+        search.body.append(Assign(high, f"{passed} ? {half} : {high}"))
+        search.body.append(Assign(low, f"{passed} ? {low} : {half} + 1"))
+        scope.body.append(Forever(search.body))
+        self.left = self._counter(scope, f"{base} + {low}")
+        self.right = self._counter(scope, f"{middle} + {before} - {low}")
+
+    def _counter(self, within: Scope, text: str) -> str:
+        name = self.em.names("s")
         within.body.append(Counter(name, text))
         return name
 
-    def loaded(name: str, within: Scope, values: Sequence[Value]) -> list[Element]:
-        place = Index([(Atom(name, 0, n - 1, within), 1)])
-        return [em.load(v, at(place), within) for v in values]
+    def _loaded(self, name: str, within: Scope, values: Sequence[Value]) -> list[Element]:
+        place = Index([(Atom(name, 0, self.n - 1, within), 1)])
+        return [self.em.load(v, self.at(place), within) for v in values]
 
-    # Where the runs end; the right one may be cut off, or not be there.
-    middle = counter(scope, f"{base} + {width} < {n} ? {base} + {width} : {n}")
-    end = counter(scope, f"{base} + {2 * width} < {n} ? {base} + {2 * width} : {n}")
-    before = counter(scope, f"{start.text()} - ({base})")
-    # Of the elements before the chunk, the left run has ``low``: the fewest such that the next of it is not passed over
-    # by the last of the right run's.
-    low = counter(scope, f"{before} > {end} - {middle} ? {before} - ({end} - {middle}) : 0")
-    high = counter(scope, f"{before} < {middle} - ({base}) ? {before} : {middle} - ({base})")
-    search = Scope(scope)
-    search.body.append(Leave(f"{low} < {high}"))
-    half = counter(search, f"({low} + {high}) / 2")
-    mine = loaded(counter(search, f"{base} + {half}"), search, op.operands[:keys])
-    other = loaded(counter(search, f"{middle} + {before} - 1 - {half}"), search, op.operands[:keys])
-    passed = comes_before(em, other, mine).text
-    search.body.append(Assign(high, f"{passed} ? {half} : {high}"))
-    search.body.append(Assign(low, f"{passed} ? {low} : {half} + 1"))
-    body.append(Forever(search.body))
-    left, right = counter(scope, f"{base} + {low}"), counter(scope, f"{middle} + {before} - {low}")
-    turn = Scope(scope, chunk)
-    here = loop_atom(em.names("k"), chunk, turn)
-    place = start + Index([(here, 1)])
-    if n % chunk:
-        turn.body.append(Leave(f"{place.text()} < {n}"))
-    mine = loaded(counter(turn, f"{left} < {middle} ? {left} : {middle} - 1"), turn, op.operands[:keys])
-    other = loaded(counter(turn, f"{right} < {end} ? {right} : {end} - 1"), turn, op.operands[:keys])
-    later = comes_before(em, other, mine).text
-    taken = counter(turn, f"{left} >= {middle} || ({right} < {end} && {later})")
-    source = counter(turn, f"{taken} ? {right} : {left}")
-    target = em.clamped(place, 0, n - 1) if place.high >= n else place
-    for out, e in zip(op.results, loaded(source, turn, op.operands), strict=True):
-        em.store(out, at(target), e, turn)
-    turn.body.append(Assign(left, f"{taken} ? {left} : {left} + 1"))
-    turn.body.append(Assign(right, f"{taken} ? {right} + 1 : {right}"))
-    body.append(em.loop(here, turn))
+    def turn(self, turn: Scope, here: Index, whole: bool) -> None:
+        """The lesser of the next two goes to its place, which may lie beyond the row where chunks are not ``whole``."""
+        em, op, n = self.em, self.op, self.n
+        left, right, middle, end = self.left, self.right, self.middle, self.end
+        nearest = [f"{left} < {middle} ? {left} : {middle} - 1", f"{right} < {end} ? {right} : {end} - 1"]
+        mine, other = [self._loaded(self._counter(turn, text), turn, op.operands[: self.keys]) for text in nearest]
+        later = comes_before(em, other, mine).text
+        taken = self._counter(turn, f"({left} >= {middle}) | (({right} < {end}) & {later})")
+        source = self._counter(turn, f"{taken} ? {right} : {left}")
+        if not whole:  # both runs may be at their ends
+            source = self._counter(turn, f"{source} < {n} ? {source} : {n - 1}")
+        place = self.start + here
+        found = self._loaded(source, turn, op.operands)
+        target, inside = (place, turn) if whole else (em.clamped(place, 0, n - 1), Scope(turn))
+        for out, e in zip(op.results, found, strict=True):
+            em.store(out, self.at(target), e, inside)
+        if not whole:
+            turn.body.append(If(f"{place.text()} < {n}", inside.body))
+        turn.body.append(Assign(left, f"{taken} ? {left} : {left} + 1"))
+        turn.body.append(Assign(right, f"{taken} ? {right} + 1 : {right}"))
+
+
+@custom("merge_runs")
+def _write_merge_runs(em: Emitter, op: Operation) -> int:
+    n, width = op.operands[0].shape[op.params["dimension"]], op.params["width"]
+    size = min(CHUNK, 2 * width)
+    count = -(-n // size)
+    several = ABREAST if count >= MANY else 1
+    scope, piece, at = _rows(em, op, -(-count // several))
+    chunks = [_Chunk(em, op, scope, piece * (several * size) + i * size, at) for i in range(several)]
+    turn = Scope(scope, size)
+    here = loop_atom(em.names("k"), size, turn)
+    for chunk in chunks:
+        chunk.turn(turn, Index([(here, 1)]), whole=n % (several * size) == 0)
+    scope.body.append(em.loop(here, turn))
     em.close_rows()
     return op.operands[0].size * 2
