@@ -18,6 +18,7 @@ import portax.numpy as pnp
 pytest.importorskip(
     "portax_opencl", reason="OpenCL is not installed: pip install 'portax-opencl[pocl]'", exc_type=ImportError
 )
+cl = pytest.importorskip("pyopencl")
 
 
 def on(device, f, *xs):
@@ -79,6 +80,15 @@ def test_its_bits_are_those_of_plain_c(device, x):
 def test_what_the_compiler_refuses_is_an_error_in_words(device):
     with pytest.raises(px.errors.CompileError, match="refused a program"):
         device.launcher.build("__kernel void portax_stage(int stage) { this is no C }")
+
+
+def test_a_processor_that_the_compiler_does_not_know_is_an_error_in_words(device, monkeypatch):
+    def build(*_, **__):
+        raise cl.RuntimeError("clBuildProgram failed: error: unknown target CPU 'generic'")
+
+    monkeypatch.setattr(cl.Program, "build", build)
+    with pytest.raises(px.errors.CompileError, match=r"older than the processor.*pip install intel-opencl-rt"):
+        device.launcher.build("__kernel void portax_stage(int stage) { }")
 
 
 STARTED = """

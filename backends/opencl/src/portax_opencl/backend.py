@@ -12,6 +12,7 @@ import pyopencl as cl
 from portax.backend import BackendError, hookimpl
 from portax.backend.kernels import KernelBackend, Launcher
 from portax_opencl.launcher import OpenCLLauncher
+from portax_opencl.processors import named
 from portax_opencl.threads import Threads, running
 
 VERSION = "0.1.0"
@@ -43,6 +44,8 @@ class OpenCLBackend(KernelBackend):
         if not found:
             return []
         workers = Threads(running() - before if found[0].type & cl.device_type.CPU else frozenset())
+        for device in found:
+            named(device)
         parts = self.options.get("devices") or os.environ.get("PORTAX_OPENCL_DEVICES") or ""
         if parts:
             found = divided(found[0], parts)

@@ -146,10 +146,10 @@ class OpenCLLauncher(Launcher):
             self._brief = False
             return found
         except cl.RuntimeError as error:
-            raise CompileError(
-                wrong=f"{self.kind} refused a program: {str(error)[:2000]}",
-                fix="Report it with the program: the toolkit wrote what this device does not understand",
-            ) from error
+            fix = "Report it with the program: the toolkit wrote what this device does not understand"
+            if "unknown target CPU" in str(error):
+                fix = "This OpenCL is older than the processor: try another, as by pip install intel-opencl-rt"
+            raise CompileError(wrong=f"{self.kind} refused a program: {str(error)[:2000]}", fix=fix) from error
 
     def launch(self, program: Any, stage: int, blocks: Sequence[Any], items: int) -> None:
         # What a stage has no buffer for is never touched; any will do.
