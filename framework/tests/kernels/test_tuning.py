@@ -7,6 +7,7 @@ import pytest
 from kernels import plain_c
 from kernels.test_products import compiled, in_order, numbers, run
 
+import portax as px
 from portax.backend import CompileError
 from portax.backend.kernels import tuning
 from portax.core.config import config, override
@@ -81,6 +82,16 @@ def test_the_quickest_is_taken_if_it_is_clearly_so_and_gives_the_same_bits(cache
     told = compiled(product, device, X, Y).report()
     assert tried == [4, 6, 2] and f"1 times 70 x 24 by 24 x 33: tiles of {best} rows, as they were timed" in told
     assert set(device.tuner.known.values()) == {best}
+
+
+def test_what_was_compiled_before_is_compiled_anew_when_tuning_is_turned_on(small):
+    device, tried = timed({4: 1.0, 6: 0.5, 2: 0.7})
+    f, arguments = px.jit(lambda x, y: x @ y), [px.device_put(x, device) for x in (X, Y)]
+    f(*arguments)
+    assert tried == []
+    with override("tune", True):
+        f(*arguments)
+    assert tried
 
 
 def test_products_alike_are_tried_once_and_another_process_tries_nothing(cache, small):

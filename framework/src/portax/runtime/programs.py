@@ -54,7 +54,7 @@ class Options:
 
     def key(self) -> tuple[Any, ...]:
         """Equal for options that give the same program, as the settings are now."""
-        return (self.name, self.effort, self.donated, self.keep_unused, config.reproducible)
+        return (self.name, self.effort, self.donated, self.keep_unused, config.reproducible, config.tune)
 
 
 class Program:
